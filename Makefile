@@ -1,0 +1,78 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# A variable, so that a machine with several says which: make setup PYTHON=/opt/python3.12/bin/python3
+PYTHON ?= $(shell scripts/find-python)
+BIN := .venv/bin
+# The services' environment has neither our pytest plugins nor what tests/conftest.py imports.
+SERVICES_PYTEST := PYTHONPATH=plugins:. .venv-services/bin/python -m pytest -c /dev/null --rootdir=. \
+	--confcutdir=tests/face_services tests/face_services
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Make the virtual environments; seconds when nothing changed
+	@test -n "$(PYTHON)" && "$(PYTHON)" scripts/setup.py
+
+.PHONY: setup-dev
+setup-dev:
+	@test -n "$(PYTHON)" && "$(PYTHON)" scripts/setup.py --dev
+
+.PHONY: demo
+demo: setup ## Import a few faces, start to end, and show what became of each
+	@$(BIN)/python -m examples.demo
+
+.PHONY: up
+up: setup ## Start everything, in the foreground until Ctrl-C
+	@$(BIN)/face-import up
+
+.PHONY: down
+down: ## End everything this checkout's `make up` started
+	@test ! -x $(BIN)/face-import || $(BIN)/face-import down
+
+.PHONY: status
+status: ## Show what runs and how it is
+	@$(BIN)/face-import status
+
+.PHONY: test
+test: setup-dev ## Run the fast tests, some of them on a real Airflow
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/face_services
+	$(SERVICES_PYTEST) -m "not slow"
+
+.PHONY: test-all
+test-all: setup-dev ## Run all tests, the slow ones too
+	$(BIN)/python -m pytest --ignore=tests/face_services
+	$(SERVICES_PYTEST)
+
+.PHONY: check
+check: setup-dev ## Run the linters, the type checker and the licence check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/licences.py
+	.venv-services/bin/python scripts/licences.py
+
+.PHONY: audit
+audit: ## Look for known vulnerabilities of what we depend on (needs uv and the network)
+	for file in requirements.txt requirements-dev.txt face_services/requirements.txt; do \
+		uv tool run pip-audit@2.10.1 --requirement $$file --no-deps --disable-pip || exit 1; done
+
+.PHONY: bench
+bench: setup-dev ## Measure against peers and limits; ROWS="1 6" measures only these
+	@$(BIN)/python -m bench $(ROWS)
+
+.PHONY: lock
+lock: ## Recompile the requirement files from their .in files (needs uv)
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) --override face_services/overrides.txt face_services/requirements.in -o face_services/requirements.txt
+	$(COMPILE) --override face_services/overrides.txt face_services/requirements-dev.in -o face_services/requirements-dev.txt
+
+.PHONY: clean
+clean: down ## End everything and remove environments and caches; imports and faces stay
+	rm -rf .venv .venv-services .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

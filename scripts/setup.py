@@ -1,0 +1,142 @@
+"""Makes the project's two virtual environments, or leaves them alone when they are up to date.
+
+Standard library only: this runs before anything is installed. `.venv` is the product's (and with `dev` the
+tests'), `.venv-services` belongs to the embedded face services, whose libraries Airflow cannot live with.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SUPPORTED = ((3, 11), (3, 12))
+STAMP = ".up-to-date.json"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment and what goes into it.
+
+    Attributes:
+        files: what it is made from, by part; `dev` comes on top of `run`.
+        options: for the installer.
+        editable: whether the project itself is installed into it.
+    """
+
+    name: str
+    files: dict[str, str]
+    options: tuple[str, ...] = ()
+    editable: bool = False
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return CHECKOUT / self.name
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.path / "bin" / "python"
+
+
+ENVIRONMENTS = (
+    Environment(".venv", {"run": "requirements.txt", "dev": "requirements-dev.txt"}, editable=True),
+    Environment(
+        ".venv-services",
+        {"run": "face_services/requirements.txt", "dev": "face_services/requirements-dev.txt"},
+        # mediapipe asks for more than its face models need; the file lists what is used.
+        options=("--no-deps",),
+    ),
+)
+
+
+def main() -> None:
+    """Bring both environments up to date."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dev", action="store_true", help="also what tests and checks need")
+    parts = ("run", "dev") if parser.parse_args().dev else ("run",)
+    if sys.version_info[:2] not in SUPPORTED:
+        fail(f"Python 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=/path/to/another")
+    for environment in ENVIRONMENTS:
+        try:
+            bring_up_to_date(environment, parts)
+        except subprocess.CalledProcessError as error:
+            fail(f"{environment.name}: exit code {error.returncode} of {' '.join(error.cmd[:4])} ...")
+
+
+def bring_up_to_date(environment: Environment, parts: tuple[str, ...]) -> None:
+    """Install the parts whose requirements changed since they were installed last."""
+    if not usable(environment):
+        create(environment)
+    stamp = environment.path / STAMP
+    installed = json.loads(stamp.read_text()) if stamp.exists() else {}
+    wanted = {part: digest(environment, part) for part in parts}
+    if all(installed.get(part) == value for part, value in wanted.items()):
+        return
+    stamp.unlink(missing_ok=True)
+    for part in parts:
+        print(f"{environment.name}: installing {environment.files[part]}", flush=True)
+        install(environment, *environment.options, "-r", str(CHECKOUT / environment.files[part]))
+    if environment.editable:
+        install(environment, "--no-deps", "-e", str(CHECKOUT))
+    stamp.write_text(json.dumps({**installed, **wanted}))
+
+
+def usable(environment: Environment) -> bool:
+    """Whether the environment's interpreter runs and is of a supported version."""
+    if not environment.python.exists():
+        return False
+    probe = "import sys; print(*sys.version_info[:2])"
+    answer = subprocess.run([environment.python, "-c", probe], capture_output=True, text=True, check=False)
+    return tuple(map(int, answer.stdout.split())) in SUPPORTED
+
+
+def create(environment: Environment) -> None:
+    """Make an empty environment in place of an unusable one."""
+    shutil.rmtree(environment.path, ignore_errors=True)
+    if uv := shutil.which("uv"):
+        run([uv, "venv", "--quiet", "--python", sys.executable, environment.path])
+        return
+    if importlib.util.find_spec("ensurepip") is None:
+        fail(f"{sys.executable} cannot make virtual environments: apt-get install python3-venv")
+    run([sys.executable, "-m", "venv", environment.path])
+
+
+def install(environment: Environment, *arguments: str) -> None:
+    """Install with uv where it is there, with pip otherwise."""
+    if uv := shutil.which("uv"):
+        run([uv, "pip", "install", "--quiet", "--python", environment.python, *arguments])
+        return
+    pip = [environment.python, "-m", "pip"]
+    if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode != 0:
+        run([environment.python, "-m", "ensurepip"])  # uv made it, and uv is gone
+    run([*pip, "install", "--quiet", "--disable-pip-version-check", *arguments])
+
+
+def digest(environment: Environment, part: str) -> str:
+    """Changes with the requirements, the project's metadata, the interpreter and the checkout's place."""
+    content = hashlib.sha256((CHECKOUT / environment.files[part]).read_bytes())
+    content.update(repr((sys.version_info[:2], str(CHECKOUT))).encode())
+    if environment.editable:
+        content.update((CHECKOUT / "pyproject.toml").read_bytes())
+    return content.hexdigest()
+
+
+def run(command: list[object]) -> None:
+    """Run a command, with its output shown."""
+    subprocess.run([str(word) for word in command], check=True)
+
+
+def fail(message: str) -> None:
+    """Say what is wrong, in a line, and leave."""
+    raise SystemExit(f"setup: {message}")
+
+
+if __name__ == "__main__":
+    main()
