@@ -1,0 +1,79 @@
+"""The catalogue: import tasks, shards with their leases, and the ledger, in SQLite or PostgreSQL."""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+from sqlalchemy import Engine, text
+
+from face_import.catalogue import engine as _engine
+from face_import.catalogue.leases import Lease, Leases
+from face_import.catalogue.ledger import Ledger, LogEntry, Progress
+from face_import.catalogue.plans import Plans
+from face_import.catalogue.records import ImportTask, TaskConfig
+from face_import.catalogue.runs import Runs
+from face_import.catalogue.tasks import Tasks
+from face_import.settings import Settings, get_settings
+
+__all__ = [
+    "Catalogue",
+    "ImportTask",
+    "Lease",
+    "Leases",
+    "Ledger",
+    "LogEntry",
+    "Plans",
+    "Progress",
+    "Runs",
+    "TaskConfig",
+    "Tasks",
+    "get_catalogue",
+    "migrate",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The catalogue's parts over one engine."""
+
+    engine: Engine
+    tasks: Tasks
+    plans: Plans
+    runs: Runs
+    leases: Leases
+    ledger: Ledger
+
+    @classmethod
+    def open(cls, settings: Settings, *, timeout_s: float = _engine.BUSY_TIMEOUT_S, pooled: bool = True) -> Self:
+        """Open the catalogue that the settings name; connections are made when needed.
+
+        Args:
+            settings: the settings.
+            timeout_s: how long a statement waits for another's lock, in seconds.
+            pooled: keep connections open; see `engine.connect`.
+        """
+        engine = _engine.connect(settings.catalogue_url, timeout_s=timeout_s, pooled=pooled)
+        tasks = Tasks(engine)
+        leases = Leases(engine, settings.lease_ttl_s)
+        return cls(engine, tasks, Plans(engine), Runs(engine, tasks), leases, Ledger(engine))
+
+    def ping(self) -> None:
+        """Raise SQLAlchemy's error if the database does not answer."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+
+def migrate(revision: str = "head") -> None:
+    """Bring the configured catalogue's tables to `revision`."""
+    _engine.migrate(get_settings().catalogue_url, revision)
+
+
+@lru_cache(maxsize=1)
+def _of_process(_pid: int) -> Catalogue:
+    return Catalogue.open(get_settings())
+
+
+def get_catalogue() -> Catalogue:
+    """This process's catalogue; a forked child never shares its parent's connections."""
+    return _of_process(os.getpid())

@@ -1,0 +1,75 @@
+"""Connections to the catalogue: SQLite (WAL) or PostgreSQL, by URL alone."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.pool import NullPool
+
+BUSY_TIMEOUT_S = 30.0
+
+
+def connect(url: str, *, timeout_s: float = BUSY_TIMEOUT_S, pooled: bool = True) -> Engine:
+    """Make an engine whose transactions are safe for compare-and-set.
+
+    On SQLite every write transaction takes the write lock at its beginning (`BEGIN IMMEDIATE`): one that
+    read first and wrote later would fail as soon as another had written in between. Readers ask for
+    `reading(engine)` and never wait.
+
+    Args:
+        url: SQLAlchemy URL.
+        timeout_s: how long a statement waits for another's lock, in seconds.
+        pooled: keep connections open; not in a process that forks, whose children must not inherit any.
+    """
+    pool: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
+    if make_url(url).get_backend_name() != "sqlite":
+        milliseconds = int(timeout_s * 1000)
+        return create_engine(
+            url, connect_args={"options": f"-c lock_timeout={milliseconds}"}, pool_pre_ping=pooled, **pool
+        )
+    engine = create_engine(url, connect_args={"timeout": timeout_s, "check_same_thread": False}, **pool)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's own BEGIN below, not the driver's
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'IMMEDIATE')}")
+
+    return engine
+
+
+def reading(engine: Engine) -> Engine:
+    """The same connections for transactions that only read: one snapshot each, and no lock."""
+    return engine.execution_options(begin="DEFERRED")
+
+
+def _config(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes["url"] = url
+    return config
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the catalogue's tables to `revision`; creates the database file if need be."""
+    target = make_url(url)
+    if target.get_backend_name() == "sqlite" and target.database:
+        Path(target.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command.upgrade(_config(url), revision)
+
+
+def revisions(url: str, *, timeout_s: float) -> tuple[str | None, list[str]]:
+    """The revision a database is at (None: it has no tables of ours), and all that this release knows, newest first."""
+    engine = connect(url, timeout_s=timeout_s, pooled=False)
+    with reading(engine).connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    return current, [script.revision for script in ScriptDirectory.from_config(_config(url)).walk_revisions()]

@@ -1,0 +1,216 @@
+"""Leases fence the tries of a shard, and their grants share out `thread_num` (design decision 3).
+
+A try may work on a shard only while it holds the shard's lease. A grant is how many rows the holder may
+have in flight; the live grants of a task never sum to more than its `thread_num`. Every call is one short
+transaction that locks the task's row first and the shard's second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, RowMapping, select, update
+
+from face_import.catalogue.engine import reading
+from face_import.catalogue.schema import import_task, now, shard
+from face_import.contract import TaskState
+from face_import.errors import LeaseLost, TaskStopped
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a holder was told.
+
+    Attributes:
+        running: whether rows may still start; False once the task was stopped, deleted or started anew.
+        grant: rows the holder may have in flight from now on.
+        attempt: the task's attempt when the lease was taken; a later one ends it.
+        doubtful_to: rows up to this number may have been sent by a try that ended without a word.
+    """
+
+    running: bool
+    grant: int
+    attempt: int
+    doubtful_to: int = 0
+
+
+def share_out(slots: int, wants: Sequence[int]) -> list[int]:
+    """Divide `slots` over the live shards of a task, in the order of their numbers.
+
+    Nobody gets more than it wants, and what one leaves others get. The first gets about twice as many as
+    the last: shards of equal size that started together then end one after the other, and those still at
+    work take over the slots of one that ended until its successor's process is up.
+
+    >>> share_out(9, [100, 100])
+    [6, 3]
+    >>> share_out(10, [1, 100, 100])
+    [1, 6, 3]
+    """
+    grants = [0] * len(wants)
+    hungry = [i for i, want in enumerate(wants) if want > 0]
+    while slots > 0 and hungry:
+        weights = {i: max(1, 2 * (len(wants) - 1) - i) for i in hungry}
+        budget, total = slots, sum(weights.values())
+        for i in hungry:
+            extra = min(max(1, budget * weights[i] // total), wants[i] - grants[i], slots)
+            grants[i] += extra
+            slots -= extra
+        hungry = [i for i in hungry if grants[i] < wants[i]]
+    return grants
+
+
+class Leases:
+    """Takes, renews and gives back leases.
+
+    Args:
+        engine: write engine of the catalogue.
+        ttl_s: seconds a lease lives without renewal.
+    """
+
+    def __init__(self, engine: Engine, ttl_s: float) -> None:
+        self._engine = engine
+        self._ttl_s = ttl_s
+
+    def take(self, task_id: str, number: int, owner: str, wants: int) -> Lease | None:
+        """Take the lease of a shard, or None while another try holds it.
+
+        Raises:
+            TaskStopped: the task is not running (any more).
+        """
+        with self._engine.begin() as connection:
+            task = _locked_task(connection, task_id)
+            if not _running(task):
+                raise TaskStopped(f"task {task_id} is not running")
+            row = _shard(connection, task_id, number)
+            if row["live"] and row["lease_owner"] != owner:
+                return None
+            grant = self._set(connection, task, number, owner, wants=wants, using=0, claim=row["claimed_to"])
+            return Lease(running=True, grant=grant, attempt=task["attempt"], doubtful_to=row["claimed_to"])
+
+    def renew(  # noqa: PLR0913 - a renewal carries the holder's whole situation
+        self, task_id: str, number: int, owner: str, attempt: int, *, wants: int, using: int, claim: int
+    ) -> Lease:
+        """Renew a lease, say how the shard stands, and learn what it may do.
+
+        A holder renews also while it ends its last rows: a successor must not begin before.
+
+        Args:
+            task_id: the import task.
+            number: the shard.
+            owner: uuid of the try's task instance.
+            attempt: the attempt under which the lease was taken.
+            wants: rows that the holder could still have in flight.
+            using: most rows it can have in flight until it has read the answer; a smaller grant frees
+                slots for others only once the holder has come down to it.
+            claim: rows up to this number may be sent before the next renewal.
+
+        Raises:
+            LeaseLost: the lease ran out, or another try holds it.
+        """
+        with self._engine.begin() as connection:
+            task = _locked_task(connection, task_id)
+            row = _shard(connection, task_id, number)
+            if row["lease_owner"] != owner or not row["live"]:
+                raise LeaseLost(f"lease of shard {number} of task {task_id} ran out")
+            running = _running(task) and task["attempt"] == attempt
+            grant = self._set(
+                connection,
+                task,
+                number,
+                owner,
+                wants=wants if running else 0,
+                using=using,
+                claim=max(claim, row["claimed_to"]),
+            )
+            return Lease(running=running, grant=grant, attempt=attempt)
+
+    def give_back(self, task_id: str, number: int, owner: str, *, claim: int) -> None:
+        """End a lease at once; `claim` is the last row that may have been sent without an outcome, or 0."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(shard)
+                .where(shard.c.task_id == task_id, shard.c.number == number, shard.c.lease_owner == owner)
+                .values(lease_owner=None, lease_until=0.0, lease_wants=0, lease_grant=0, claimed_to=claim)
+            )
+
+    def live(self, task_id: str) -> int:
+        """Number of live leases of a task."""
+        with reading(self._engine).begin() as connection:
+            return len(_live(connection, task_id))
+
+    def _set(  # noqa: PLR0913
+        self,
+        connection: Connection,
+        task: RowMapping,
+        number: int,
+        owner: str,
+        *,
+        wants: int,
+        using: int,
+        claim: int,
+    ) -> int:
+        others = [row for row in _live(connection, task["id"]) if row["number"] != number]
+        numbers = sorted([row["number"] for row in others] + [number])
+        by_number = {row["number"]: row["lease_wants"] for row in others} | {number: wants}
+        slots = 0 if task["paused"] else task["thread_num"]
+        fair = share_out(slots, [by_number[n] for n in numbers])[numbers.index(number)]
+        free = slots - sum(row["lease_grant"] for row in others)
+        grant: int = max(0, min(fair, free))
+        connection.execute(
+            update(shard)
+            .where(shard.c.task_id == task["id"], shard.c.number == number)
+            .values(
+                lease_owner=owner,
+                lease_until=now() + self._ttl_s,
+                lease_wants=wants,
+                lease_grant=max(grant, using),
+                claimed_to=claim,
+            )
+        )
+        return grant
+
+
+def _locked_task(connection: Connection, task_id: str) -> RowMapping:
+    """Lock the task's row: renewals of one task come one after the other, so grants add up."""
+    columns = import_task.c
+    task = (
+        connection.execute(
+            select(columns.id, columns.state, columns.attempt, columns.thread_num, columns.paused, columns.deleted_at)
+            .where(columns.id == task_id)
+            .with_for_update()
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if task is None:
+        raise TaskStopped(f"task {task_id} was deleted")
+    return task
+
+
+def _running(task: RowMapping) -> bool:
+    return task["state"] == TaskState.RUNNING and task["deleted_at"] is None
+
+
+def _shard(connection: Connection, task_id: str, number: int) -> RowMapping:
+    columns = shard.c
+    return (
+        connection.execute(
+            select(columns.lease_owner, columns.claimed_to, (columns.lease_until > now()).label("live"))
+            .where(columns.task_id == task_id, columns.number == number)
+            .with_for_update()
+        )
+        .mappings()
+        .one()
+    )
+
+
+def _live(connection: Connection, task_id: str) -> Sequence[RowMapping]:
+    columns = shard.c
+    return (
+        connection.execute(
+            select(columns.number, columns.lease_wants, columns.lease_grant).where(
+                columns.task_id == task_id, columns.lease_until > now()
+            )
+        )
+        .mappings()
+        .all()
+    )

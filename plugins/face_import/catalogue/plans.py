@@ -1,0 +1,87 @@
+"""The shards of a task: committed once, read by every try (design decision 7)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine, func, insert, select, update
+
+from face_import.catalogue.engine import reading
+from face_import.catalogue.records import load
+from face_import.catalogue.schema import import_task, shard, tally
+from face_import.domain.identity import UPLOADED
+from face_import.domain.models import Shard
+from face_import.errors import TaskStopped
+
+
+class Plans:
+    """Keeps the shards of tasks.
+
+    Args:
+        engine: write engine of the catalogue.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reader = reading(engine)
+
+    def commit(self, task_id: str, shards: Sequence[Shard], total_num: int, source_name: str = UPLOADED) -> None:
+        """Commit the shards of a task with the stored source they were cut from, once (design decision 7).
+
+        Later calls change nothing: whichever of two plans commits first stands.
+
+        Raises:
+            TaskStopped: the task was deleted.
+        """
+        with self._engine.begin() as connection:
+            if load(connection, task_id, lock=True).deleted_at is not None:
+                raise TaskStopped(f"task {task_id} was deleted")
+            if connection.scalar(select(shard.c.number).where(shard.c.task_id == task_id).limit(1)) is not None:
+                return
+            connection.execute(insert(shard), [_shard_values(task_id, s) for s in shards])
+            connection.execute(
+                update(import_task)
+                .where(import_task.c.id == task_id)
+                .values(total_num=total_num, source_name=source_name)
+            )
+
+    def shards(self, task_id: str) -> list[Shard]:
+        """The planned shards in order; empty before planning."""
+        columns = shard.c
+        query = (
+            select(
+                columns.number,
+                columns.first_row,
+                columns.rows,
+                columns.start_byte,
+                columns.end_byte,
+                columns.line,
+            )
+            .where(columns.task_id == task_id)
+            .order_by(columns.number)
+        )
+        with self._reader.begin() as connection:
+            return [Shard(*row) for row in connection.execute(query)]
+
+    def complete(self, task_id: str) -> set[int]:
+        """Numbers of the shards whose rows all have an outcome."""
+        query = (
+            select(shard.c.number)
+            .join(tally, (tally.c.task_id == shard.c.task_id) & (tally.c.shard == shard.c.number))
+            .where(shard.c.task_id == task_id)
+            .group_by(shard.c.number, shard.c.rows)
+            .having(func.sum(tally.c.rows) >= shard.c.rows)
+        )
+        with self._reader.begin() as connection:
+            return set(connection.scalars(query))
+
+
+def _shard_values(task_id: str, s: Shard) -> dict[str, Any]:
+    return {
+        "task_id": task_id,
+        "number": s.number,
+        "first_row": s.first_row,
+        "rows": s.rows,
+        "start_byte": s.start,
+        "end_byte": s.end,
+        "line": s.line,
+    }

@@ -1,0 +1,99 @@
+"""An import task as a value, and its reading from the catalogue."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, RowMapping, select
+
+from face_import.catalogue.schema import import_task
+from face_import.contract import Mode, TaskState
+from face_import.domain.models import LIMIT_NAMES, Limits
+from face_import.errors import TaskNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class TaskConfig:
+    """What a task was asked to do.
+
+    Attributes:
+        source: where the rows came from, for people: a file's name or a URL without its secrets.
+    """
+
+    group_name: str
+    source: str
+    limits: Limits
+    thread_num: int
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class ImportTask:
+    """An import task as it stands. Times are seconds since the epoch, None until they happen.
+
+    Attributes:
+        attempt: how often it was started.
+        launched_attempt: the last attempt for which Airflow is known to have a run.
+        launched_at: when Airflow queued that run, by Airflow's own clock; a run that was queued later was cleared
+            by a person, and a task instance of a run that began earlier belongs to an attempt before.
+        paused: whether somebody set its pool in Airflow to 0 slots.
+        total_num: rows of its source; 0 until the source was taken in.
+        source_name: name of the stored source that its shards were cut from.
+    """
+
+    id: str
+    run_id: str
+    config: TaskConfig
+    state: TaskState
+    attempt: int
+    launched_attempt: int
+    launched_at: float
+    paused: bool
+    last_error: str
+    total_num: int
+    source_name: str
+    created_at: float
+    started_at: float | None
+    stopped_at: float | None
+    finished_at: float | None
+    deleted_at: float | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its Airflow run has no business to go on; a completed task's run is about to end by itself."""
+        return self.deleted_at is not None or self.state in {TaskState.CREATED, TaskState.STOPPED}
+
+
+def load(connection: Connection, task_id: str, *, lock: bool = False) -> ImportTask:
+    """The task with this id, deleted or not; `lock` keeps others from changing it in this transaction.
+
+    Raises:
+        TaskNotFound: there is none.
+    """
+    query = select(import_task).where(import_task.c.id == task_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise TaskNotFound(f"there is no task {task_id!r}")
+    return task_of(row)
+
+
+def load_by_run(connection: Connection, run_id: str) -> ImportTask | None:
+    """The task of an Airflow run, locked, or None."""
+    row = (
+        connection.execute(select(import_task).where(import_task.c.run_id == run_id).with_for_update())
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else task_of(row)
+
+
+def task_of(row: RowMapping) -> ImportTask:
+    """A row of `import_task` as a value."""
+    values = {name: value for name, value in row.items() if not name.startswith("control_")}
+    limits = Limits(**{name: values.pop(name) for name in LIMIT_NAMES})
+    config = TaskConfig(
+        group_name=values.pop("group_name"),
+        source=values.pop("source"),
+        limits=limits,
+        thread_num=values.pop("thread_num"),
+        mode=Mode(values.pop("mode")),
+    )
+    return ImportTask(config=config, state=TaskState(values.pop("state")), **values)

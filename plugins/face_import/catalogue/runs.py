@@ -1,0 +1,126 @@
+"""What Airflow's runs mean for their tasks, and who may lay a hand on them (design decision 2)."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Engine, update
+
+from face_import.catalogue.records import ImportTask, load, load_by_run
+from face_import.catalogue.schema import import_task, now
+from face_import.catalogue.tasks import Tasks
+from face_import.contract import TaskState
+from face_import.errors import WrongState
+
+CONTROL_S = 60.0
+
+
+class Runs:
+    """Notes what becomes of the Airflow runs of tasks.
+
+    Args:
+        engine: write engine of the catalogue.
+        tasks: whose state follows.
+    """
+
+    def __init__(self, engine: Engine, tasks: Tasks) -> None:
+        self._engine = engine
+        self._tasks = tasks
+
+    def is_queued(self, run_id: str, queued_at: float) -> ImportTask | None:
+        """Note that Airflow has the run queued or running; one that was cleared in Airflow's UI starts its task again.
+
+        Args:
+            run_id: the run.
+            queued_at: when it was queued last, by Airflow's clock.
+
+        Returns:
+            The task as it stands now, or None if the run has none yet.
+        """
+        with self._engine.begin() as connection:
+            task = load_by_run(connection, run_id)
+            if task is None or not _cleared_by_a_person(task, queued_at):
+                return task
+            values: dict[str, Any] = {
+                "state": TaskState.RUNNING,
+                "attempt": task.attempt + 1,
+                "launched_attempt": task.attempt + 1,
+                "launched_at": queued_at,
+                "last_error": "",
+                "started_at": now(),
+                "stopped_at": None,
+                "finished_at": None,
+                "paused": False,
+            }
+            connection.execute(update(import_task).where(import_task.c.id == task.id).values(values))
+            return load_by_run(connection, run_id)
+
+    def has_failed(self, run_id: str, run_began: float, last_error: str) -> None:
+        """Note that Airflow's run failed; news of a run that we have launched again since is old and ignored.
+
+        Args:
+            run_id: the run.
+            run_began: when it began, or was queued if it never did, by Airflow's clock.
+            last_error: what to tell the operator.
+        """
+        with self._engine.begin() as connection:
+            task = load_by_run(connection, run_id)
+        if task is not None and not self._tasks.complete(task.id):
+            self._tasks.halt(task.id, last_error, attempt=task.attempt, run_began=run_began)
+
+    def launched(self, task_id: str, attempt: int, queued_at: float) -> None:
+        """Note that Airflow has a run for this attempt, queued then by Airflow's clock."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(import_task)
+                .where(import_task.c.id == task_id)
+                .values(launched_attempt=attempt, launched_at=queued_at)
+            )
+
+    @contextmanager
+    def controlled(self, task_id: str, *, patience_s: float = 10.0) -> Iterator[None]:
+        """Have the only hand on a task's Airflow run: starts, stops and repairs of one task never interleave.
+
+        The hold ends by itself after `CONTROL_S` seconds, should its holder die.
+
+        Raises:
+            WrongState: another operation on the task took longer than `patience_s`.
+        """
+        owner, deadline = str(uuid4()), time.monotonic() + patience_s
+        while not self._take_control(task_id, owner):
+            if time.monotonic() > deadline:
+                raise WrongState(f"another operation on task {task_id} is going on; try again")
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            with self._engine.begin() as connection:
+                connection.execute(
+                    update(import_task)
+                    .where(import_task.c.id == task_id, import_task.c.control_owner == owner)
+                    .values(control_until=0.0)
+                )
+
+    def _take_control(self, task_id: str, owner: str) -> bool:
+        with self._engine.begin() as connection:
+            taken = connection.execute(
+                update(import_task)
+                .where(import_task.c.id == task_id, import_task.c.control_until < now())
+                .values(control_owner=owner, control_until=now() + CONTROL_S)
+            )
+            if not taken.rowcount:
+                load(connection, task_id)
+            return taken.rowcount == 1
+
+
+def _cleared_by_a_person(task: ImportTask, queued_at: float) -> bool:
+    """Whether the run was queued by somebody else after all that we know of it.
+
+    A launch of ours that has not been noted yet (`launched_attempt`) would look the same. A stop that came after
+    somebody cleared a task instance of the running import holds.
+    """
+    if task.state == TaskState.RUNNING or task.deleted_at is not None or task.launched_attempt < task.attempt:
+        return False
+    return queued_at > max(task.launched_at, task.stopped_at or 0.0)

@@ -1,0 +1,154 @@
+"""Tables of the catalogue: import tasks, their shards with leases, tallies by code, and the ledger.
+
+Times are seconds since the epoch by the database's own clock (`now()`), so that processes on different
+machines agree about leases.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class now(FunctionElement[float]):  # noqa: N801 - named like the SQL function it is
+    """The database's wall clock in seconds since the epoch, also inside a long transaction."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(now)
+def _now_postgresql(_element: now, _compiler: SQLCompiler, **_options: object) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(_element: now, _compiler: SQLCompiler, **_options: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class Words(TypeDecorator[str]):
+    """Text from outside: without what no database takes, NUL and half of a surrogate pair."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Replace such characters by U+FFFD."""
+        if value is None:
+            return None
+        return value.encode(errors="surrogatepass").decode(errors="replace").replace("\0", "\ufffd")
+
+
+def _task_key() -> Column[str]:
+    return Column("task_id", String(12), ForeignKey("import_task.id", ondelete="CASCADE"), primary_key=True)
+
+
+import_task = Table(
+    "import_task",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("run_id", String(250), nullable=False, unique=True),
+    Column("group_name", String(250), nullable=False),
+    Column("pos_pitch", Integer, nullable=False),
+    Column("pos_yaw", Integer, nullable=False),
+    Column("pos_rol", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("blur_degree", Integer, nullable=False),
+    Column("thread_num", Integer, nullable=False),
+    Column("mode", Integer, nullable=False),
+    Column("source", Words, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("launched_attempt", Integer, nullable=False, default=0),
+    Column("launched_at", Double, nullable=False, default=0.0),
+    Column("control_owner", String(36)),
+    Column("control_until", Double, nullable=False, default=0.0),
+    Column("paused", Boolean, nullable=False, default=False),
+    Column("last_error", Words, nullable=False, default=""),
+    Column("total_num", Integer, nullable=False, default=0),
+    Column("source_name", String(32), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("stopped_at", Double),
+    Column("finished_at", Double),
+    Column("deleted_at", Double),
+    Index("ix_import_task_group_name_state", "group_name", "state"),
+)
+
+shard = Table(
+    "shard",
+    metadata,
+    _task_key(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("first_row", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("start_byte", BigInteger, nullable=False),
+    Column("end_byte", BigInteger, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("lease_owner", String(36)),
+    Column("lease_until", Double, nullable=False, default=0.0),
+    Column("lease_wants", Integer, nullable=False, default=0),
+    Column("lease_grant", Integer, nullable=False, default=0),
+    Column("claimed_to", Integer, nullable=False, default=0),
+    sqlite_with_rowid=False,
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    _task_key(),
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("code", Integer, primary_key=True, autoincrement=False),
+    Column("rows", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+outcome = Table(
+    "outcome",
+    metadata,
+    _task_key(),
+    Column("row", Integer, primary_key=True, autoincrement=False),
+    Column("code", Integer, nullable=False),
+    Column("uri", Words, nullable=False),
+    Column("message", Words, nullable=False),
+    Column("face_id", Words, nullable=False),
+    Column("measurements", JSON, nullable=False),
+    Column("handled_at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+FAILED = outcome.c.code != 0
+Index("ix_outcome_failed_row", outcome.c.task_id, outcome.c.row, postgresql_where=FAILED, sqlite_where=FAILED)
+Index(
+    "ix_outcome_failed_code",
+    outcome.c.task_id,
+    outcome.c.code,
+    outcome.c.row,
+    postgresql_where=FAILED,
+    sqlite_where=FAILED,
+)

@@ -1,0 +1,71 @@
+"""The `face-import` command: what there is, and what a failure looks like.
+
+::
+
+    imports, log ──▶ watch ──▶ client ── HTTP ──▶ a Face import, on this machine or another
+    stack, parts ──▶ face_import.stack: this machine's
+"""
+
+import os
+
+import typer
+
+from face_import import logs
+from face_import.cli import imports, keys, log, parts, stack
+from face_import.cli.console import FAILURE, errors
+from face_import.errors import FaceImportError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+@app.callback(
+    epilog="Exit status: 0 success, 1 failure, 2 a mistake on the command line, 3 some rows failed"
+    " (of [bold]status[/]: nothing runs), 130 Ctrl-C."
+)
+def configure() -> None:
+    """Import faces into face groups, here or on a server; and run Face import on this machine."""
+    logs.configure()
+
+
+_IMPORTS, _STACK, _PARTS = "Imports", "Stack", "Parts: processes of the stack, and repairs"
+# A task id may begin with a hyphen and must not be taken for an option.
+_TAKES_ID = {"ignore_unknown_options": True}
+
+app.command("import", rich_help_panel=_IMPORTS)(imports.create)
+app.command("tasks", rich_help_panel=_IMPORTS)(imports.tasks)
+app.command("show", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.show)
+app.command("log", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(log.log)
+app.command("start", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.start)
+app.command("stop", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.stop)
+app.command("delete", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.delete)
+
+app.command("up", rich_help_panel=_STACK)(stack.up)
+app.command("down", rich_help_panel=_STACK)(stack.down)
+app.command("status", rich_help_panel=_STACK)(stack.status)
+app.command("doctor", rich_help_panel=_STACK)(stack.doctor)
+
+app.add_typer(keys.app, name="keys", rich_help_panel=_STACK)
+
+app.command("migrate", rich_help_panel=_PARTS)(parts.migrate)
+app.command(
+    "airflow",
+    rich_help_panel=_PARTS,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+)(parts.airflow)
+app.command("keeper", rich_help_panel=_PARTS)(parts.keeper)
+app.command("stop-active", rich_help_panel=_PARTS)(parts.stop_active)
+app.command("guard", hidden=True)(parts.guard)
+
+
+def main() -> None:
+    """Run the command; what it raises on purpose is one line on stderr and exit code 1."""
+    os.umask(0o077)
+    try:
+        app()
+    except FaceImportError as error:
+        errors.print(f"face-import: {error}", markup=False)
+    except OSError as error:
+        errors.print(f"face-import: {error.filename or 'system'}: {error.strerror}", markup=False)
+    else:
+        return
+    raise SystemExit(FAILURE)

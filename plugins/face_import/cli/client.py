@@ -1,0 +1,176 @@
+"""The HTTP API as the commands use it: they see tasks and errors, never HTTP (docs/api.md)."""
+
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, Self, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from pydantic import BaseModel, ValidationError
+from urllib3.exceptions import NewConnectionError
+
+from face_import.cli.records import Created, Entry, Log, Task, TaskIds
+from face_import.cli.server import Server
+from face_import.cli.upload import CHUNK_BYTES, Form
+from face_import.contract import TaskState
+from face_import.domain.identity import is_task_id
+from face_import.errors import ApiUnavailable, InvalidRequest, RequestError, SourceTooLarge, TaskNotFound, WrongState
+
+CONNECT_S, READ_S, TAKE_IN_S = 10.0, 60.0, 3600.0
+LOG_PAGE = 500
+_Answer = TypeVar("_Answer", bound=BaseModel)
+_ERRORS: dict[int, type[RequestError]] = {
+    400: InvalidRequest,
+    404: TaskNotFound,
+    409: WrongState,
+    413: SourceTooLarge,
+}
+
+
+class Client:
+    """One server's API.
+
+    Every method raises `ApiUnavailable` when no usable answer comes, and a `RequestError` with the server's own
+    words when the server refuses.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._session = requests.Session()
+        self._session.auth = server.authorize if server.key else None
+        # A proxy has no business on loopback; anywhere else the environment knows how to get there.
+        self._session.trust_env = urlsplit(server.url).hostname not in {"127.0.0.1", "::1", "localhost"}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._session.close()
+
+    def create(self, fields: Mapping[str, str], path: Path, sent: Callable[[int], None]) -> str:
+        """Upload a file as a new task; returns the task's id.
+
+        Raises:
+            InvalidRequest: a field or the file is refused; nothing is kept.
+            SourceTooLarge: the server takes no file as large as this.
+        """
+        form = Form(fields, path, sent)
+        headers = {"Content-Type": form.content_type}
+        answer = self._call("POST", "create", data=form, headers=headers, timeout=(CONNECT_S, TAKE_IN_S))
+        return self._read(answer, Created).id
+
+    def start(self, task_id: str) -> None:
+        """Start a created or stopped task."""
+        self._call("POST", _of(task_id, "start"))
+
+    def stop(self, task_id: str) -> None:
+        """Stop a running task; no row starts after this."""
+        self._call("POST", _of(task_id, "stop"))
+
+    def delete(self, task_id: str) -> None:
+        """Stop and delete a task."""
+        self._call("POST", _of(task_id, "delete"))
+
+    def ids(self, group: str, state: TaskState | None) -> list[str]:
+        """Ids of a group's tasks, oldest first."""
+        body = {"group_name": group, "status": int(state or 0)}
+        return self._read(self._call("POST", "list", json=body), TaskIds).ids
+
+    def task(self, task_id: str) -> Task:
+        """A task as it stands."""
+        task = self._read(self._call("GET", _of(task_id, "detail")), Task)
+        return task.model_copy(update={"id": task_id})
+
+    def log(self, task_id: str, code: int | None = None) -> Iterator[list[Entry]]:
+        """Failed rows in row order, in pages of up to `LOG_PAGE`.
+
+        Rows that fail meanwhile move what is behind them; none comes twice.
+        """
+        skip, last = 0, 0
+        only = {} if code is None else {"code": code}
+        while True:
+            answer = self._call("GET", _of(task_id, "log"), params={"skip": skip, "limit": LOG_PAGE, **only})
+            page = self._read(answer, Log).logs
+            yield [entry for entry in page if entry.row > last]
+            if len(page) < LOG_PAGE:
+                return
+            skip, last = skip + LOG_PAGE, max(last, page[-1].row)
+
+    @contextmanager
+    def download(self, task_id: str) -> Iterator[Iterator[str]]:
+        """The log as lines of CSV (uri, code, message), as they arrive."""
+        with self._call("GET", _of(task_id, "download_log"), stream=True) as answer:
+            try:
+                yield _lines(answer)
+            except requests.RequestException as error:
+                raise ApiUnavailable(f"{self._server.shown}: the log broke off: {error}") from None
+
+    def _call(self, method: str, path: str, **options: Any) -> requests.Response:
+        """An answer of 200.
+
+        Redirects are not followed: the API has none, and a POST would become a GET.
+        """
+        options = {"timeout": (CONNECT_S, READ_S), "allow_redirects": False, **options}
+        try:
+            answer = self._session.request(method, f"{self._server.url}/v1/tasks/{path}", **options)
+        except requests.RequestException as error:
+            raise _no_answer(error, self._server) from None
+        if answer.status_code != 200:
+            self._refuse(answer)
+        return answer
+
+    def _refuse(self, answer: requests.Response) -> NoReturn:
+        status = answer.status_code
+        if status == 401:
+            wanted = "another key" if self._server.key else "an API key"
+            raise RequestError(f"{self._server.shown} wants {wanted}: give --key, or FACE_IMPORT_API_KEY")
+        if answer.is_redirect:
+            raise RequestError(f"{self._server.shown} redirects: give the address it leads to with --url")
+        try:
+            text = str(answer.json()["error"])
+        except (ValueError, KeyError, TypeError):
+            self._foreign(status)
+        if status >= 500:
+            raise ApiUnavailable(text)
+        raise _ERRORS.get(status, RequestError)(text)
+
+    def _read(self, answer: requests.Response, model: type[_Answer]) -> _Answer:
+        try:
+            return model.model_validate_json(answer.content)
+        except ValidationError:
+            self._foreign()
+
+    def _foreign(self, status: int = 200) -> NoReturn:
+        raise ApiUnavailable(f"{self._server.shown} answers {status}, but not as Face import does: is --url right?")
+
+
+def _lines(answer: requests.Response) -> Iterator[str]:
+    """Lines with their ends; requests' own would also end them at what is no line's end in CSV."""
+    decoder = getincrementaldecoder("utf-8")("replace")
+    rest = ""
+    for chunk in answer.iter_content(CHUNK_BYTES):
+        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+        yield from (line + "\n" for line in lines)
+    if rest:
+        yield rest
+
+
+def _of(task_id: str, what: str) -> str:
+    if not is_task_id(task_id):
+        raise TaskNotFound(f"{task_id!r} is not a task id: it has 12 characters of A-Z, a-z, 0-9, _ and -")
+    return f"{task_id}/{what}"
+
+
+def _no_answer(error: requests.RequestException, server: Server) -> ApiUnavailable | InvalidRequest:
+    if isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
+        return InvalidRequest(f"--url: {server.shown} is not the address of a server")
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(reason, NewConnectionError) or isinstance(error, requests.ConnectTimeout):
+        return ApiUnavailable(
+            f"nothing answers at {server.shown}: start it with `face-import up`, or say where it is with --url"
+        )
+    if isinstance(error, requests.Timeout):
+        return ApiUnavailable(f"{server.shown} did not answer in time")
+    return ApiUnavailable(f"the connection to {server.shown} broke: {reason or 'closed by the other side'}")

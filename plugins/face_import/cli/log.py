@@ -1,0 +1,100 @@
+"""The command `log`: failed rows as a table, as lines for other programs, or as a CSV file."""
+
+import csv
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+from rich.table import Table
+
+from face_import.cli.client import Client
+from face_import.cli.console import cell, errors, output, plain
+from face_import.cli.imports import TaskId
+from face_import.cli.records import Entry
+from face_import.cli.server import Key, Server, Url
+
+
+def log(
+    *,
+    task_id: TaskId,
+    code: Annotated[int | None, typer.Option(help="Only this error code.", show_default=False)] = None,
+    to_csv: Annotated[
+        str,
+        typer.Option("--csv", metavar="FILE", help="Write uri, code, message as CSV; - is stdout.", show_default=False),
+    ] = "",
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Show the failed rows, also of an import that runs.
+
+    Into a pipe it writes lines of row, code, uri and message with tabs between them.
+    """
+    with Client(Server.of(url, key)) as client:
+        if to_csv:
+            _write_csv(client, task_id, code, to_csv)
+            return
+        for number, page in enumerate(client.log(task_id, code)):
+            if output.is_terminal:
+                _print_table(page, first=number == 0)
+            else:
+                _print_lines(page)
+
+
+def _print_table(page: Iterable[Entry], *, first: bool) -> None:
+    """One page; fixed widths, so that the pages of a long log stand under each other."""
+    table = Table(box=None, expand=True, show_header=first, pad_edge=False)
+    table.add_column("row", width=9, justify="right")
+    table.add_column("code", width=4)
+    table.add_column("uri", ratio=1, overflow="fold")
+    table.add_column("message", ratio=1, overflow="fold")
+    for entry in page:
+        table.add_row(str(entry.row), str(entry.code), cell(entry.uri), cell(entry.message))
+    output.print(table, soft_wrap=False)
+
+
+def _print_lines(page: Iterable[Entry]) -> None:
+    for entry in page:
+        print(entry.row, entry.code, plain(entry.uri), plain(entry.message), sep="\t")  # noqa: T201 - for programs
+
+
+def _write_csv(client: Client, task_id: str, code: int | None, target: str) -> None:
+    """Write the server's CSV, or those of its lines that have the code: one format, whatever was asked for."""
+    csv.field_size_limit(sys.maxsize)  # a uri may be as long as the server takes cells
+    written = 0
+    with client.download(task_id) as lines, _opened(target) as file:
+        writer = csv.writer(file)
+        for row in csv.reader(lines):
+            if code is None or row[1:2] == [str(code)]:
+                writer.writerow(row)
+                written += 1
+    if target != "-":
+        errors.print(f"{written} rows in {target}", markup=False)
+
+
+@contextmanager
+def _opened(target: str) -> Iterator[TextIO]:
+    """Standard output, or a file that gets its name when it is complete."""
+    if target == "-":
+        stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
+        yield stdout
+        stdout.detach()
+        return
+    path = Path(target).resolve()
+    if path.exists() and not path.is_file():  # a pipe or a device must not be replaced by a file
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        return
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink()
+        raise

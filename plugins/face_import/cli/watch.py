@@ -1,0 +1,160 @@
+"""Following a task to its end: a bar, the failures so far, and what Ctrl-C means."""
+
+import sys
+import time
+from collections import deque
+from datetime import timedelta
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from face_import.cli.client import Client
+from face_import.cli.console import FAILURE, INTERRUPTED, PARTIAL, SUCCESS, errors, output, plain
+from face_import.cli.records import Task, meaning
+from face_import.contract import TaskState
+from face_import.errors import ApiUnavailable, WrongState
+
+_POLL_S = 0.5
+_RATE_WINDOW_S = 15.0
+_PATIENCE_S = 60.0
+"""How long the API may be away: the stack starts its process again within seconds."""
+
+
+class Rate:
+    """Rows a second over the last moments, so that an outage shows and a new start does not count what was done."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def add(self, now: float, handled: int) -> float:
+        """Take a count in and return the rate, 0 until there is one.
+
+        Args:
+            now: a monotonic time in seconds.
+            handled: rows that are handled by then.
+        """
+        self._seen.append((now, handled))
+        while now - self._seen[0][0] > _RATE_WINDOW_S:
+            self._seen.popleft()
+        (then, before) = self._seen[0]
+        return (handled - before) / (now - then) if now > then else 0.0
+
+
+def watch(client: Client, task_id: str) -> int:
+    """Show a task's progress until it does not run any more, and then how it ended.
+
+    Ctrl-C asks whether to stop it, where there is somebody to ask.
+
+    Returns:
+        the exit status.
+
+    Raises:
+        ApiUnavailable: the API was away for longer than a minute; the import goes on without us.
+    """
+    try:
+        task = _follow(client, task_id)
+    except KeyboardInterrupt:
+        if not _wants_stop():
+            errors.print(f"left running; see it again: face-import show {task_id} --watch", markup=False)
+            return INTERRUPTED
+        task = _stop(client, task_id)
+    summarize(task)
+    return exit_status(task)
+
+
+def exit_status(task: Task) -> int:
+    """Success, partial or failure, of a task that does not run."""
+    if task.state is not TaskState.COMPLETED:
+        return FAILURE
+    return PARTIAL if task.failed_num else SUCCESS
+
+
+def summarize(task: Task) -> None:
+    """Print how a task ended: counts, failures by code, and what to do next."""
+    counts = f"{task.success_num} of {task.total_num} rows imported, {task.failed_num} failed"
+    output.print(f"{task.word}: {counts}", markup=False)
+    if task.last_error:
+        output.print(plain(task.last_error), markup=False)
+    if task.errors:
+        table = Table("code", "meaning", "rows")
+        for code, rows in sorted(task.errors.items()):
+            table.add_row(str(code), meaning(code), str(rows))
+        output.print(table)
+        output.print(f"which rows, and why: face-import log {task.id}", markup=False)
+    if task.state is TaskState.STOPPED:
+        output.print(f"to go on where it stopped: face-import start {task.id}", markup=False)
+    elif task.state is TaskState.CREATED:
+        output.print(f"not started yet: face-import start {task.id}", markup=False)
+
+
+def _follow(client: Client, task_id: str) -> Task:
+    facts = TextColumn("{task.fields[facts]}")
+    progress = Progress(TextColumn("importing"), BarColumn(), TaskProgressColumn(), facts, console=errors)
+    bar = progress.add_task("", total=None, facts="")
+    rate = Rate()
+    with Live(progress, console=errors, refresh_per_second=4) as live:
+        while True:
+            task = _patiently(client, task_id, live)
+            speed = rate.add(time.monotonic(), task.handled_num)
+            progress.update(bar, total=task.total_num or None, completed=task.handled_num, facts=_facts(task, speed))
+            live.update(Group(progress, Text(_failures(task), overflow="ellipsis", no_wrap=True)))
+            if task.state is not TaskState.RUNNING:
+                return task
+            time.sleep(_POLL_S)
+
+
+def _patiently(client: Client, task_id: str, live: Live) -> Task:
+    """The task, also when the API is started anew meanwhile."""
+    for attempt in Retrying(
+        retry=retry_if_exception_type(ApiUnavailable),
+        stop=stop_after_delay(_PATIENCE_S),
+        wait=wait_fixed(1),
+        before_sleep=lambda _state: live.update(Text("no answer from the API; asking again"), refresh=True),
+        reraise=True,
+    ):
+        with attempt:
+            return client.task(task_id)
+    raise AssertionError("tenacity returns or raises")
+
+
+def _facts(task: Task, rate: float) -> str:
+    """Rows, rate and time left, as far as they are known."""
+    facts = [f"{task.handled_num}/{task.total_num or '?'} rows"]
+    if rate:
+        left = timedelta(seconds=round((task.total_num - task.handled_num) / rate))
+        facts += [f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s", f"{left} left"]
+    return "  ".join(facts)
+
+
+def _failures(task: Task) -> str:
+    codes = ", ".join(f"{code}: {rows}" for code, rows in sorted(task.errors.items()))
+    return f"failed {task.failed_num} ({codes})" if codes else ""
+
+
+def _wants_stop() -> bool:
+    """Whether the person at the terminal wants the import stopped; nobody there, or no answer, is a no."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        while True:
+            answer = errors.input("stop the import, or leave it running? (s/l) ", markup=False).strip().lower()
+            if answer in {"s", "stop"}:
+                return True
+            if answer in {"l", "leave"}:
+                return False
+    except (KeyboardInterrupt, EOFError):
+        errors.print()
+        return False
+
+
+def _stop(client: Client, task_id: str) -> Task:
+    try:
+        with errors.status("stopping"):
+            client.stop(task_id)
+    except WrongState:
+        pass  # it ended by itself while we asked; how, its summary says
+    return client.task(task_id)

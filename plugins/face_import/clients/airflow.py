@@ -1,0 +1,241 @@
+"""Airflow's REST API (v2), as far as imports need it: runs, their task instances, and pools."""
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from face_import.contract import DAG_ID, FINISH_TASK, PLAN_TASK, SHARD_TASK
+from face_import.errors import AirflowError, AirflowUnavailable, ConfigError, WrongState
+from face_import.settings import Settings
+
+log = logging.getLogger(__name__)
+PAGE = 100
+CONNECT_S, READ_S = 3.0, 20.0
+ACTIVE = ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as Airflow knows it.
+
+    Attributes:
+        queued_at: when it was queued last, in seconds since the epoch by Airflow's clock.
+    """
+
+    state: str
+    queued_at: float
+
+    @property
+    def active(self) -> bool:
+        """Whether it is queued or running."""
+        return self.state in ACTIVE
+
+
+class Airflow:
+    """One user's access to Airflow; safe to share between threads.
+
+    Every method raises `AirflowUnavailable` when Airflow gives no usable answer.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=32))
+        self._session.mount("https://", HTTPAdapter(pool_maxsize=32))
+        self._token: str | None = None
+        self._token_lock = threading.Lock()
+        self._runs = f"/dags/{DAG_ID}/dagRuns"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._session.close()
+
+    # -- runs
+
+    def trigger(self, run_id: str, conf: dict[str, Any], note: str) -> None:
+        """Make a run; one that is there already stays as it is.
+
+        Raises:
+            WrongState: Airflow does not accept its parameters, and will not later either.
+        """
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf, "note": note}
+        answer = self._call("POST", self._runs, body, expect=(200, 400, 409))
+        if answer.status_code == 400:
+            raise WrongState(f"Airflow does not accept this run: {answer.json().get('detail', answer.text)[:300]}")
+
+    def run(self, run_id: str) -> Run | None:
+        """A run as it stands, None if there is none."""
+        answer = self._call("GET", f"{self._runs}/{quote(run_id, safe='')}", expect=(200, 404))
+        return None if answer.status_code == 404 else _run(answer.json())
+
+    def active_runs(self) -> dict[str, Run]:
+        """All queued and running runs, by run id."""
+        return {run["dag_run_id"]: _run(run) for run in self._pages(self._runs, "dag_runs", {"state": ACTIVE})}
+
+    def fail_run(self, run_id: str) -> None:
+        """Mark a run failed: first what of it runs, one by one, then the rest with the run.
+
+        Marking the run alone would also turn its successful shards into failed ones.
+        """
+        running = [
+            _entity(ti["task_id"], ti["map_index"], new_state="failed")
+            for ti in self._task_instances(run_id, state=("running", "restarting", "up_for_retry"))
+        ]
+        self._update_instances(run_id, running)
+        self._call("PATCH", f"{self._runs}/{quote(run_id, safe='')}", {"state": "failed"}, expect=(200, 404, 409))
+
+    def delete_run(self, run_id: str) -> bool:
+        """Delete a run that has ended; False while it is still active."""
+        answer = self._call("DELETE", f"{self._runs}/{quote(run_id, safe='')}", expect=(204, 404, 409))
+        return answer.status_code != 409
+
+    def to_clear(self, run_id: str, unfinished: Sequence[int], finished: Iterable[int]) -> list[Any]:
+        """What has to be cleared for an ended run to go on; its finished shards are set to success here.
+
+        Args:
+            run_id: the run.
+            unfinished: numbers of the shards with rows left; empty if the run was never planned.
+            finished: numbers of the shards without.
+
+        Returns:
+            task ids, and pairs of task id and map index, for `clear`.
+        """
+        states = {(ti["task_id"], ti["map_index"]): ti["state"] for ti in self._task_instances(run_id)}
+        shards = [number for number in unfinished if (SHARD_TASK, number) in states]
+        if states.get((PLAN_TASK, -1)) != "success" or len(shards) < len(unfinished):
+            return [PLAN_TASK, SHARD_TASK, FINISH_TASK]
+        self._update_instances(
+            run_id,
+            [
+                _entity(SHARD_TASK, number, new_state="success")
+                for number in finished
+                if states.get((SHARD_TASK, number)) != "success"
+            ],
+        )
+        return [*([SHARD_TASK, number] for number in shards), FINISH_TASK]
+
+    def clear(self, run_id: str, instances: list[Any]) -> None:
+        """Clear task instances, so that they run again; a run that has ended is queued again."""
+        body = {
+            "dag_run_id": run_id,
+            "task_ids": instances,
+            "dry_run": False,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        }
+        self._call("POST", f"/dags/{DAG_ID}/clearTaskInstances", body)
+
+    def _task_instances(self, run_id: str, state: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
+        where = {"state": state} if state else {}
+        return self._pages(f"{self._runs}/{quote(run_id, safe='')}/taskInstances", "task_instances", where)
+
+    def _update_instances(self, run_id: str, entities: list[dict[str, Any]]) -> None:
+        if entities:
+            body = {"actions": [{"action": "update", "entities": entities, "action_on_non_existence": "skip"}]}
+            self._call("PATCH", f"{self._runs}/{quote(run_id, safe='')}/taskInstances", body, expect=(200, 404))
+
+    # -- pools
+
+    def set_pool(self, name: str, slots: int, description: str) -> None:
+        """Change a pool's slots; a pool that does not exist is left alone, its run is not under way."""
+        body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
+        self._call("PATCH", f"/pools/{quote(name, safe='')}", body, expect=(200, 404))
+
+    def make_pool(self, name: str, slots: int) -> None:
+        """Make a pool; one that is there stays as it is."""
+        body = {"name": name, "slots": slots, "include_deferred": False}
+        self._call("POST", "/pools", body, expect=(201, 409))
+
+    def pools(self, prefix: str) -> dict[str, int]:
+        """Slots of the pools whose names begin with `prefix`, by name."""
+        pools = self._pages("/pools", "pools", {"pool_name_pattern": f"{prefix}%"})
+        return {pool["name"]: pool["slots"] for pool in pools if pool["name"].startswith(prefix)}
+
+    def delete_pool(self, name: str) -> None:
+        """Delete a pool, if it is there."""
+        self._call("DELETE", f"/pools/{quote(name, safe='')}", expect=(204, 404))
+
+    # -- the wire
+
+    def healthy(self) -> bool:
+        """Whether the api-server answers at all."""
+        try:
+            answer = self._session.get(
+                f"{self._settings.airflow_api}/api/v2/monitor/health", timeout=(CONNECT_S, CONNECT_S)
+            )
+        except requests.RequestException:
+            return False
+        return answer.ok
+
+    def _pages(self, path: str, key: str, where: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        offset = 0
+        while True:
+            page = self._call("GET", path, params={**where, "limit": PAGE, "offset": offset}).json()
+            yield from page[key]
+            offset += PAGE
+            if offset >= page["total_entries"]:
+                return
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        params: dict[str, Any] | None = None,
+        expect: tuple[int, ...] = (200,),
+    ) -> requests.Response:
+        url = f"{self._settings.airflow_api}/api/v2{path}"
+        answer = self._send(method, url, json=body, params=params, headers=self._authorization())
+        if answer.status_code == 401:
+            self._token = None
+            answer = self._send(method, url, json=body, params=params, headers=self._authorization())
+        if answer.status_code not in expect:
+            raise AirflowError(
+                f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}",
+                sent=answer.status_code >= 500,
+            )
+        return answer
+
+    def _authorization(self) -> dict[str, str]:
+        """A bearer token, fetched once and again when Airflow no longer takes it."""
+        with self._token_lock:
+            if self._token is None:
+                try:
+                    password = self._settings.airflow_password.get_secret_value()
+                except ConfigError as error:
+                    raise AirflowUnavailable(str(error), sent=False) from None
+                body = {"username": self._settings.airflow_user, "password": password}
+                answer = self._send("POST", f"{self._settings.airflow_api}/auth/token", json=body)
+                if answer.status_code != 201:
+                    raise AirflowUnavailable(f"Airflow refused our login: {answer.status_code}", sent=False)
+                self._token = str(answer.json()["access_token"])
+            return {"Authorization": f"Bearer {self._token}"}
+
+    def _send(self, method: str, url: str, **kwargs: Any) -> requests.Response:
+        try:
+            return self._session.request(method, url, timeout=(CONNECT_S, READ_S), **kwargs)
+        except (requests.ConnectTimeout, requests.ConnectionError) as error:
+            refused = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
+            raise AirflowUnavailable("Airflow's api-server does not answer", sent=not refused) from error
+        except requests.RequestException as error:
+            raise AirflowUnavailable(f"no answer from Airflow's api-server: {error}") from error
+
+
+def _run(run: dict[str, Any]) -> Run:
+    queued_at = run["queued_at"]
+    return Run(run["state"], datetime.fromisoformat(queued_at).timestamp() if queued_at else 0.0)
+
+
+def _entity(task_id: str, map_index: int, **what: Any) -> dict[str, Any]:
+    return {"task_id": task_id, "map_index": map_index, **what}

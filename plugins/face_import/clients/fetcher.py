@@ -1,0 +1,191 @@
+"""Fetches the bytes behind an image URI, from public addresses only, within bounds of time and size."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+from yarl import URL
+
+from face_import.clients.addresses import AddressGuard
+from face_import.clients.budget import ByteBudget, Reservation
+from face_import.clients.transfer import (
+    HEADERS,
+    MAX_REDIRECTS,
+    FetchError,
+    TransientFetchError,
+    connection_error,
+    retry_after,
+    status_error,
+)
+from face_import.domain.uri import DataUriError, decode_data_uri, scheme_of
+from face_import.settings import Settings
+
+ATTEMPTS = 4
+MAX_RETRY_AFTER_S = 10.0
+"""A host that asks for a longer pause has refused the row, as far as its deadline goes."""
+
+_backoff = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
+_VERBATIM = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+"""A URL with nothing left to quote is sent as it stands: re-quoting would break signed URLs."""
+
+
+class Fetcher:
+    """Fetches images; one for a shard, used by many rows at once.
+
+    ::
+
+        async with Fetcher(settings) as fetcher:
+            async with fetcher.fetched(uri) as data:
+                ...
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = settings.fetch_timeout_s
+        self._connect_timeout = settings.fetch_connect_timeout_s
+        self._per_host = settings.fetch_per_host
+        self._max_bytes = settings.max_image_bytes
+        self._guard = AddressGuard(settings.fetch_allow)
+        self._budget = ByteBudget(max(settings.max_bytes_in_flight, settings.max_image_bytes))
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool; belongs to the running event loop."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, limit_per_host=self._per_host, ttl_dns_cache=300, socket_factory=self._guard.socket
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
+            headers=HEADERS,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    @asynccontextmanager
+    async def fetched(self, uri: str) -> AsyncIterator[bytes]:
+        """Fetch a URI and hold its bytes, counted against `max_bytes_in_flight`, for the block.
+
+        Passing troubles (no connection, 5xx, 429, a body cut short) are tried again within the row's
+        deadline `fetch_timeout_s`, which stands still while the row waits for room.
+
+        Args:
+            uri: http, https or data.
+
+        Raises:
+            FetchError: the bytes cannot be had (code 101); the text says why.
+        """
+        with self._budget.reservation() as held:
+            if scheme_of(uri) == "data":
+                data = await self._decoded(uri, held)
+            else:
+                data = await self._within_deadline(_parsed(uri), held)
+            yield data
+
+    async def fetch(self, uri: str) -> bytes:
+        """Fetch a URI whose bytes need not be counted once they are there; see `fetched`."""
+        async with self.fetched(uri) as data:
+            return data
+
+    async def _decoded(self, uri: str, held: Reservation) -> bytes:
+        await held.take(min(len(uri), self._max_bytes))
+        try:
+            return decode_data_uri(uri, self._max_bytes)
+        except DataUriError as error:
+            raise FetchError(str(error)) from None
+
+    async def _within_deadline(self, url: URL, held: Reservation) -> bytes:
+        trouble: list[str] = []
+
+        async def attempt() -> bytes:
+            try:
+                return await self._attempt(url, held, deadline)
+            except TransientFetchError as error:
+                trouble[:] = [str(error)]
+                raise
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(TransientFetchError),
+            wait=_pause,
+            stop=_give_up,
+            reraise=True,
+        )
+        try:
+            async with asyncio.timeout(self._timeout) as deadline:
+                return await retrying(attempt)
+        except TimeoutError:
+            raise FetchError(*trouble or [f"no answer within {self._timeout:g} s"]) from None
+
+    async def _attempt(self, url: URL, held: Reservation, deadline: asyncio.Timeout) -> bytes:
+        try:
+            # aiohttp counts the request that answers with the redirect too
+            async with self._session.get(url, max_redirects=MAX_REDIRECTS + 1) as response:
+                if not 200 <= response.status < 300:
+                    raise status_error(response.status, response.reason, retry_after(response.headers))
+                return await self._read(response, held, deadline)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise connection_error(error) from None
+
+    async def _read(self, response: aiohttp.ClientResponse, held: Reservation, deadline: asyncio.Timeout) -> bytes:
+        """Read the body, never holding more than was reserved for it."""
+        plain = response.headers.get("Content-Encoding", "identity") == "identity"
+        length = response.content_length if plain else None
+        room = self._max_bytes if length is None else length
+        if room > self._max_bytes:
+            raise FetchError(f"larger than {self._max_bytes} bytes")
+        await _unhurried(held.take(room), deadline)
+        chunks, size = [], 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > room:
+                raise FetchError(f"larger than {self._max_bytes} bytes")
+            chunks.append(chunk)
+        held.shrink(size)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _unhurried(waiting: Awaitable[None], deadline: asyncio.Timeout) -> None:
+    """Wait for our own sake with the deadline standing still: it is the host's."""
+    clock = asyncio.get_running_loop().time
+    left = (deadline.when() or clock()) - clock()
+    deadline.reschedule(None)
+    await waiting
+    deadline.reschedule(clock() + left)
+
+
+def _parsed(uri: str) -> URL:
+    scheme = scheme_of(uri)
+    if scheme not in {"http", "https"}:
+        shown = f"scheme {scheme!r}" if scheme else "a URI without a scheme"
+        raise FetchError(f"{shown} is not supported: use http, https or data")
+    try:
+        url = URL(uri, encoded=bool(_VERBATIM.fullmatch(uri)))
+        if url.host and url.port:
+            return url
+    except ValueError:
+        pass
+    raise FetchError("not a valid URL")
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome and state.outcome.exception()
+    asked = error.retry_after if isinstance(error, TransientFetchError) else None
+    return _backoff(state) if asked is None else asked
+
+
+def _give_up(state: RetryCallState) -> bool:
+    return stop_after_attempt(ATTEMPTS)(state) or state.upcoming_sleep > MAX_RETRY_AFTER_S

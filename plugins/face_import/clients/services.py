@@ -1,0 +1,135 @@
+"""The face info service and the face library service, as the pipeline sees them: faces, poses, ids.
+
+The wire format is that of `docs/face-services.md`. Bodies are put together as text: the picture in them
+is base64, which JSON has no need to escape, and `json.dumps` would look at every character of it.
+"""
+
+import json
+from math import isfinite
+from typing import Any
+from urllib.parse import quote
+
+from face_import.clients.http import JsonService, malformed, refusal
+from face_import.domain.models import Face, Pose
+from face_import.domain.uri import DataUri
+from face_import.errors import RefusalKind, ServiceRefusal
+from face_import.settings import PoseAngle, Settings
+
+
+class InfoService(JsonService):
+    """What is in a picture: faces and their pose. An async context manager.
+
+    All methods raise `ServiceUnavailable` when there is no usable answer and `ServiceRefusal` for a
+    definite one that is not a success, with the service's own text.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__("info service", settings.info_service, settings.service_timeout_s)
+        self._pose_order: tuple[PoseAngle, ...] = settings.pose_order
+
+    async def detect(self, image: DataUri) -> tuple[Face, ...]:
+        """Return the faces in a picture, in the service's order; empty if there are none."""
+        result = await self._call("/v1/eval/facex-detect", f'{{"data": {{"uri": "{image}"}}}}')
+        detections = result.get("detections") or []
+        if not isinstance(detections, list):
+            raise malformed("detections is not a list")
+        return tuple(_face(detection) for detection in detections)
+
+    async def pose(self, image: DataUri, face: Face) -> Pose | None:
+        """Return the head pose of a face of `detect`, in degrees; None if it could not be measured."""
+        body = f'{{"data": {{"uri": "{image}", "attribute": {{"detections": [{{"pts": {_pts(face)}}}]}}}}}}'
+        result = await self._call("/v1/eval/facex-pose", body)
+        landmarks = result.get("landmarks") or []
+        if not isinstance(landmarks, list) or not all(isinstance(entry, dict) for entry in landmarks[:1]):
+            raise malformed("landmarks is not a list of objects")
+        angles = landmarks[0].get("pos") if landmarks else None
+        if not angles:
+            return None
+        if not isinstance(angles, list) or len(angles) != 3:
+            raise malformed("pos is not three angles")
+        return Pose(**dict(zip(self._pose_order, map(_number, angles), strict=True)))
+
+    async def _call(self, path: str, body: str) -> dict[str, Any]:
+        """Return `result`; `code` other than 0 is a refusal also under HTTP 200."""
+        answer = await self._post(path, body)
+        if answer.get("code") or 0:
+            raise refusal(str(answer.get("message") or f"code {answer['code']}"))
+        result = answer.get("result") or {}
+        if not isinstance(result, dict):
+            raise malformed("result is not an object")
+        return result
+
+
+class LibraryService(JsonService):
+    """The face groups. An async context manager; raises as `InfoService` does."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__("library service", settings.library_service, settings.service_timeout_s)
+
+    async def ensure_group(self, group: str, capacity: int) -> None:
+        """Create a group for at most `capacity` faces; one that is there already is left as it is."""
+        try:
+            await self._post(_path(group), f'{{"config": {{"capacity": {capacity:d}}}}}')
+        except ServiceRefusal as error:
+            if error.kind is not RefusalKind.GROUP_EXISTS and "already exist" not in str(error).lower():
+                raise
+
+    async def add(  # noqa: PLR0913, PLR0917 - the fields of one face, as the service names them
+        self, group: str, face_id: str, image: DataUri, tag: str, description: str, face: Face
+    ) -> str:
+        """Add a face to a group and return its id.
+
+        Args:
+            group: name of the group.
+            face_id: the id to give it; empty lets the service choose.
+            image: the picture.
+            tag: a short text kept with the face.
+            description: a longer one.
+            face: which face of the picture, as `InfoService.detect` returned it.
+
+        Raises:
+            ServiceRefusal: its `kind` tells an id or a face that is there already, no face, and a group
+                that is missing from everything else.
+            ServiceUnavailable: `sent` tells whether the face may be in the group all the same.
+        """
+        answer = await self._post(
+            f"{_path(group)}/add",
+            f'{{"image": {{"id": {json.dumps(face_id)}, "uri": "{image}", "tag": {json.dumps(tag)}, '
+            f'"desc": {json.dumps(description)}, "bounding_box": {{"pts": {_pts(face)}}}}}, '
+            f'"params": {{"reject_bad_face": false}}}}',
+        )
+        if answer.get("error"):
+            raise refusal(str(answer["error"]))
+        added = answer.get("id") or face_id
+        if not isinstance(added, str) or not added:
+            raise malformed("id is not a text")
+        return added
+
+
+def _path(group: str) -> str:
+    return f"/v1/face/groups/{quote(group, safe='')}"
+
+
+def _pts(face: Face) -> str:
+    return json.dumps(face.pts)
+
+
+def _face(detection: object) -> Face:
+    if not isinstance(detection, dict) or not isinstance(detection.get("pts"), list):
+        raise malformed("a detection without pts")
+    corners = detection["pts"]
+    if len(corners) != 4 or not all(isinstance(corner, list) and len(corner) == 2 for corner in corners):
+        raise malformed("pts is not four corners")
+    pts = tuple((_number(x), _number(y)) for x, y in corners)
+    return Face(pts=pts, score=_number(detection.get("score") or 0))
+
+
+def _number(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = float("inf")
+        if isfinite(number):
+            return number
+    raise malformed(f"{str(value)[:40]!r} is not a finite number")

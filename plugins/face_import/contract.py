@@ -1,0 +1,89 @@
+"""The API document as code: states, error codes, parameter names and their defaults.
+
+Dependency-free on purpose: the embedded face services import it from an environment of their own.
+"""
+
+from enum import IntEnum
+
+DAG_ID = "face_import"
+PLAN_TASK, SHARD_TASK, FINISH_TASK = "plan", "shard", "finish"
+LOG_XCOM_KEY = "log"
+UPLOAD = "upload:"
+"""Prefix of a run's `source` when the file came through the API: its rows are in storage already."""
+
+GROUP_NAME_PATTERN = r"^[a-z][a-z0-9_-]{2,31}$"
+"""The library service's rule: 3-32 characters of a-z, 0-9, `_` and `-`, the first one a letter."""
+
+DEFAULT_THREAD_NUM = 10
+MOST_THREADS = 1000
+"""Above what any installation may allow (`FACE_IMPORT_MAX_THREADS`)."""
+MAX_ANGLE = 180
+MAX_ROW = 2**31 - 1
+"""Row numbers are at most 32 bits wide in the API and the catalogue."""
+MAX_PIXELS = 100_000
+TASK_ID_LENGTH = 12
+
+ASSET_ALIAS = "face_import"
+"""Airflow's name for the assets that imports update; there is one for each group."""
+GROUP_ASSET = "face-import://groups/{group}"
+"""Airflow asset of a group: other DAGs can be scheduled on it."""
+
+SOURCE_COLUMNS = ("uri", "tag", "description", "id")
+"""Columns of a source file; without a header the first three count, by position."""
+SOURCE_COLUMN_ALIASES = {"desc": "description"}
+
+
+class TaskState(IntEnum):
+    """State of an import task (API document, 1.6)."""
+
+    CREATED = 1
+    RUNNING = 2
+    STOPPED = 3
+    COMPLETED = 4
+
+
+class Mode(IntEnum):
+    """What a bad row does to its task (API document, 1.1)."""
+
+    SKIP = 0
+    STOP = 1
+
+
+class Code(IntEnum):
+    """What became of a row: 0, or why not (API document, 1.7; 103, 104 and 207 are ours)."""
+
+    OK = 0
+    URI_UNREACHABLE = 101
+    IMAGE_UNREADABLE = 102
+    DUPLICATE_FACE = 103
+    DUPLICATE_ID = 104
+    NO_FACE = 201
+    PITCH = 202
+    YAW = 203
+    ROLL = 204
+    WIDTH = 205
+    HEIGHT = 206
+    BLUR = 207
+    INFO_UNAVAILABLE = 301
+    LIBRARY_UNAVAILABLE = 302
+    SYSTEM = 303
+
+
+MEANINGS = {
+    Code.OK: "imported",
+    Code.URI_UNREACHABLE: "cannot be fetched",
+    Code.IMAGE_UNREADABLE: "cannot be opened",
+    Code.DUPLICATE_FACE: "the group has this face already",
+    Code.DUPLICATE_ID: "the group has this id already",
+    Code.NO_FACE: "no face",
+    Code.PITCH: "pitch over the limit",
+    Code.YAW: "yaw over the limit",
+    Code.ROLL: "roll over the limit",
+    Code.WIDTH: "face too narrow",
+    Code.HEIGHT: "face too low",
+    Code.BLUR: "face too blurred",
+    Code.INFO_UNAVAILABLE: "face info service away",
+    Code.LIBRARY_UNAVAILABLE: "face library service away, or refuses",
+    Code.SYSTEM: "row malformed",
+}
+"""The codes in a few words, for people."""

@@ -1,0 +1,62 @@
+"""A task's limits: which face counts, and the first limit it breaks."""
+
+from collections.abc import Iterable
+
+from face_import.contract import Code
+from face_import.domain.models import Face, Limits, Pose
+
+Violation = tuple[Code, str]
+"""A row's error code and a message that names the measured value and the limit."""
+
+
+def largest(faces: Iterable[Face]) -> Face:
+    """Return the face with the largest box; of equals the first, as the service ordered them.
+
+    Raises:
+        ValueError: there is no face.
+    """
+    return max(faces, key=lambda face: face.area)
+
+
+def size_violation(face: Face, limits: Limits) -> Violation | None:
+    """Check width (205), then height (206), in pixels of the upright image."""
+    if face.width < limits.width:
+        return Code.WIDTH, f"width {face.width} px is below {limits.width} px"
+    if face.height < limits.height:
+        return Code.HEIGHT, f"height {face.height} px is below {limits.height} px"
+    return None
+
+
+def pose_violation(pose: Pose | None, limits: Limits) -> Violation | None:
+    """Check pitch (202), yaw (203) and roll (204), in degrees, by magnitude.
+
+    A pose that could not be measured breaks the first limit that is set: very blurred or half-hidden
+    faces have no landmarks, and letting them pass would let the worst pictures in.
+    """
+    pitch, yaw, roll = (pose.pitch, pose.yaw, pose.roll) if pose else (None, None, None)
+    angles = (
+        (Code.PITCH, "pitch", pitch, limits.pos_pitch),
+        (Code.YAW, "yaw", yaw, limits.pos_yaw),
+        (Code.ROLL, "roll", roll, limits.pos_rol),
+    )
+    for code, name, angle, limit in angles:
+        if not limit:
+            continue
+        if angle is None:
+            return code, f"{name} unknown (the pose could not be measured), limit {limit}°"
+        if abs(angle) > limit:
+            return code, f"{name} {_degrees(angle, limit)}° exceeds {limit}°"
+    return None
+
+
+def blur_violation(blur: int, limits: Limits) -> Violation | None:
+    """Check blur (207): 0 is sharp, 100 is blurred."""
+    if limits.blur_degree and blur > limits.blur_degree:
+        return Code.BLUR, f"blur {blur} exceeds {limits.blur_degree}"
+    return None
+
+
+def _degrees(angle: float, limit: int) -> str:
+    """One decimal, unless that would show an angle over the limit as the limit itself."""
+    shown = f"{angle:.1f}"
+    return shown if abs(float(shown)) > limit else repr(angle)

@@ -1,0 +1,200 @@
+"""The nouns: rows, limits, faces, outcomes, shards. Values only, no I/O."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from face_import.contract import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds of a task; 0 switches one off (API document, 1.1).
+
+    Angles are degrees and compared by magnitude, sizes are pixels of the upright image, and
+    `blur_degree` runs from 0 (sharp) to 100 (blurred).
+    """
+
+    pos_pitch: int = 0
+    pos_yaw: int = 0
+    pos_rol: int = 0
+    width: int = 0
+    height: int = 0
+    blur_degree: int = 0
+
+    @property
+    def need_pose(self) -> bool:
+        """Whether any limit needs the pose call, a second round trip."""
+        return bool(self.pos_pitch or self.pos_yaw or self.pos_rol)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of a source.
+
+    Attributes:
+        number: 1 for the first data record; headers and blank lines do not count.
+        line: physical line of the file where the record begins, from 1.
+        problem: why the record cannot be handled at all (code 303), if so.
+    """
+
+    number: int
+    line: int
+    uri: str
+    tag: str = ""
+    description: str = ""
+    id: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Head pose in degrees."""
+
+    pitch: float
+    yaw: float
+    roll: float
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A detected face: the four corners of its box, clockwise from the top left, in pixels."""
+
+    pts: tuple[tuple[float, float], ...]
+    score: float = 0.0
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom in pixels."""
+        xs, ys = [p[0] for p in self.pts], [p[1] for p in self.pts]
+        return min(xs), min(ys), max(xs), max(ys)
+
+    @property
+    def width(self) -> int:
+        """Width of the box in whole pixels."""
+        return round(self.box[2] - self.box[0])
+
+    @property
+    def height(self) -> int:
+        """Height of the box in whole pixels."""
+        return round(self.box[3] - self.box[1])
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """All that was measured of a row's chosen face; None where it was not needed or not to be had.
+
+    `faces` is the number of faces in the picture, `score` the detector's confidence.
+    """
+
+    faces: int | None = None
+    score: float | None = None
+    width: int | None = None
+    height: int | None = None
+    pitch: float | None = None
+    yaw: float | None = None
+    roll: float | None = None
+    blur: int | None = None
+
+    def known(self) -> dict[str, Any]:
+        """The measurements that were made, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a row: code 0 with its face id, or an error code with a message."""
+
+    row: int
+    uri: str
+    code: Code
+    message: str = ""
+    face_id: str = ""
+    measurements: Measurements = Measurements()
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeBatch:
+    """Outcomes of one shard, on their way to the ledger.
+
+    Attributes:
+        owner: the task instance that holds the shard's lease; a write by any other is refused.
+    """
+
+    task_id: str
+    shard: int
+    owner: str
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of successive rows in the stored source: the grain of sharding.
+
+    Attributes:
+        first_row: number of its first row, from 1.
+        rows: how many rows it holds.
+        start: offset of its first byte in the stored UTF-8 source.
+        end: offset behind its last byte.
+        line: physical line at `start` in the file that was sent, from 1; blank lines may come
+            before the first row.
+    """
+
+    first_row: int
+    rows: int
+    start: int
+    end: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceIndex:
+    """What one pass over a source found out.
+
+    Attributes:
+        columns: names of the columns in file order, header or not.
+        encoding: encoding of the file that was sent; it is stored as UTF-8 whatever it was.
+        size: bytes of the stored UTF-8 source.
+        blocks: all rows, in order, without a gap.
+    """
+
+    columns: tuple[str, ...]
+    header: bool
+    encoding: str
+    size: int
+    blocks: tuple[Block, ...]
+
+    @property
+    def rows(self) -> int:
+        """Number of data records."""
+        return sum(block.rows for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The run of rows one task instance handles: a range of bytes of the stored source.
+
+    Attributes:
+        number: from 0, the task instance's map index.
+        line: physical line at `start`, as a block's.
+    """
+
+    number: int
+    first_row: int
+    rows: int
+    start: int
+    end: int
+    line: int
+
+    @property
+    def last_row(self) -> int:
+        """Number of its last row."""
+        return self.first_row + self.rows - 1
+
+
+LIMIT_NAMES = tuple(field.name for field in fields(Limits))

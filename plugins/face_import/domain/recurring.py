@@ -1,0 +1,169 @@
+"""`recurring_imports.yaml`: its schema, and its reading, one entry at a time (docs/recurring.md)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+from zoneinfo import available_timezones
+
+import yaml
+from jinja2 import Environment, TemplateSyntaxError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from face_import.contract import DEFAULT_THREAD_NUM, GROUP_ASSET, MAX_ANGLE, MAX_PIXELS, Mode
+from face_import.domain.checks import check_group_name, check_thread_num
+from face_import.errors import ConfigError, FaceImportError
+from face_import.settings import Settings
+
+Angle = Annotated[int, Field(ge=0, le=MAX_ANGLE)]
+Pixels = Annotated[int, Field(ge=0, le=MAX_PIXELS)]
+
+
+class _Strict(BaseModel):
+    """Unknown names and values of another type are mistakes: a misspelt limit must not silently be off."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class EntryLimits(_Strict):
+    """Limits of the faces, 0 is off."""
+
+    pos_pitch: Angle = 0
+    pos_yaw: Angle = 0
+    pos_rol: Angle = 0
+    width: Pixels = 0
+    height: Pixels = 0
+    blur_degree: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+class Schedule(_Strict):
+    """When an entry runs: exactly one of a cron expression, an asset, and a timetable.
+
+    Attributes:
+        cron: five fields, or one of Airflow's presets like `@daily`.
+        timezone: of the cron expression.
+        asset: URI of an Airflow asset; each of its events starts a run.
+        timetable: dotted path of a timetable class that Airflow knows.
+        arguments: the class's arguments by name.
+    """
+
+    cron: str = ""
+    timezone: str = "UTC"
+    asset: str = ""
+    timetable: str = ""
+    arguments: dict[str, Any] = {}
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not a time zone; write for example Europe/Berlin")
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> "Schedule":
+        if sum(map(bool, (self.cron, self.asset, self.timetable))) != 1:
+            raise ValueError("give exactly one of cron, asset, timetable")
+        return self
+
+
+def _schedule(value: object) -> object:
+    return {"cron": value} if isinstance(value, str) else value
+
+
+class Entry(_Strict):
+    """One recurring import.
+
+    Attributes:
+        source: Jinja template of the source's URL, filled in by Airflow when the entry runs.
+        patience_s: how long to wait for a source that is not there yet.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+    schedule: Annotated[Schedule, BeforeValidator(_schedule)]
+    source: Annotated[str, Field(min_length=1, max_length=4096)]
+    group: str
+    limits: EntryLimits = EntryLimits()
+    mode: Annotated[int, Field(ge=int(Mode.SKIP), le=int(Mode.STOP))] = int(Mode.SKIP)
+    thread_num: Annotated[int, Field(ge=1)] = DEFAULT_THREAD_NUM
+    patience_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
+
+    @field_validator("source")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        try:
+            Environment(autoescape=False).parse(value)  # noqa: S701 - parsed for its syntax only, and it makes a URL
+        except TemplateSyntaxError as error:
+            raise ValueError(f"not a template: {error.message}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _ends(self) -> "Entry":
+        if self.schedule.asset == GROUP_ASSET.format(group=self.group):
+            raise ValueError(f"an import into {self.group!r} that is started by {self.group!r} would never end")
+        return self
+
+    def conf(self) -> dict[str, Any]:
+        """Parameters of the import's run; the source is still a template."""
+        return {
+            "source": self.source,
+            "group_name": self.group,
+            "thread_num": self.thread_num,
+            "mode": self.mode,
+            **self.limits.model_dump(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a file holds.
+
+    Attributes:
+        entries: those that are right, in the file's order.
+        problems: what is wrong with each of the others; names the entry, the field and the rule.
+    """
+
+    entries: tuple[Entry, ...]
+    problems: tuple[str, ...]
+
+
+def read_entries(text: str, settings: Settings) -> Reading:
+    """Read the file; an entry that is wrong does not touch the others.
+
+    Raises:
+        ConfigError: the file as a whole cannot be read.
+    """
+    entries: dict[str, Entry] = {}
+    problems = []
+    for number, raw in enumerate(_list_of_entries(text), 1):
+        name = raw.get("name") if isinstance(raw, dict) else None
+        try:
+            entry = Entry.model_validate(raw)
+            check_group_name(entry.group, settings)
+            check_thread_num(entry.thread_num, settings)
+            if entry.name in entries:
+                raise ConfigError("name: an earlier entry has it already")
+            entries[entry.name] = entry
+        except (ValidationError, FaceImportError) as error:
+            problems.append(f"entry {number} ({name or 'without a name'}): {_text(error)}")
+    return Reading(tuple(entries.values()), tuple(problems))
+
+
+def _list_of_entries(text: str) -> list[object]:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not YAML: {' '.join(str(error).split())}") from None
+    if document is None:
+        return []
+    entries = document.get("imports") or [] if isinstance(document, dict) and set(document) == {"imports"} else None
+    if not isinstance(entries, list):
+        raise ConfigError("the file has to be one list under the name `imports`")
+    return entries
+
+
+def _text(error: ValidationError | FaceImportError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'entry'}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors()
+    )

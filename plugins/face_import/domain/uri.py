@@ -1,0 +1,95 @@
+"""Image URIs: the three kinds a source may name, their bytes, and how to show them without harm."""
+
+import binascii
+import hashlib
+import re
+from base64 import b64encode
+from typing import NewType
+from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
+
+from face_import.errors import RowError
+
+DataUri = NewType("DataUri", str)
+"""A data URI made by `to_data_uri`: plain ASCII with nothing a JSON string would have to escape."""
+
+SHOWN_IN_FULL = 1024
+"""Longest data URI, in characters, that a log shows as it stands (design, section 6)."""
+
+_USERINFO = re.compile(r"[^/@]*:[^/@]*@")
+_PREFIX = "data:application/octet-stream;base64,"
+
+
+class DataUriError(RowError):
+    """A data URI that is not one, or that holds too much."""
+
+
+def scheme_of(uri: str) -> str:
+    """Return the lower-case scheme of a URI, empty if it has none."""
+    scheme, colon, _ = uri[:32].partition(":")
+    return scheme.lower() if colon else ""
+
+
+def to_data_uri(data: bytes) -> DataUri:
+    """Wrap bytes the way the face services take them: `data:application/octet-stream;base64,...`."""
+    return DataUri(_PREFIX + b64encode(data).decode("ascii"))
+
+
+def decode_data_uri(uri: str, max_bytes: int) -> bytes:
+    """Return the bytes a data URI holds (RFC 2397), base64 or percent-encoded.
+
+    Base64 is read strictly: a cell with stray characters was damaged on its way, and its picture with it.
+
+    Raises:
+        DataUriError: not a data URI, damaged, or more than `max_bytes`; says which.
+    """
+    header, comma, payload = uri.partition(",")
+    if not comma or scheme_of(header) != "data":
+        raise DataUriError("not a data URI: no comma after the media type (in a CSV file it has to be in quotes)")
+    if not payload.isascii():
+        raise DataUriError("not a data URI: characters outside ASCII")
+    if not header.lower().endswith(";base64"):
+        return _bounded(unquote_to_bytes(payload), max_bytes)
+    raw = unquote_to_bytes(payload) if "%" in payload else payload
+    if len(raw) // 4 * 3 > max_bytes + 2:  # before decoding: this bound may exist for want of memory
+        raise DataUriError(f"larger than {max_bytes} bytes")
+    try:
+        return _bounded(binascii.a2b_base64(raw, strict_mode=True), max_bytes)
+    except binascii.Error as error:
+        reason = str(error)
+        raise DataUriError(f"damaged base64: {reason[:1].lower()}{reason[1:]}") from None
+
+
+def display(uri: str) -> str:
+    """Return the URI for people: a long data URI as media type, length and SHA-256 of its text.
+
+    Anything else stays as it stands in the source, so that a failed row can be found and tried again.
+    """
+    if len(uri) <= SHOWN_IN_FULL or scheme_of(uri) != "data":
+        return uri
+    header, comma, _ = uri.partition(",")
+    text = uri.encode("utf-8", "surrogatepass")
+    shown = f"{header}," if comma and len(header) <= 100 else "data:"
+    return f"{shown}… ({len(text)} bytes, sha256 {hashlib.sha256(text).hexdigest()})"
+
+
+def redact(uri: str) -> str:
+    """Return the URI for a log or a task's last error: no user, password, query or fragment, no image data.
+
+    Query strings go as a whole: signed URLs keep their secret under a different name with every vendor.
+    """
+    if scheme_of(uri) == "data":
+        return f"data:… ({len(uri)} characters)"
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return "(not a URL)"
+    host = parts.netloc.rpartition("@")[2]
+    path = _USERINFO.sub("", parts.path)  # of a URL inside this one, or of one that lacks its slashes
+    query = "?…" if parts.query else ""
+    return f"{urlunsplit((parts.scheme, host, path, '', ''))}{query}"[:300]
+
+
+def _bounded(data: bytes, max_bytes: int) -> bytes:
+    if len(data) > max_bytes:
+        raise DataUriError(f"larger than {max_bytes} bytes")
+    return data

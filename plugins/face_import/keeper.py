@@ -1,0 +1,195 @@
+"""The keeper: a loop that brings catalogue and Airflow in line again; safe to run twice (design decision 2).
+
+Reads of the API never call Airflow, and listeners and stops may miss: whatever somebody does in Airflow's UI, and
+whatever a crash left behind, is right within seconds because of this loop.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from face_import.catalogue import Catalogue, ImportTask, get_catalogue
+from face_import.clients.airflow import Airflow, Run
+from face_import.contract import TaskState
+from face_import.control import Control
+from face_import.domain.identity import POOL_PREFIX, pool_of_run
+from face_import.domain.planning import pool_slots
+from face_import.errors import AirflowError, AirflowUnavailable, FaceImportError, RequestError, WrongState
+from face_import.settings import Settings, get_settings
+from face_import.sources.storage import Storage
+
+log = logging.getLogger(__name__)
+ROUND_S = 1.0
+LAUNCH_AFTER_S = 10.0
+"""How long a start may take until it counts as lost."""
+LOOK_EVERY = 5
+"""Rounds between looks at Airflow while nothing is under way here: somebody may have cleared a run."""
+END_AFTER_S = 5.0
+"""How long a run may take to end by itself once its task has stopped."""
+SWEEP_EVERY = 60
+LINGER_S = 12.0
+"""How long a tombstone stays: a process that is just starting for the task learns from it that it is too late."""
+PURGE_ROUND_S = 1.0
+"""How long a round may purge: other tasks are waiting to be looked after."""
+PURGE_PAUSE_S = 0.05
+"""Between two portions, so that other imports get the database's write lock."""
+ORPHAN_AFTER_S = 3600.0
+"""Age at which a source without a task counts as left behind: far above the time of an upload."""
+
+
+class Keeper:
+    """Looks after all tasks, a round at a time.
+
+    Args:
+        settings: the settings.
+        catalogue: where the tasks are.
+        airflow: access to Airflow's API.
+    """
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, airflow: Airflow) -> None:
+        self._tasks = catalogue.tasks
+        self._ledger = catalogue.ledger
+        self._leases = catalogue.leases
+        self._runs = catalogue.runs
+        self._airflow = airflow
+        self._control = Control(settings, catalogue, airflow)
+        self._storage = Storage.of(settings)
+        self._rows_per_process = settings.rows_per_process
+        self._had_active_runs = True
+        self._orphans: dict[str, float] = {}
+        self._without_pool: set[str] = set()
+        self._purge_until = 0.0
+        self._rounds = 0
+
+    def round(self) -> None:
+        """Repair what is out of line, once.
+
+        Raises:
+            AirflowUnavailable: Airflow is away; the next round goes on.
+        """
+        running = self._tasks.in_state(TaskState.RUNNING)
+        deleted = self._tasks.deleted()
+        self._rounds += 1
+        if running or deleted or self._had_active_runs or self._rounds % LOOK_EVERY == 0:
+            active = self._airflow.active_runs()
+            self._had_active_runs = bool(active)
+            self._for_each(self._end_unwanted, self._tasks.by_run(sorted(active)).values(), active)
+            self._for_each(self._settle, running, active)
+            self._obey_pools(
+                [task for task in running if task.run_id in active and active[task.run_id].state == "running"]
+            )
+        self._purge_until = time.monotonic() + PURGE_ROUND_S
+        self._for_each(self._purge, deleted)
+
+    def _for_each(self, repair: Callable[..., None], tasks: Iterable[ImportTask], *more: Any) -> None:
+        """Repair each task; one that is in somebody's hand, or in trouble in Airflow, does not hold up the others."""
+        for task in tasks:
+            try:
+                repair(task, *more)
+            except WrongState as error:
+                log.debug("left to whoever has it in hand task=%s reason=%s", task.id, error)
+            except (RequestError, AirflowError) as error:
+                log.info("left for the next round task=%s reason=%s", task.id, error)
+
+    def _end_unwanted(self, task: ImportTask, active: dict[str, Run]) -> None:
+        """Fail a run that goes on although its task does not: a stop that Airflow missed, or mode 1.
+
+        It goes on rightly if somebody cleared it in Airflow, and the listener missed that. A run whose task has just
+        stopped is left to end by itself first: failed from outside while the scheduler looks at it, it has been
+        taken for a success (its last task is skipped then).
+        """
+        if task.ended and self._tasks.clock() - (task.stopped_at or 0) > END_AFTER_S:
+            now_known = self._runs.is_queued(task.run_id, active[task.run_id].queued_at)
+            if now_known is not None and now_known.ended:
+                self._control.end_run(task.id, patience_s=0)
+                log.info("ended a run whose task is not running run=%s", task.run_id)
+
+    def _settle(self, task: ImportTask, active: dict[str, Run]) -> None:
+        """Decide what a running task is whose start may be lost, or whose run is no longer active."""
+        if task.launched_attempt < task.attempt:
+            if self._tasks.clock() - (task.started_at or 0) > LAUNCH_AFTER_S:
+                log.warning("carrying out a lost start task=%s", task.id)
+                self._control.launch(task.id)
+            return
+        run = active.get(task.run_id) or self._airflow.run(task.run_id)  # it may be younger than the list
+        if run is not None and run.active:
+            return
+        if not self._tasks.complete(task.id):
+            reason = {
+                None: f"Airflow's run {task.run_id} was deleted while the import was under way",
+                "success": f"Airflow's run {task.run_id} ended although rows are missing",
+            }.get(run.state if run else None, f"Airflow's run {task.run_id} failed")
+            if self._tasks.halt(task.id, f"{reason}; start the task again to go on", attempt=task.attempt):
+                log.warning("stopped task=%s reason=%s", task.id, reason)
+
+    def _obey_pools(self, tasks: Sequence[ImportTask]) -> None:
+        """A pool of 0 slots keeps shards from starting; here it pauses those at work as well."""
+        if tasks:
+            slots = self._airflow.pools(POOL_PREFIX)
+            missing = {task.id for task in tasks if pool_of_run(task.run_id) not in slots}
+            self._for_each(self._obey_pool, tasks, slots, missing & self._without_pool)
+            self._without_pool = missing
+
+    def _obey_pool(self, task: ImportTask, slots: dict[str, int], lasting: set[str]) -> None:
+        """Pause or resume a task by its pool; one that has none for two rounds gets it again: it would starve."""
+        name = pool_of_run(task.run_id)
+        if task.id in lasting:
+            log.warning("making a missing pool anew task=%s", task.id)
+            self._airflow.make_pool(name, pool_slots(task.config.thread_num, self._rows_per_process))
+        paused = slots.get(name) == 0
+        if paused != task.paused:
+            log.info("%s task=%s", "pausing" if paused else "resuming", task.id)
+            self._tasks.pause(task.id, paused=paused)
+
+    def _purge(self, task: ImportTask) -> None:
+        """Remove what is left of a deleted task, once nothing works on it any more, some of it each round."""
+        self._control.end_run(task.id, patience_s=0)
+        if self._tasks.clock() - (task.deleted_at or 0) < LINGER_S:
+            return
+        if self._leases.live(task.id) or not self._airflow.delete_run(task.run_id):
+            return
+        self._airflow.delete_pool(pool_of_run(task.run_id))
+        self._storage.delete(task.id)
+        while self._tasks.purge_some(task.id):
+            if time.monotonic() > self._purge_until:
+                return
+            time.sleep(PURGE_PAUSE_S)
+        log.info("purged task=%s", task.id)
+
+    def sweep(self) -> None:
+        """Remove pools of runs that have ended without their listener, and sources that never got a task."""
+        pools = self._airflow.pools(POOL_PREFIX)  # before the runs: a run that begins in between keeps its pool
+        in_use = {pool_of_run(run_id) for run_id in self._airflow.active_runs()}
+        in_use |= {pool_of_run(task.run_id) for task in self._tasks.in_state(TaskState.RUNNING)}
+        for name in pools:
+            if name not in in_use:
+                self._airflow.delete_pool(name)
+        clock = time.monotonic()
+        without = {name for name in self._storage.task_ids() if self._tasks.peek(name) is None}
+        self._orphans = {name: self._orphans.get(name, clock) for name in without}
+        for name, seen_at in self._orphans.items():
+            if clock - seen_at > ORPHAN_AFTER_S:
+                log.info("removing a source without a task source=%s", name)
+                self._storage.delete(name)
+
+
+def run() -> NoReturn:
+    """Keep, forever."""
+    settings = get_settings()
+    keeper = Keeper(settings, get_catalogue(), Airflow(settings))
+    log.info("keeper started")
+    rounds = 0
+    while True:
+        try:
+            keeper.round()
+            if rounds % SWEEP_EVERY == 0:
+                keeper.sweep()
+        except AirflowUnavailable as error:
+            log.warning("airflow away error=%s", error)
+        except (FaceImportError, SQLAlchemyError, OSError):
+            log.exception("round failed; trying again")
+        rounds += 1
+        time.sleep(ROUND_S)

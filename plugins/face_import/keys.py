@@ -1,0 +1,162 @@
+"""API keys: a file of hashes, and which groups each key may see.
+
+A key is 256 random bits, so one SHA-256 of it is enough: there is nothing to guess that a slow hash would guard.
+"""
+
+import fcntl
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from face_import.errors import ConfigError
+from face_import.settings import Settings
+
+_PREFIX = "fi_"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+_SETTING = "FACE_IMPORT_API_KEYS_FILE"
+
+
+class Key(BaseModel):
+    """A key as it is kept.
+
+    Attributes:
+        sha256: hash of the key's text, in hexadecimal.
+        groups: groups it is for; None is all of them.
+        created_at: ISO 8601, UTC.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    groups: tuple[str, ...] | None
+    created_at: str
+
+    def may_see(self, group: str) -> bool:
+        """Whether it is for this group."""
+        return self.groups is None or group in self.groups
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    keys: dict[str, Key] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """The file with the keys. It is read whenever it was changed: what is revoked is refused from then on."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The configured file.
+
+        Raises:
+            ConfigError: none is configured.
+        """
+        if settings.api_keys_file is None:
+            raise ConfigError(f"{_SETTING}: not set; name the file to keep the API keys in")
+        return cls(settings.api_keys_file.expanduser().absolute())
+
+    def read(self) -> Mapping[str, Key]:
+        """All keys by name; none if there is no file.
+
+        Raises:
+            ConfigError: it cannot be read or was damaged.
+        """
+        try:
+            return _File.model_validate_json(self.path.read_bytes()).keys
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise ConfigError(f"{_SETTING}: cannot read {self.path}: {error.strerror}") from None
+        except ValidationError:
+            raise ConfigError(f"{_SETTING}: {self.path} is not a file of API keys; see docs/security.md") from None
+
+    def add(self, name: str, groups: tuple[str, ...] | None) -> str:
+        """Make a key and return its text, which is kept nowhere.
+
+        Raises:
+            ConfigError: the name is taken or is none.
+        """
+        if _NAME.fullmatch(name) is None:
+            raise ConfigError(f"{name!r} is not a name for a key: 1-64 letters, digits and _ . @ -")
+        text = _PREFIX + secrets.token_urlsafe(32)
+        with self._changing() as keys:
+            if name in keys:
+                raise ConfigError(f"there is a key {name!r} already; revoke it first, or take another name")
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            keys[name] = Key(sha256=_hash(text), groups=groups, created_at=now)
+        return text
+
+    def revoke(self, name: str) -> None:
+        """Forget a key.
+
+        Raises:
+            ConfigError: there is none of this name.
+        """
+        with self._changing() as keys:
+            if keys.pop(name, None) is None:
+                raise ConfigError(f"there is no key {name!r}")
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Key]]:
+        """The keys, written back when the block ends well; one process at a time."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self.path.with_name(f"{self.path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            keys = dict(self.read())
+            yield keys
+            new = self.path.with_name(f"{self.path.name}.new")
+            new.unlink(missing_ok=True)
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(_File(keys=keys).model_dump_json(indent=1) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+
+
+class KeyRing:
+    """The keys as the API checks them: the file is looked at for every request, and read when it was changed."""
+
+    def __init__(self, file: KeyFile) -> None:
+        self._file = file
+        self._seen: tuple[int, ...] | None = None
+        self._keys: Mapping[str, Key] = {}
+
+    def find(self, text: str) -> tuple[str, Key] | None:
+        """Name and key of a text that is one; takes as long for a wrong text as for a right one.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        self._refresh()
+        wanted, found = _hash(text), None
+        for name, key in self._keys.items():
+            if hmac.compare_digest(key.sha256, wanted):
+                found = name, key
+        return found
+
+    def _refresh(self) -> None:
+        seen: tuple[int, ...] = ()
+        with suppress(OSError):
+            status = self._file.path.stat()
+            seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+        if seen != self._seen:
+            self._keys = self._file.read()
+            self._seen = seen
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

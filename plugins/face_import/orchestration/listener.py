@@ -1,0 +1,125 @@
+"""Notes in the catalogue what becomes of the runs of `face_import`, and makes and drops their pools.
+
+These functions run inside Airflow's scheduler and api-server, in the middle of their transactions: they use
+Core statements on Airflow's session for the pool, wait at most 250 ms for the catalogue, and never raise.
+What they miss the keeper mends.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache, wraps
+
+from airflow.listeners import hookimpl
+from airflow.models.dagrun import DagRun
+from airflow.models.pool import Pool
+from sqlalchemy import delete
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.orm import Session, object_session
+
+from face_import.catalogue import Catalogue
+from face_import.contract import DAG_ID, DEFAULT_THREAD_NUM
+from face_import.domain.identity import pool_of_run
+from face_import.domain.planning import pool_slots
+from face_import.domain.uri import redact
+from face_import.orchestration.assets import make_group_asset
+from face_import.orchestration.notes import note_opening, note_result
+from face_import.settings import get_settings
+
+log = logging.getLogger(__name__)
+CATALOGUE_TIMEOUT_S = 0.25
+Hook = Callable[[DagRun, str], None]
+
+
+@cache
+def _catalogue(_pid: int) -> Catalogue:
+    return Catalogue.open(get_settings(), timeout_s=CATALOGUE_TIMEOUT_S, pooled=False)
+
+
+def _for_our_runs(hook: Hook) -> Hook:
+    @wraps(hook)
+    def careful(dag_run: DagRun, msg: str) -> None:
+        if dag_run.dag_id != DAG_ID:
+            return
+        try:
+            hook(dag_run, msg)
+        except Exception:  # a listener that raises would end the scheduler's transaction
+            log.exception("listener missed an event run=%s", dag_run.run_id)
+
+    return careful
+
+
+@hookimpl
+@_for_our_runs
+def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
+    """Make the run's pool; take a run that was cleared in Airflow's UI for a start."""
+    threads = _asked_threads(dag_run)
+    try:
+        task = _catalogue(os.getpid()).runs.is_queued(dag_run.run_id, _seconds(dag_run.queued_at))
+        threads = task.config.thread_num if task else threads
+    finally:
+        _set_pool(dag_run, pool_slots(threads, get_settings().rows_per_process))
+    conf = dag_run.conf or {}
+    group = task.config.group_name if task else str(conf.get("group_name", ""))
+    source = task.config.source if task else redact(str(conf.get("source", "")))
+    note_opening(_session(dag_run), dag_run, group, source)
+    if group:
+        make_group_asset(_session(dag_run), group)
+
+
+@hookimpl
+@_for_our_runs
+def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
+    """Stop the task, if it is not stopped already, and drop the pool."""
+    _drop_pool(dag_run)
+    _catalogue(os.getpid()).runs.has_failed(
+        dag_run.run_id,
+        _seconds(dag_run.start_date or dag_run.queued_at),
+        f"Airflow's run {dag_run.run_id} failed: {msg}",
+    )
+    note_result(_session(dag_run), dag_run, _catalogue(os.getpid()))
+
+
+@hookimpl
+@_for_our_runs
+def on_dag_run_success(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
+    """Drop the pool, note the result; `finish` completed the task, and the keeper looks after a run that skipped it."""
+    _drop_pool(dag_run)
+    note_result(_session(dag_run), dag_run, _catalogue(os.getpid()))
+
+
+def _asked_threads(dag_run: DagRun) -> int:
+    """`thread_num` of a run that has no task yet, started from Airflow's form or a schedule."""
+    value = (dag_run.conf or {}).get("thread_num", DEFAULT_THREAD_NUM)
+    return value if isinstance(value, int) else DEFAULT_THREAD_NUM
+
+
+def _seconds(moment: datetime | None) -> float:
+    """Seconds since the epoch."""
+    return moment.timestamp() if moment else 0.0
+
+
+def _set_pool(dag_run: DagRun, slots: int) -> None:
+    session = _session(dag_run)
+    dialect = {"postgresql": postgresql, "sqlite": sqlite}.get(session.get_bind().dialect.name, mysql)
+    values = {
+        "pool": pool_of_run(dag_run.run_id),
+        "slots": slots,
+        "description": f"Shards of import {dag_run.run_id} at once; 0 pauses it",
+        "include_deferred": False,
+    }
+    statement = dialect.insert(Pool).values(values)
+    session.execute(statement.on_conflict_do_update(index_elements=["pool"], set_={"slots": statement.excluded.slots}))
+
+
+def _drop_pool(dag_run: DagRun) -> None:
+    statement = delete(Pool).where(Pool.pool == pool_of_run(dag_run.run_id))
+    _session(dag_run).execute(statement, execution_options={"synchronize_session": False})
+
+
+def _session(dag_run: DagRun) -> Session:
+    session = object_session(dag_run)
+    if session is None:
+        raise RuntimeError(f"run {dag_run.run_id} is not attached to a session")
+    return session

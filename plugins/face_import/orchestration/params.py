@@ -1,0 +1,93 @@
+"""The parameters of a run: Airflow's form, its bounds, and their reading into a `TaskConfig`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import Param
+
+from face_import.catalogue import TaskConfig
+from face_import.contract import DEFAULT_THREAD_NUM, MAX_ANGLE, MAX_PIXELS, MOST_THREADS, Mode
+from face_import.domain.models import LIMIT_NAMES, Limits
+from face_import.domain.uri import redact
+from face_import.settings import Settings
+
+WHAT, HOW, LIMITS = "Source and group", "How it runs", "Limits"
+"""Sections of the form, in its order."""
+SOURCE_PATTERN = r"^(upload:|[A-Za-z][A-Za-z0-9+.-]*://)\S+$"
+"""A URL. Which ones are allowed depends on settings, so `plan` decides; `upload:` is what the API sends."""
+
+
+def _limit(title: str, description: str, maximum: int) -> Param:
+    return Param(
+        0,
+        type="integer",
+        minimum=0,
+        maximum=maximum,
+        title=title,
+        description=f"{description} 0 switches this limit off.",
+        section=LIMITS,
+    )
+
+
+def import_params(settings: Settings) -> dict[str, Param]:
+    """Parameters of the DAG, by name, in the order of the form.
+
+    Airflow validates them anew for every task instance: their bounds must not follow settings that may be
+    changed while an import is stopped. `plan` applies those, once.
+    """
+    prefixes = ", ".join(settings.source_prefixes) or "none are configured"
+    return {
+        "source": Param(
+            "",
+            type="string",
+            minLength=1,
+            maxLength=4096,
+            pattern=SOURCE_PATTERN,
+            title="Source",
+            description=f"URL of the CSV file: http(s), or below an allowed prefix ({prefixes}).",
+            section=WHAT,
+        ),
+        "group_name": Param(
+            "",
+            type="string",
+            pattern=r"^\S{1,250}$",
+            title="Group",
+            description="The face group to import into; made if it does not exist.",
+            section=WHAT,
+        ),
+        "thread_num": Param(
+            DEFAULT_THREAD_NUM,
+            type="integer",
+            minimum=1,
+            maximum=MOST_THREADS,
+            title="Rows in flight",
+            description=f"How many rows are handled at the same time, at most {settings.max_threads}.",
+            section=HOW,
+        ),
+        "mode": Param(
+            int(Mode.SKIP),
+            type="integer",
+            enum=[int(mode) for mode in Mode],
+            values_display={int(Mode.SKIP): "skip bad rows", int(Mode.STOP): "stop at the first bad row"},
+            title="At a bad row",
+            description="Skip it and go on, or stop the import there.",
+            section=HOW,
+        ),
+        "pos_pitch": _limit("Pitch", "Largest pitch of a face, in degrees.", MAX_ANGLE),
+        "pos_yaw": _limit("Yaw", "Largest yaw of a face, in degrees.", MAX_ANGLE),
+        "pos_rol": _limit("Roll", "Largest roll of a face, in degrees.", MAX_ANGLE),
+        "width": _limit("Width", "Smallest width of a face, in pixels.", MAX_PIXELS),
+        "height": _limit("Height", "Smallest height of a face, in pixels.", MAX_PIXELS),
+        "blur_degree": _limit("Blur", "Largest blur of a face, from 0 (sharp) to 100 (blurred).", 100),
+    }
+
+
+def task_config(params: Mapping[str, Any]) -> TaskConfig:
+    """Read a run's parameters, which Airflow has validated."""
+    return TaskConfig(
+        group_name=params["group_name"],
+        source=redact(params["source"]),
+        limits=Limits(**{name: params[name] for name in LIMIT_NAMES}),
+        thread_num=params["thread_num"],
+        mode=Mode(params["mode"]),
+    )

@@ -1,0 +1,102 @@
+"""Outages are not bad rows: calls to a service are repeated until its patience is used up (design decision 11)."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from face_import.errors import ServiceRefusal, ServiceUnavailable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+LONGEST_WAIT_S = 5.0
+_backoff = wait_random_exponential(multiplier=0.2, max=LONGEST_WAIT_S)
+
+
+class Outage:
+    """Whether one service answers, as one shard sees it.
+
+    While it is down a shard starts no row but a single probe, so an outage costs the rows in flight at
+    most, and these only once the patience is over.
+
+    Args:
+        service: the service's name, for messages.
+        patience_s: how long one call is repeated, in seconds.
+    """
+
+    def __init__(self, service: str, patience_s: float) -> None:
+        self.service = service
+        self.down = False
+        self._patience_s = patience_s
+
+    async def call(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Send, and send again while the service does not answer.
+
+        Raises:
+            ServiceUnavailable: it did not answer within the patience.
+            ServiceRefusal: its definite answer.
+        """
+        try:
+            answer = await send()
+        except ServiceUnavailable as error:
+            return await self._persist(send, error)
+        except ServiceRefusal:
+            self._answered()
+            raise
+        self._answered()
+        return answer
+
+    async def _persist(self, send: Callable[[], Awaitable[T]], first: ServiceUnavailable) -> T:
+        deadline = time.monotonic() + self._patience_s
+        self._failed(first)
+        pending: ServiceUnavailable | None = first
+
+        async def again() -> T:
+            nonlocal pending
+            if pending is not None:
+                error, pending = pending, None
+                raise error
+            return await send()
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(ServiceUnavailable),
+            wait=lambda state: _pause(state, deadline - time.monotonic()),
+            stop=lambda state: time.monotonic() + _asked(state) >= deadline,
+            before_sleep=self._note,
+            reraise=True,
+        )
+        try:
+            answer: T = await retrying(again)
+        except ServiceRefusal:
+            self._answered()
+            raise
+        self._answered()
+        return answer
+
+    def _note(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if error is not None:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        if not self.down:
+            log.warning("service away service=%s error=%s", self.service, error)
+        self.down = True
+
+    def _answered(self) -> None:
+        if self.down:
+            log.info("service back service=%s", self.service)
+        self.down = False
+
+
+def _pause(state: RetryCallState, left_s: float) -> float:
+    """Exponential backoff with full jitter up to the end of the patience, or longer if the service asked for it."""
+    return max(min(_backoff(state), left_s), _asked(state))
+
+
+def _asked(state: RetryCallState) -> float:
+    """Seconds the service asked us to wait."""
+    error = state.outcome.exception() if state.outcome else None
+    return (error.retry_after or 0.0) if isinstance(error, ServiceUnavailable) else 0.0

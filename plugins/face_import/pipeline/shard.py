@@ -1,0 +1,257 @@
+"""Many rows at once: a shard's rows under a lease, at the parallelism its grant allows (design decisions 3, 5, 12).
+
+Three loops share one event loop: the *starter* starts rows while it may, the *holder* renews the lease, the
+*writer* hands outcomes over about once a second. Blocking work (catalogue, hand-over, decoding, reading the
+source) runs in threads.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy.exc import OperationalError
+
+from face_import.catalogue import Catalogue, ImportTask
+from face_import.contract import Code, Mode
+from face_import.domain.models import Outcome, OutcomeBatch, Row, Shard
+from face_import.errors import Interrupted, TaskFailed, TaskStopped
+from face_import.pipeline.holder import LeaseHolder, Situation, first_of
+from face_import.pipeline.row import RowImporter
+from face_import.settings import Settings
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+WRITE_EVERY_S = 1.0
+WRITE_AT = 500
+HOLD_AT = 5000
+"""Outcomes waiting for a slow catalogue beyond which no further row starts."""
+SYSTEM_ERRORS_IN_A_ROW = 20
+READ_ROWS, READ_BYTES = 100, 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ShardWork:
+    """What a try needs to work on a shard.
+
+    Attributes:
+        owner: uuid of the try's task instance.
+        rows: the shard's rows, read anew.
+        push: hands a batch over to the ledger; called in a thread, may be repeated with the same batch.
+    """
+
+    task: ImportTask
+    shard: Shard
+    owner: str
+    rows: Iterator[Row]
+    push: Callable[[OutcomeBatch], None]
+
+
+class ShardImport:
+    """One try at a shard.
+
+    Args:
+        work: what to do.
+        importer: takes one row its way.
+        catalogue: where lease and ledger are.
+        settings: times of lease and stop.
+    """
+
+    def __init__(self, work: ShardWork, importer: RowImporter, catalogue: Catalogue, settings: Settings) -> None:
+        self._work = work
+        self._import_row = importer.import_row
+        self._outages = (importer.info_outage, importer.library_outage)
+        self._ledger = catalogue.ledger
+        self._stop_grace_s = settings.stop_grace_s
+        self._wake = asyncio.Event()
+        self._write_now = asyncio.Event()
+        self._situation = Situation(position=work.shard.first_row, left=work.shard.rows)
+        self._holder = LeaseHolder(
+            catalogue.leases,
+            (work.task.id, work.shard.number, work.shard.last_row),
+            work.owner,
+            self._situation,
+            settings,
+            changed=self._wake.set,
+            ended=self._lease_ended,
+        )
+        self._push_thread = ThreadPoolExecutor(1, "push")
+        self._read_thread = ThreadPoolExecutor(1, "read")
+        self._in_flight: dict[asyncio.Task[None], Row] = {}
+        self._unwritten: list[Outcome] = []
+        self._doubtful: list[int] = []
+        self._system_errors = 0
+        self._unseen = True
+        self._halted: BaseException | None = None
+
+    async def run(self) -> None:
+        """Work until every row of the shard is in the ledger.
+
+        Raises:
+            TaskStopped: the task was stopped; what was handled is in the ledger.
+            Interrupted: `stop` was called.
+            TaskFailed: somebody has to do something first.
+            LeaseLost: the lease ran out; rows in flight were broken off.
+        """
+        await self._holder.take()
+        shard = self._work.shard
+        handled = await self._in(
+            self._read_thread, self._ledger.handled_rows, self._work.task.id, shard.first_row, shard.last_row
+        )
+        self._situation.left -= len(handled)
+        loops = asyncio.create_task(self._holder.keep()), asyncio.create_task(self._write())
+        try:
+            await self._start_rows(handled)
+        except BaseException as error:  # noqa: BLE001 - kept, and raised when the shard is in order
+            self._halt(error)
+        finally:
+            await self._wind_up(*loops)
+        if self._halted is not None:
+            raise self._halted
+
+    def stop(self, reason: str) -> None:
+        """Start no further row, let those in flight end, and leave; safe to call from a signal handler."""
+        self._halt(Interrupted(reason))
+
+    async def _start_rows(self, handled: set[int]) -> None:
+        async for row in self._rows():
+            if row.number in handled:
+                continue
+            await self._may_start(row)
+            if self._halted is not None:
+                return
+            task = asyncio.create_task(self._handle(row))
+            self._in_flight[task] = row
+            self._situation.in_flight += 1
+            task.add_done_callback(self._row_ended)
+
+    async def _rows(self) -> AsyncIterator[Row]:
+        """Read ahead in a thread, a bounded portion at a time."""
+        while portion := await self._in(self._read_thread, _portion, self._work.rows):
+            for row in portion:
+                yield row
+
+    async def _may_start(self, row: Row) -> None:
+        self._situation.position = row.number
+        while self._halted is None and not self._free_for(row):
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _free_for(self, row: Row) -> bool:
+        """Whether a row may start: by the lease, by what is still to be written, and by the services' health."""
+        return (
+            self._holder.allows(row.number)
+            and len(self._unwritten) < HOLD_AT
+            and (not self._in_flight or not any(outage.down for outage in self._outages))
+        )
+
+    async def _handle(self, row: Row) -> None:
+        outcome = await self._import_row(row, doubtful=row.number <= self._holder.doubtful_to)
+        self._situation.left -= 1
+        self._unwritten.append(outcome)
+        self._system_errors = self._system_errors + 1 if outcome.code == Code.SYSTEM else 0
+        if outcome.code != Code.OK and self._work.task.config.mode == Mode.STOP:
+            self._halt(TaskStopped(f"row {row.number} failed and the task stops at errors"))
+            self._write_now.set()
+        elif self._system_errors >= SYSTEM_ERRORS_IN_A_ROW:
+            count, text = SYSTEM_ERRORS_IN_A_ROW, outcome.message
+            self._halt(
+                TaskFailed(f"{count} rows in succession had a system error, the last one row {row.number}: {text}")
+            )
+        elif len(self._unwritten) >= WRITE_AT or self._unseen:
+            self._unseen = False  # the first row of a try is shown at once: somebody waits for a sign of life
+            self._write_now.set()
+
+    def _row_ended(self, task: asyncio.Task[None]) -> None:
+        row = self._in_flight.pop(task)
+        self._situation.in_flight -= 1
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            self._doubtful.append(row.number)
+        if error is not None and not task.cancelled():
+            self._halt(error)
+        self._wake.set()
+
+    def _halt(self, reason: BaseException) -> None:
+        if self._halted is None:
+            self._halted = reason
+        self._wake.set()
+
+    def _lease_ended(self, reason: BaseException) -> None:
+        """Without a lease others may take the rows: break off those in flight; a stop lets them end."""
+        self._halt(reason)
+        if not isinstance(reason, TaskStopped):
+            for task in self._in_flight:
+                task.cancel()
+
+    async def _write(self) -> None:
+        while True:
+            await first_of(self._write_now, WRITE_EVERY_S)
+            self._write_now.clear()
+            try:
+                await self._flush()
+            except OperationalError as error:
+                log.warning("outcomes wait for the catalogue task=%s error=%s", self._work.task.id, error.orig)
+            except Exception as error:  # noqa: BLE001 - whatever it is ends this try, not the writer in silence
+                self._lease_ended(error)
+                return
+
+    async def _flush(self) -> None:
+        """Hand over what is there; it stays until the ledger has it, and a repeat changes nothing there."""
+        outcomes = tuple(self._unwritten)
+        if outcomes:
+            work = self._work
+            batch = OutcomeBatch(work.task.id, work.shard.number, work.owner, outcomes)
+            await self._in(self._push_thread, work.push, batch)
+            del self._unwritten[: len(outcomes)]
+            self._wake.set()
+
+    async def _wind_up(self, keeping: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
+        """Let rows in flight end, write the last outcomes, and give the lease back."""
+        await self._drain()
+        for task in self._in_flight:
+            task.cancel()
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
+        await _ended(writing)
+        try:
+            await self._flush()
+        except Exception as error:  # noqa: BLE001 - the rows are done again by the next try
+            # above a stop: a bad row that did not reach the ledger has not stopped its task (mode 1)
+            self._halted = error
+        await _ended(keeping)
+        await self._holder.give_back([*self._doubtful, *(o.row for o in self._unwritten)])
+        self._push_thread.shutdown(wait=False)
+        self._read_thread.shutdown(wait=False)
+
+    async def _drain(self) -> None:
+        """Wait for the rows in flight: as long as it takes, or a few seconds once the shard was halted."""
+        halted_at: float | None = None
+        while self._in_flight:
+            if self._halted is not None:
+                halted_at = halted_at or time.monotonic()
+                if time.monotonic() - halted_at > self._stop_grace_s:
+                    return
+            await asyncio.wait(list(self._in_flight), timeout=0.1)
+
+    async def _in(self, threads: ThreadPoolExecutor, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, function, *args)
+
+
+def _portion(rows: Iterator[Row]) -> list[Row]:
+    portion: list[Row] = []
+    size = 0
+    for row in rows:
+        portion.append(row)
+        size += len(row.uri)
+        if len(portion) >= READ_ROWS or size >= READ_BYTES:
+            break
+    return portion
+
+
+async def _ended(loop: asyncio.Task[None]) -> None:
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)

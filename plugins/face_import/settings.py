@@ -1,0 +1,173 @@
+"""One settings object, read from `FACE_IMPORT_*` environment variables (docs/settings.md)."""
+
+import ipaddress
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from face_import.contract import GROUP_NAME_PATTERN, MAX_ROW, MOST_THREADS
+from face_import.errors import ConfigError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+PoseAngle = Literal["pitch", "yaw", "roll"]
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, with defaults that run on one machine.
+
+    Times are in seconds, sizes in bytes.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FACE_IMPORT_", frozen=True, extra="ignore")
+
+    # where things live
+    home: Path = CHECKOUT / ".face_import"
+    bind: str = "127.0.0.1"
+    port: Port = 8000
+    airflow_port: Port = 8080
+    services_port: Port = 8100
+    database_url: str = ""
+    storage_url: str = ""
+    airflow_url: str = ""
+    airflow_user: str = "face_import"
+    airflow_password_file: Path | None = None
+    info_url: str = ""
+    library_url: str = ""
+    public_url: str = ""
+    api_keys_file: Path | None = None
+    key_requests_per_minute: Annotated[int, Field(ge=1)] = 6000
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    services_python: Path = CHECKOUT / ".venv-services" / "bin" / "python"
+    start_timeout_s: Seconds = 120
+
+    # what the commands talk to, where it is not the stack of this home
+    url: str = ""
+    api_key: SecretStr = SecretStr("")
+
+    # how imports run
+    max_threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 200
+    rows_per_process: Annotated[int, Field(ge=1, le=200)] = 8
+    executor_slots: Annotated[int, Field(ge=1, le=512)] = 8
+    group_name_pattern: str = GROUP_NAME_PATTERN
+    group_capacity: Annotated[int, Field(ge=1)] = 10_000_000
+    pose_order: Annotated[tuple[PoseAngle, PoseAngle, PoseAngle], NoDecode] = ("pitch", "yaw", "roll")
+    outage_patience_s: Seconds = 60
+    service_timeout_s: Seconds = 30
+
+    # sources
+    recurring_file: Path | None = None
+    source_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
+    max_source_bytes: Annotated[int, Field(ge=1)] = 64 * 2**30
+    max_rows: Annotated[int, Field(ge=1, le=MAX_ROW)] = 100_000_000
+    max_cell_bytes: Annotated[int, Field(ge=1024)] = 32 * 2**20
+
+    # fetching images
+    fetch_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    fetch_timeout_s: Seconds = 30
+    fetch_connect_timeout_s: Seconds = 5
+    fetch_per_host: Annotated[int, Field(ge=1)] = 64
+    max_image_bytes: Annotated[int, Field(ge=1)] = 20 * 2**20
+    max_bytes_in_flight: Annotated[int, Field(ge=1)] = 256 * 2**20
+    max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+
+    # leases (design decision 3); shorter than the defaults only in tests
+    lease_renew_s: Seconds = 0.5
+    lease_ttl_s: Seconds = 2.0
+    lease_start_window_s: Seconds = 1.0
+    stop_grace_s: Seconds = 4.0
+
+    @field_validator("source_prefixes", "fetch_allow", "pose_order", "allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("fetch_allow")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
+
+    @field_validator("pose_order")
+    @classmethod
+    def _permutation(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if set(value) != {"pitch", "yaw", "roll"}:
+            raise ValueError("name pitch, yaw and roll once each")
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def catalogue_url(self) -> str:
+        """SQLAlchemy URL of the catalogue."""
+        return self.database_url or f"sqlite:///{self.home / 'catalogue.db'}"
+
+    @property
+    def storage_root(self) -> str:
+        """Fsspec URL of the folder that keeps the sources."""
+        return (self.storage_url or (self.home / "storage").as_uri()).rstrip("/")
+
+    @property
+    def info_service(self) -> str:
+        """Base URL of the face info service."""
+        return (self.info_url or f"http://127.0.0.1:{self.services_port}").rstrip("/")
+
+    @property
+    def library_service(self) -> str:
+        """Base URL of the face library service."""
+        return (self.library_url or f"http://127.0.0.1:{self.services_port}").rstrip("/")
+
+    @property
+    def recurring_imports(self) -> Path:
+        """File with the recurring imports; the default one need not exist."""
+        return self.recurring_file or self.home / "recurring_imports.yaml"
+
+    @property
+    def console_url(self) -> str:
+        """Base URL under which a browser reaches the API's web pages."""
+        return (self.public_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    @property
+    def airflow_api(self) -> str:
+        """Base URL of Airflow's api-server."""
+        return (self.airflow_url or f"http://127.0.0.1:{self.airflow_port}").rstrip("/")
+
+    @property
+    def airflow_password(self) -> SecretStr:
+        """Password of `airflow_user`, generated on the first start.
+
+        Raises:
+            ConfigError: the file is not there.
+        """
+        path = self.airflow_password_file or self.home / "secrets" / "airflow_password"
+        try:
+            return SecretStr(path.read_text().strip())
+        except OSError as error:
+            raise ConfigError(f"FACE_IMPORT_AIRFLOW_PASSWORD_FILE: cannot read {path}: {error.strerror}") from None
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Read the environment once.
+
+    Raises:
+        ConfigError: a variable is wrong; names the variable, what was wrong and the value's rule.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"FACE_IMPORT_{str(p['loc'][0]).upper()}: {p['msg']} (got {p['input']!r})" for p in error.errors()
+        )
+        raise ConfigError(problems) from None

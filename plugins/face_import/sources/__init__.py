@@ -1,0 +1,15 @@
+"""Sources: taking a CSV file in, keeping it, and reading it back a shard at a time.
+
+::
+
+    location ──▶ encoding ──▶ records ──▶ intake ──▶ storage ──▶ reader
+    may we open   any text     lines and   one pass:   rows.csv    a shard's
+    this URL?     as UTF-8     records     the index   rows.json   rows
+"""
+
+from face_import.sources.intake import Bounds, take_in
+from face_import.sources.location import open_source
+from face_import.sources.reader import read_rows
+from face_import.sources.storage import Storage
+
+__all__ = ["Bounds", "Storage", "open_source", "read_rows", "take_in"]

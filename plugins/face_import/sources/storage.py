@@ -1,0 +1,226 @@
+"""Where sources are kept: a folder a task, on anything fsspec reaches."""
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from urllib.parse import unquote, urlsplit
+
+import fsspec  # type: ignore[import-untyped]  # fsspec ships no types
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+
+from face_import.domain.identity import UPLOADED
+from face_import.domain.models import Row, Shard, SourceIndex
+from face_import.errors import ConfigError, TaskNotFound
+from face_import.settings import Settings
+from face_import.sources.blocks import join_blocks
+from face_import.sources.encoding import CHUNK_BYTES
+from face_import.sources.intake import Bounds, take_in
+from face_import.sources.reader import read_rows
+
+INDEX_VERSION = 1
+_READ_AHEAD = 2**20
+_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Storage:
+    """Sources under one root: `<root>/sources/<task id>/<name>.csv`, and its index `<name>.json` beside it.
+
+    A source is written once under its name and never changed; the index is written last, so its presence says
+    that the source is complete.
+    Local folders and files are for their owner only, because faces are personal data, and are on
+    the disk before they get their name. Object stores get one upload, which becomes visible when it
+    is finished.
+
+    Failures of the storage itself are raised as the file system raises them, as `OSError` mostly:
+    they are nobody's mistake and worth another try.
+
+    Args:
+        root: fsspec URL of a folder; made when it is first written to.
+        bounds: what a source may not exceed.
+
+    Raises:
+        ConfigError: the URL's file system is unknown or its package is not installed.
+    """
+
+    def __init__(self, root: str, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._fs, path = file_system(root)
+        self._folder = f"{path.rstrip('/')}/sources"
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Storage":
+        """The configured storage."""
+        return cls(settings.storage_root, Bounds.of(settings))
+
+    def store(self, task_id: str, stream: BinaryIO, name: str = UPLOADED) -> SourceIndex:
+        """Take a source in and keep it under a name that nobody else uses.
+
+        Raises:
+            SourceError: it cannot be read as a whole.
+            SourceTooLarge: it exceeds the bound.
+        """
+        try:
+            with self._writing(self._path(task_id, f"{name}.csv")) as sink:
+                index = take_in(stream, sink, self._bounds)
+            with self._writing(self._path(task_id, f"{name}.json")) as sink:
+                sink.write(dump_index(index))
+        except BaseException:
+            with suppress(OSError):
+                self._remove(task_id, lambda file: file.startswith(f"{name}."))
+            raise
+        return index
+
+    def index(self, task_id: str, name: str = UPLOADED) -> SourceIndex | None:
+        """The index of a source, or None where no complete one is kept."""
+        try:
+            return load_index(self._fs.cat_file(self._path(task_id, f"{name}.json")))
+        except FileNotFoundError:
+            return None
+
+    def open_shard(self, task_id: str, shard: Shard, name: str = UPLOADED) -> Iterator[Row]:
+        """Read a shard's rows, as they are asked for, a megabyte ahead at most.
+
+        Args:
+            task_id: whose source.
+            shard: which rows of it.
+            name: the source that the shard was cut from.
+
+        Raises:
+            TaskNotFound: no complete source is kept for the task.
+            SourceError: while iterating: the stored source was changed.
+        """
+        index = self.index(task_id, name)
+        if index is None:
+            raise TaskNotFound(f"no source is kept for task {task_id}")
+        return read_rows(self._range(self._path(task_id, f"{name}.csv"), shard.start, shard.end), index.columns, shard)
+
+    def keep_only(self, task_id: str, name: str) -> None:
+        """Remove what else was stored for a task: by tries of `plan` that died, or were slower than another."""
+        self._remove(task_id, lambda file: not file.startswith(f"{name}."))
+
+    def _remove(self, task_id: str, unwanted: Callable[[str], bool]) -> None:
+        with suppress(FileNotFoundError):
+            for path in self._fs.ls(self._path(task_id, "").rstrip("/"), detail=False):
+                if unwanted(str(path).rpartition("/")[2]):
+                    with suppress(FileNotFoundError):
+                        self._fs.rm(path)
+
+    def delete(self, task_id: str) -> None:
+        """Remove all that is kept for a task; nothing there is fine."""
+        with suppress(FileNotFoundError):
+            self._fs.rm(self._path(task_id, "").rstrip("/"), recursive=True)
+
+    def task_ids(self) -> list[str]:
+        """Tasks that have a folder here, complete or not."""
+        try:
+            paths = self._fs.ls(self._folder, detail=False)
+        except FileNotFoundError:
+            return []
+        names = (str(path).rstrip("/").rpartition("/")[2] for path in paths)
+        return sorted(name for name in names if _TASK_ID.fullmatch(name))
+
+    def _path(self, task_id: str, name: str) -> str:
+        if not _TASK_ID.fullmatch(task_id):
+            raise TaskNotFound(f"{task_id!r} is not a task id")
+        return f"{self._folder}/{task_id}/{name}"
+
+    def _range(self, path: str, start: int, end: int) -> Iterator[bytes]:
+        with self._fs.open(path, "rb", block_size=_READ_AHEAD) as file:
+            file.seek(start)
+            while start < end and (chunk := file.read(min(CHUNK_BYTES, end - start))):
+                start += len(chunk)
+                yield chunk
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[BinaryIO]:
+        """A file that appears at `path` when the block ends well, and only then."""
+        if isinstance(self._fs, LocalFileSystem):
+            with _local_file(Path(path)) as file:
+                yield file
+            return
+        remote = self._fs.open(path, "wb", autocommit=False)
+        try:
+            yield cast("BinaryIO", remote)
+            remote.close()
+        except BaseException:
+            remote.discard()
+            raise
+        remote.commit()
+
+
+@contextmanager
+def _local_file(path: Path) -> Iterator[BinaryIO]:
+    for folder in (path.parents[2], path.parents[1], path.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """File system and path of an fsspec URL.
+
+    Listings are not cached: other processes write here too. A `file:` URL is decoded first, which
+    fsspec does not do: `Path.as_uri()` writes a space as %20.
+
+    Raises:
+        ConfigError: the file system is unknown, or its package is not installed.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return LocalFileSystem(), unquote(parts.path)
+    try:
+        return cast("tuple[fsspec.AbstractFileSystem, str]", fsspec.url_to_fs(url, use_listings_cache=False))
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{parts.scheme}: URLs cannot be opened: {error}") from None
+
+
+def dump_index(index: SourceIndex) -> bytes:
+    """An index as JSON: blocks by column, since all but three are derived."""
+    blocks = index.blocks
+    document = {
+        "version": INDEX_VERSION,
+        "columns": index.columns,
+        "header": index.header,
+        "encoding": index.encoding,
+        "size": index.size,
+        "rows": [block.rows for block in blocks],
+        "starts": [block.start for block in blocks],
+        "lines": [block.line for block in blocks],
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def load_index(document: bytes) -> SourceIndex:
+    """An index from what `dump_index` wrote.
+
+    Raises:
+        ConfigError: another release wrote it.
+    """
+    fields: dict[str, Any] = json.loads(document)
+    if fields["version"] != INDEX_VERSION:
+        raise ConfigError(f"source index version {fields['version']} is not {INDEX_VERSION}: another release wrote it")
+    return SourceIndex(
+        columns=tuple(fields["columns"]),
+        header=fields["header"],
+        encoding=fields["encoding"],
+        size=fields["size"],
+        blocks=join_blocks(fields["rows"], fields["starts"], fields["lines"], fields["size"]),
+    )

@@ -1,0 +1,75 @@
+"""Secrets of the embedded stack: made once, kept in files only their owner can read."""
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+
+from face_import.settings import Settings
+from face_import.stack.environment import ADMIN_USER
+from face_import.stack.layout import Layout
+
+_AIRFLOW_CFG = """\
+# Secrets of this stack's Airflow, made on its first start. Its other settings come from the environment and
+# win over this file; a setting that `face-import up` does not make may be added here.
+[core]
+fernet_key = {fernet}
+
+[api]
+secret_key = {session}
+
+[api_auth]
+jwt_secret = {jwt}
+"""
+
+
+def create_credentials(settings: Settings, layout: Layout) -> None:
+    """Make what is missing: Airflow's keys and the passwords of its two users.
+
+    The people's user is `admin`. The shim and the keeper use `settings.airflow_user` with the role `op`, the
+    least one that may trigger, clear and delete runs and change pools.
+
+    Args:
+        settings: names the second user and, if the operator keeps it elsewhere, its password's file.
+        layout: of a home whose directories exist.
+
+    Raises:
+        ConfigError: the password file named in the settings cannot be read.
+    """
+    keys = {"fernet": _fernet_key(), "session": secrets.token_urlsafe(32), "jwt": secrets.token_urlsafe(64)}
+    _write_once(layout.airflow_home / "airflow.cfg", _AIRFLOW_CFG.format(**keys))
+    _write_once(admin_password_file(layout), secrets.token_urlsafe(18) + "\n")
+    _write_once(layout.secrets / "airflow_password", secrets.token_urlsafe(32) + "\n")
+    passwords = {
+        ADMIN_USER: admin_password_file(layout).read_text().strip(),
+        settings.airflow_user: settings.airflow_password.get_secret_value(),
+    }
+    write_private(layout.secrets / "airflow_users.json", json.dumps(passwords) + "\n")
+
+
+def admin_password_file(layout: Layout) -> Path:
+    """Where the password for Airflow's web interface is."""
+    return layout.secrets / "airflow_admin_password"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file by one that nobody else can read, at no time."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    _write_once(temporary, text)
+    temporary.replace(path)
+
+
+def _write_once(path: Path, text: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        path.chmod(0o600)
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()

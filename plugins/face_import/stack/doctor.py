@@ -1,0 +1,193 @@
+"""What could be wrong with this machine's Face import, and what to do about it; nothing is changed, or started."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import requests
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]  # fsspec ships no types
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from face_import.catalogue.engine import revisions
+from face_import.errors import ConfigError
+from face_import.settings import Settings, get_settings
+from face_import.sources.storage import file_system
+from face_import.stack import preflight
+from face_import.stack.health import problems
+from face_import.stack.lifecycle import Stack
+from face_import.stack.members import members
+from face_import.stack.programs import ports, programs
+from face_import.stack.supervision import states
+
+_GIB = 2**30
+_DISK_WARNING, _DISK_PROBLEM = 5 * _GIB, _GIB // 2
+_MEMORY_WARNING = 3 * _GIB // 2
+"""What the stack's processes take together before the first import (docs/operations.md)."""
+_TIMEOUT_S = 3.0
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it is, and what to do if it is not well."""
+
+    level: Level
+    subject: str
+    text: str
+    advice: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything, the quick and fundamental things first."""
+    yield from _python()
+    try:
+        preflight.check_variables()
+        stack = Stack(get_settings())
+    except ConfigError as error:
+        yield Finding(Level.PROBLEM, "settings", str(error), "mend the variable; the other checks need it")
+        return
+    yield Finding(Level.OK, "settings", "every FACE_IMPORT_* variable is known and valid")
+    yield _programs(stack.settings)
+    yield _folder("home", stack.layout.home, "set FACE_IMPORT_HOME to a folder of yours")
+    yield _memory(running=states(stack.layout) is not None)
+    yield from _ports(stack)
+    yield from _processes(stack)
+    yield from _services(stack.settings)
+    yield _database(stack.settings)
+    yield _storage(stack.settings)
+
+
+def _python() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if not (3, 11) <= sys.version_info < (3, 13):
+        yield Finding(Level.PROBLEM, "Python", version, "it has to be 3.11 or 3.12: make setup PYTHON=<path>")
+    elif sys.prefix == sys.base_prefix:
+        yield Finding(Level.WARNING, "Python", f"{version}, not in a virtual environment", "make setup makes one")
+    else:
+        yield Finding(Level.OK, "Python", f"{version} in {sys.prefix}")
+
+
+def _programs(settings: Settings) -> Finding:
+    try:
+        preflight.check_programs(settings)
+    except ConfigError as error:
+        return Finding(Level.PROBLEM, "programs", str(error))
+    return Finding(Level.OK, "programs", "all are installed")
+
+
+def _folder(subject: str, folder: Path, advice: str) -> Finding:
+    """Whether a folder, or the one it would be made in, can be written, and how much room there is."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            free = shutil.disk_usage(existing).free
+    except OSError as error:
+        return Finding(Level.PROBLEM, subject, f"{existing} cannot be written: {error.strerror}", advice)
+    text = f"{folder}, {free / _GIB:.1f} GiB free"
+    if free < _DISK_WARNING:
+        level = Level.PROBLEM if free < _DISK_PROBLEM else Level.WARNING
+        return Finding(level, subject, text, "make room, or delete imports that are not needed any more")
+    return Finding(Level.OK, subject, text)
+
+
+def _memory(*, running: bool) -> Finding:
+    available = psutil.virtual_memory().available
+    text = f"{available / _GIB:.1f} GiB available"
+    if available < _MEMORY_WARNING and not running:
+        return Finding(Level.WARNING, "memory", text, f"the stack wants {_MEMORY_WARNING / _GIB:.1f}; end something")
+    return Finding(Level.OK, "memory", text)
+
+
+def _ports(stack: Stack) -> Iterator[Finding]:
+    ours = {process.pid for process in members(stack.layout.stack_id)}
+    for variable, (host, port) in ports(stack.settings).items():
+        try:
+            preflight.check_port(variable, host, port)
+        except ConfigError as error:
+            if ours.isdisjoint(preflight.listeners(port)):
+                yield Finding(Level.PROBLEM, "port", str(error), "end that program, or set another port")
+            else:
+                yield Finding(Level.OK, "port", f"{variable}: {port} is used by this stack")
+        else:
+            yield Finding(Level.OK, "port", f"{variable}: {port} is free")
+
+
+def _processes(stack: Stack) -> Iterator[Finding]:
+    running = states(stack.layout)
+    if running is None:
+        yield Finding(Level.OK, "processes", "none runs", "start them with face-import up")
+        return
+    listed = programs(stack.settings)
+    found = problems(stack.settings, listed, running)
+    for name, problem in found.items():
+        yield Finding(Level.PROBLEM, "processes", f"{name}: {problem}", f"read {stack.layout.log_of(name)}")
+    yield Finding(Level.OK, "processes", f"{len(listed) - len(found)} of {len(listed)} are healthy")
+
+
+def _services(settings: Settings) -> Iterator[Finding]:
+    """The face services that are not the stack's own: those are among its processes."""
+    for variable, url in {
+        "FACE_IMPORT_INFO_URL": settings.info_url,
+        "FACE_IMPORT_LIBRARY_URL": settings.library_url,
+    }.items():
+        if not url:
+            continue
+        try:
+            requests.get(url, timeout=_TIMEOUT_S, allow_redirects=False, stream=True).close()
+        except requests.RequestException as error:
+            advice = "start the service, or mend the variable"
+            yield Finding(Level.PROBLEM, "face service", f"{variable}: {type(error).__name__} at {url}", advice)
+        else:
+            yield Finding(Level.OK, "face service", f"{variable}: {url} answers")
+
+
+def _database(settings: Settings) -> Finding:
+    try:
+        url = make_url(settings.catalogue_url)
+        shown = url.render_as_string()
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            return Finding(Level.OK, "database", f"{shown} is not there yet", "the first face-import up makes it")
+        current, known = revisions(settings.catalogue_url, timeout_s=_TIMEOUT_S)
+    except (SQLAlchemyError, ImportError) as error:
+        text = str(getattr(error, "orig", None) or error).splitlines()[0]
+        return Finding(Level.PROBLEM, "database", text, "start it, or mend FACE_IMPORT_DATABASE_URL")
+    if current == known[0]:
+        return Finding(Level.OK, "database", f"{shown}, revision {current}")
+    if current is None or current in known:
+        advice = "face-import down, then up, migrates it"
+        return Finding(Level.WARNING, "database", f"{shown} is at revision {current}, not {known[0]}", advice)
+    advice = "go back to that release, or restore a backup"
+    return Finding(Level.PROBLEM, "database", f"{shown} is at revision {current} of another release", advice)
+
+
+def _storage(settings: Settings) -> Finding:
+    try:
+        system, path = file_system(settings.storage_root)
+    except ConfigError as error:
+        return Finding(
+            Level.PROBLEM, "storage", str(error), "install its fsspec package, or mend FACE_IMPORT_STORAGE_URL"
+        )
+    if isinstance(system, LocalFileSystem):
+        return _folder("storage", Path(path), "set FACE_IMPORT_STORAGE_URL to a folder of yours")
+    probe = f"{path.rstrip('/')}/doctor-{uuid4().hex}"
+    try:
+        system.pipe_file(probe, b"can this be written?")
+        system.rm_file(probe)
+    except Exception as error:  # noqa: BLE001 - every object store has errors of its own
+        advice = "mend FACE_IMPORT_STORAGE_URL, or the access to it"
+        return Finding(Level.PROBLEM, "storage", f"{path} cannot be written: {type(error).__name__}: {error}", advice)
+    return Finding(Level.OK, "storage", f"{path} can be written")

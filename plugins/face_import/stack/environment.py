@@ -1,0 +1,128 @@
+"""The environment every process of the stack runs in: Airflow's settings and ours (docs/settings.md).
+
+Airflow gets its settings here and its secrets from `airflow.cfg` (`credentials`), so that no secret is in
+an environment or in an argument list.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from face_import.settings import CHECKOUT, Settings
+from face_import.stack.layout import STACK_VARIABLE, Layout
+
+ADMIN_USER = "admin"
+
+_NOT_INHERITED = ("AIRFLOW", "PYTHON", "GUNICORN_", "VIRTUAL_ENV", "FACE_IMPORT_API_KEY", STACK_VARIABLE)
+"""Prefixes of variables of the caller's shell that would change what the processes do, or that are secret.
+
+The file of the server's keys has the prefix of the caller's own key; it comes back below, as an absolute path.
+"""
+
+_LIVELINESS = {
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "1000",
+    "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "256",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+}
+"""A run starts at once and as wide as its pool allows (design decision 6)."""
+
+_RESILIENCE = {
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+    "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "30",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
+}
+"""Tasks outlive an api-server that is away for a minute; a dead task is noticed within one."""
+
+_QUIET = {
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks the DNS, which may be away
+    "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+    "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
+    "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+    "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
+}
+
+
+def stack_environment(settings: Settings, layout: Layout) -> dict[str, str]:
+    """Environment of every process of the stack.
+
+    Args:
+        settings: as resolved by the calling command.
+        layout: where the stack lives.
+
+    Returns:
+        the caller's variables without those that would interfere, then ours. Contains no secret.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    return {
+        **inherited,
+        **_face_import(settings, layout),
+        **_processes(inherited),
+        **airflow_settings(settings, layout),
+    }
+
+
+def airflow_settings(settings: Settings, layout: Layout) -> dict[str, str]:
+    """Airflow's settings, as `AIRFLOW__SECTION__KEY` (names: config.yml of Airflow 3.3.2)."""
+    url = f"http://127.0.0.1:{settings.airflow_port}"
+    home = layout.airflow_home
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": str(settings.executor_slots),
+        "AIRFLOW__CORE__XCOM_BACKEND": "face_import.orchestration.xcom.LedgerXCom",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN_USER}:admin,{settings.airflow_user}:op",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.secrets / "airflow_users.json"),
+        # Ten seconds of waiting for the write lock: more than SQLite's five for a busy machine, and not so many that
+        # two requests of the api-server that wait for each other hold everything up for long.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow_database}?timeout=10",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(settings.airflow_port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "logs" / "dag_processor"),
+        **_LIVELINESS,
+        **_RESILIENCE,
+        **_QUIET,
+    }
+
+
+def _face_import(settings: Settings, layout: Layout) -> dict[str, str]:
+    """Our own settings that depend on where the command was called, made absolute, and the stack's mark."""
+    paths = {
+        "FACE_IMPORT_API_KEYS_FILE": settings.api_keys_file,
+        "FACE_IMPORT_RECURRING_FILE": settings.recurring_file,
+        "FACE_IMPORT_AIRFLOW_PASSWORD_FILE": settings.airflow_password_file,
+    }
+    return {
+        STACK_VARIABLE: layout.stack_id,
+        "FACE_IMPORT_HOME": str(layout.home),
+        "FACE_SERVICES_DATABASE": str(layout.home / "library.db"),
+        **{name: str(path.expanduser().absolute()) for name, path in paths.items() if path},
+    }
+
+
+def _processes(inherited: dict[str, str]) -> dict[str, str]:
+    """How Python runs: importable packages, unbuffered logs, no proxy on loopback."""
+    loopback = "127.0.0.1,localhost"
+    no_proxy = ",".join(filter(None, (inherited.get("no_proxy") or inherited.get("NO_PROXY"), loopback)))
+    return {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), inherited.get("PATH", os.defpath))),
+        "PYTHONPATH": os.pathsep.join(str(CHECKOUT / part) for part in ("config", "plugins", ".")),
+        "PYTHONUNBUFFERED": "1",
+        # Airflow 3.3.2 uses a name that pathspec has deprecated, and would say so in every task's log.
+        "PYTHONWARNINGS": "ignore:GitWildMatchPattern",
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+        # setproctitle would overwrite the environment in /proc, by which the stack's processes are known.
+        "SPT_NOENV": "1",
+    }

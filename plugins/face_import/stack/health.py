@@ -1,0 +1,80 @@
+"""Which programs are healthy, and if not, why."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import requests
+
+from face_import.clients.airflow import Airflow
+from face_import.contract import DAG_ID
+from face_import.errors import AirflowUnavailable
+from face_import.settings import Settings
+from face_import.stack.programs import Program, Sign
+from face_import.stack.supervision import ProcessState
+
+_TIMEOUT_S = 3.0
+_BEATING = {Sign.BEATS, Sign.PARSES}
+
+
+def problems(settings: Settings, listed: Sequence[Program], states: Mapping[str, ProcessState]) -> dict[str, str]:
+    """What is wrong with each program that is not healthy, in one or two words.
+
+    Args:
+        settings: where Airflow's api-server is.
+        listed: the programs that should run.
+        states: what supervisord says of them.
+    """
+    beats = _heartbeats(settings) if any(program.sign in _BEATING for program in listed) else {}
+    found = {program.name: _problem(program, states.get(program.name), beats) for program in listed}
+    for program in listed:
+        if program.sign is Sign.PARSES and not found[program.name] and not _knows_the_dag(settings):
+            found[program.name] = f"DAG {DAG_ID} is not there (face-import airflow dags list-import-errors)"
+    return {name: problem for name, problem in found.items() if problem}
+
+
+def _problem(program: Program, state: ProcessState | None, beats: Mapping[str, float]) -> str:
+    if state is None or not state.alive:
+        return state.state.lower() if state else "missing"
+    if program.sign is Sign.ANSWERS:
+        return "" if _get(program.url) is not None else "no answer"
+    if program.sign in _BEATING and beats.get(program.name, 0.0) < state.started:
+        return "no heartbeat yet"
+    return ""
+
+
+def _heartbeats(settings: Settings) -> dict[str, float]:
+    """Time of the latest heartbeat of each healthy Airflow component, in seconds of the Unix epoch.
+
+    Airflow keeps them in its database: one from before the process began is its predecessor's.
+    """
+    response = _get(f"http://127.0.0.1:{settings.airflow_port}/api/v2/monitor/health")
+    if response is None:
+        return {}
+    report: dict[str, Any] = response.json()
+    beats: dict[str, float] = {}
+    for component, entry in report.items():
+        beat = entry.get(f"latest_{component}_heartbeat")
+        if entry.get("status") == "healthy" and beat:
+            beats[component.replace("_", "-")] = datetime.fromisoformat(beat).timestamp()
+    return beats
+
+
+def _knows_the_dag(settings: Settings) -> bool:
+    """Whether an import would find its DAG: before the first parse, Airflow refuses to trigger it."""
+    try:
+        with Airflow(settings) as airflow:
+            airflow.active_runs()
+    except AirflowUnavailable:
+        return False
+    return True
+
+
+def _get(url: str) -> requests.Response | None:
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy has no business on loopback
+            response = session.get(url, timeout=_TIMEOUT_S)
+    except requests.RequestException:
+        return None
+    return response if response.ok else None

@@ -1,0 +1,153 @@
+"""Starting and ending the embedded stack."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import psutil
+
+from face_import.errors import StackError
+from face_import.settings import Settings
+from face_import.stack import preflight, supervision
+from face_import.stack.addresses import note_addresses, recall_addresses
+from face_import.stack.environment import stack_environment
+from face_import.stack.health import problems
+from face_import.stack.layout import Layout
+from face_import.stack.members import end_members
+from face_import.stack.preparation import prepare, run_steps, tail
+from face_import.stack.programs import API_SERVER, Program, programs
+
+_POLL_S = 0.25
+_RESTARTS_TOLERATED = 2
+
+
+class Stack:
+    """The stack of one home.
+
+    Args:
+        settings: as read from the environment of the calling command. Where a stack runs already, the
+            addresses it was started with take precedence.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.layout = Layout.of(settings.home)
+        self.settings = settings.model_copy(update={"home": self.layout.home})
+        if supervision.states(self.layout) is not None:
+            self.settings = recall_addresses(self.settings, self.layout)
+
+    def up(self, *, foreground: bool) -> "subprocess.Popen[bytes] | None":
+        """Bring the stack up and wait until it is healthy; one that runs already gets what it lacks.
+
+        Args:
+            foreground: whether the stack is to end with the calling process.
+
+        Returns:
+            the new supervisor, or None if the stack ran already.
+
+        Raises:
+            ConfigError: something is wrong with the settings or the machine; nothing was started.
+            StackError: a process did not become healthy; everything was taken down again.
+        """
+        preflight.check_variables()
+        self.layout.create()
+        with self._exclusively():
+            if self._complete():
+                listed = programs(self.settings)
+                self._start(listed)
+                self._await(listed)
+                return None
+            end_members(self.layout.stack_id)
+            preflight.check(self.settings)
+            try:
+                return self._begin(owner=os.getpid() if foreground else None)
+            except BaseException:
+                end_members(self.layout.stack_id)
+                raise
+
+    def down(self) -> int:
+        """End every process of the stack, one that is being started included.
+
+        Returns:
+            how many processes were ended.
+        """
+        if not self.layout.run.is_dir():
+            return end_members(self.layout.stack_id)
+        self._interrupt_starter()
+        with self._exclusively():
+            return end_members(self.layout.stack_id)
+
+    def _begin(self, *, owner: int | None) -> "subprocess.Popen[bytes]":
+        environment = stack_environment(self.settings, self.layout)
+        prepare(self.settings, self.layout, environment)
+        listed = programs(self.settings, owner=owner)
+        note_addresses(self.settings, self.layout)
+        supervisor = supervision.begin(self.layout, listed, environment)
+        self._await([program for program in listed if program.name == API_SERVER], supervisor)
+        stop_active = [sys.executable, "-m", "face_import.cli", "stop-active"]
+        run_steps(self.layout, environment, {"stop-active": stop_active})
+        self._start([program for program in listed if program.late])
+        self._await(listed, supervisor)
+        return supervisor
+
+    def _complete(self) -> bool:
+        """Whether a stack runs here whose start got past `stop-active`."""
+        states = supervision.states(self.layout)
+        late = [program.name for program in programs(self.settings) if program.late]
+        return states is not None and all(name in states and states[name].state != "STOPPED" for name in late)
+
+    def _start(self, listed: Sequence[Program]) -> None:
+        states = supervision.states(self.layout) or {}
+        for program in listed:
+            if program.name in states and not states[program.name].alive:
+                supervision.start(self.layout, program.name)
+
+    def _await(self, listed: Sequence[Program], supervisor: "subprocess.Popen[bytes] | None" = None) -> None:
+        """Return when all of the listed programs are healthy.
+
+        Raises:
+            StackError: the time is up, a program keeps exiting, or the supervisor is gone.
+        """
+        deadline = time.monotonic() + self.settings.start_timeout_s
+        starts: dict[str, set[int]] = defaultdict(set)
+        while True:
+            states = supervision.states(self.layout) or {}
+            if not (found := problems(self.settings, listed, states)):
+                return
+            if supervisor and supervisor.poll() is not None:
+                raise StackError(f"the supervisor ended\n{tail(self.layout, 'supervisord-output')}")
+            for name in found:
+                starts[name].add(states[name].started if name in states else 0)
+            restless = [name for name in found if len(starts[name] - {0}) > _RESTARTS_TOLERATED]
+            if restless or time.monotonic() > deadline:
+                name = (restless or list(found))[0]
+                reason = "keeps exiting" if restless else found[name]
+                raise StackError(f"{name} did not become healthy: {reason}\n{tail(self.layout, name)}")
+            time.sleep(_POLL_S)
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        """Hold the stack's lock; wait for whoever holds it."""
+        with self.layout.lock.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            file.truncate()
+            file.write(str(os.getpid()))
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)
+
+    def _interrupt_starter(self) -> None:
+        """Tell a command that is starting this stack to give up."""
+        with suppress(OSError, ValueError, psutil.Error), self.layout.lock.open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                psutil.Process(int(file.read())).send_signal(signal.SIGTERM)

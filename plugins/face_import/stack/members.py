@@ -1,0 +1,112 @@
+"""Finding and ending the processes of one stack, and of no other.
+
+A process belongs to a stack if its environment says so. Airflow's tasks leave their process group and lose
+their parents, so neither a group nor a tree names them all; the environment they cannot lose (design
+decision 15).
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+
+import psutil
+
+from face_import.errors import StackError
+from face_import.stack.layout import STACK_VARIABLE
+
+GRACE_S = 10.0
+"""Between TERM and KILL: a shard takes up to four seconds to write down the rows in flight."""
+
+_HOPELESS_S = 20.0
+
+_WORKER_TITLE = "airflow worker -- LocalExecutor"
+
+
+def members(stack_id: str) -> list[psutil.Process]:
+    """Live processes of this user that carry the stack's mark, without the caller and its ancestors."""
+    spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    return [process for process in psutil.process_iter() if process.pid not in spared and _carries(process, stack_id)]
+
+
+def end_members(stack_id: str, *, grace: float = GRACE_S) -> int:
+    """End every process of a stack: TERM, after `grace` seconds KILL, until none is left.
+
+    Supervisord hears of it first, or it would restart what ends.
+
+    Returns:
+        how many processes were ended.
+
+    Raises:
+        StackError: a process cannot be killed.
+    """
+    start = time.monotonic()
+    asked: set[psutil.Process] = set()
+    while left := sorted(members(stack_id), key=_is_supervisord, reverse=True):
+        elapsed = time.monotonic() - start
+        if elapsed > grace + _HOPELESS_S:
+            raise StackError(f"cannot end process {', '.join(str(process.pid) for process in left)}")
+        if elapsed > grace:
+            _signal(left, psutil.Process.kill)
+        else:
+            _signal(asked & _idle_workers(left), psutil.Process.kill)
+            _signal(set(left) - asked, psutil.Process.terminate)
+        asked.update(left)
+        psutil.wait_procs(left, timeout=0.2)
+    return len(asked)
+
+
+def idle_orphans(stack_id: str) -> set[psutil.Process]:
+    """Workers of a scheduler that was killed, waiting for a queue nobody writes to any more.
+
+    LocalExecutor's workers hold both ends of their queue, so they never see it close. One that still runs a
+    task is left to finish it.
+    """
+    mine = members(stack_id)
+    possible_parents = {process.pid for process in mine if not _is_supervisord(process)}
+    return {process for process in _idle_workers(mine) if _parent(process) not in possible_parents}
+
+
+def _idle_workers(processes: Iterable[psutil.Process]) -> set[psutil.Process]:
+    """LocalExecutor's workers without a task, which would be a child; they ignore TERM."""
+    workers = (process for process in processes if _command_line(process).startswith(_WORKER_TITLE))
+    return {process for process in workers if not _children(process)}
+
+
+def _carries(process: psutil.Process, stack_id: str) -> bool:
+    try:
+        return process.uids().real == os.getuid() and process.environ().get(STACK_VARIABLE) == stack_id
+    except (psutil.Error, OSError):
+        return False
+
+
+def _signal(processes: Iterable[psutil.Process], send: Callable[[psutil.Process], None]) -> None:
+    for process in sorted(processes, key=_is_supervisord, reverse=True):
+        try:
+            send(process)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _is_supervisord(process: psutil.Process) -> bool:
+    return "supervisor.supervisord" in _command_line(process)
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return 0
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children()
+    except psutil.Error:
+        return []

@@ -1,0 +1,65 @@
+"""Everything that has to be there before the first process starts."""
+
+import sqlite3
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from importlib.metadata import version
+
+from face_import.errors import StackError
+from face_import.settings import Settings
+from face_import.stack.credentials import create_credentials, write_private
+from face_import.stack.launcher import launch
+from face_import.stack.layout import Layout
+
+
+def prepare(settings: Settings, layout: Layout, environment: Mapping[str, str]) -> None:
+    """Make secrets and bring both databases to this release, at the same time.
+
+    Airflow's migration takes seconds even when there is nothing to do, so its version is noted.
+
+    Raises:
+        StackError: a migration failed; carries the end of its output.
+    """
+    create_credentials(settings, layout)
+    steps: dict[str, Sequence[str]] = {"migrate-catalogue": (sys.executable, "-m", "face_import.cli", "migrate")}
+    noted = layout.airflow_home / "migrated-to"
+    airflow = version("apache-airflow-core")
+    if not (layout.airflow_database.exists() and noted.exists() and noted.read_text() == airflow):
+        steps["migrate-airflow"] = [sys.executable, "-m", "airflow", "db", "migrate"]
+    run_steps(layout, environment, steps)
+    _use_wal(layout)
+    write_private(noted, airflow)
+
+
+def run_steps(layout: Layout, environment: Mapping[str, str], steps: Mapping[str, Sequence[str]]) -> None:
+    """Run commands side by side, each into its own log.
+
+    Raises:
+        StackError: one of them failed; carries the end of its output.
+    """
+    running = {}
+    for name, command in steps.items():
+        with layout.log_of(name).open("wb") as output:
+            running[name] = launch(command, environment, output)
+    failed = [name for name, process in running.items() if process.wait() != 0]
+    if failed:
+        raise StackError(f"{failed[0]} failed\n{tail(layout, failed[0])}")
+
+
+def tail(layout: Layout, program: str, *, lines: int = 15) -> str:
+    """The last lines of a program's log, with its path."""
+    path = layout.log_of(program)
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        text = ""
+    return "\n".join(["  " + line for line in text.splitlines()[-lines:]] + [f"  ({path})"])
+
+
+def _use_wal(layout: Layout) -> None:
+    """Let readers and the writer of Airflow's database work at once; the mode stays with the file."""
+    with closing(sqlite3.connect(layout.airflow_database)) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise StackError(f"{layout.airflow_database}: this file system cannot do SQLite's WAL (mode {mode})")

@@ -1,0 +1,111 @@
+"""The programs of the embedded stack."""
+
+import sys
+from dataclasses import dataclass
+from enum import Enum
+
+from face_import.settings import Settings
+
+API_SERVER = "api-server"
+
+_PYTHON = sys.executable
+_OURS = (_PYTHON, "-m", "face_import.cli")
+_AIRFLOW = (_PYTHON, "-m", "airflow")
+
+
+class Sign(Enum):
+    """How a program shows that it is healthy."""
+
+    RUNS = "it runs"
+    ANSWERS = "it answers GET `url` with 200"
+    BEATS = "Airflow's health report has a heartbeat younger than the process"
+    PARSES = "as BEATS, and Airflow knows the import DAG"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program under supervisord.
+
+    Attributes:
+        late: started only after `stop-active`: it would resume what has to stay stopped (design decision 13).
+        sign: what its health is judged by.
+        url: asked for `Sign.ANSWERS`.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    late: bool = False
+    sign: Sign = Sign.RUNS
+    url: str = ""
+
+
+def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
+    """Everything that runs, in the order of `status`.
+
+    Args:
+        settings: ports, and whether the face services are ours or somebody else's.
+        owner: see `guard.guard`.
+    """
+    airflow_url = f"http://127.0.0.1:{settings.airflow_port}/api/v2/version"
+    owner_option = ("--owner", str(owner)) if owner else ()
+    listed = [
+        Program("guard", (*_OURS, "guard", *owner_option)),
+        Program(API_SERVER, (*_AIRFLOW, "api-server"), sign=Sign.ANSWERS, url=airflow_url),
+        # The log servers stay off: logs are read from the disk, and two stacks would share the ports.
+        Program("scheduler", (*_AIRFLOW, "scheduler", "--skip-serve-logs"), late=True, sign=Sign.BEATS),
+        Program("dag-processor", (*_AIRFLOW, "dag-processor"), sign=Sign.PARSES),
+        Program("triggerer", (*_AIRFLOW, "triggerer", "--skip-serve-logs"), sign=Sign.BEATS),
+        Program("keeper", (*_OURS, "keeper"), late=True),
+        _gunicorn("shim", _PYTHON, f"{settings.bind}:{settings.port}", "api_shim:create_app()", "--threads", "16"),
+    ]
+    if embeds_services(settings):
+        address = f"127.0.0.1:{settings.services_port}"
+        listed.append(
+            _gunicorn(
+                "services",
+                str(settings.services_python),
+                address,
+                "face_services.app:create_app()",
+                "-c",
+                "python:face_services.gunicorn_conf",
+            )
+        )
+    return listed
+
+
+def embeds_services(settings: Settings) -> bool:
+    """Whether any of the two face services is the embedded one."""
+    return not (settings.info_url and settings.library_url)
+
+
+def ports(settings: Settings) -> dict[str, tuple[str, int]]:
+    """Host and port each listening program binds, by the setting that names the port."""
+    bound = {
+        "FACE_IMPORT_PORT": (settings.bind, settings.port),
+        "FACE_IMPORT_AIRFLOW_PORT": ("127.0.0.1", settings.airflow_port),
+    }
+    if embeds_services(settings):
+        bound["FACE_IMPORT_SERVICES_PORT"] = ("127.0.0.1", settings.services_port)
+    return bound
+
+
+def addresses(settings: Settings) -> dict[str, str]:
+    """The URLs a person opens, by what is there."""
+    host = "127.0.0.1" if settings.bind in {"0.0.0.0", "::", ""} else settings.bind  # noqa: S104 - compared, not bound
+    urls = {"API": f"http://{host}:{settings.port}", "Airflow": settings.airflow_api}
+    if settings.info_service == settings.library_service:
+        return {**urls, "face services": settings.info_service}
+    return {
+        **urls,
+        "face info service": settings.info_service,
+        "face library service": settings.library_service,
+    }
+
+
+def _gunicorn(name: str, python: str, bind: str, app: str, *options: str) -> Program:
+    # One process: its memory is the larger part of what it costs, and its threads mostly wait.
+    command = (python, "-m", "gunicorn", "--bind", bind, "--worker-class", "gthread", "--workers", "1")
+    more = (*options, "--no-control-socket", "--umask", "63", app)
+    host, port = bind.rsplit(":", 1)
+    reached = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
+    return Program(name, (*command, *more), sign=Sign.ANSWERS, url=f"http://{reached}:{port}/healthz")
