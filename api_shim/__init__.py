@@ -1,0 +1,47 @@
+"""The `/v1/tasks` HTTP API and the web console: a thin Flask application over the catalogue and Airflow's REST API."""
+
+from flask import Flask, Response, jsonify
+
+from api_shim import access, console, errors, guards, tasks, uploads
+from api_shim.documentation import document, documentation
+from api_shim.services import Services
+from face_import import logs
+from face_import.settings import Settings, get_settings
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the application; `gunicorn 'api_shim:create_app()'` serves it.
+
+    Args:
+        settings: the settings, by default those of the environment.
+
+    Raises:
+        ConfigError: a setting is wrong, or would expose the API without keys.
+    """
+    logs.configure()
+    settings = settings or get_settings()
+    guards.refuse_open_bind(settings)
+    app = Flask(__name__, static_folder=None)
+    app.request_class = uploads.request_class(settings.home / "tmp")
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    # a form beside the file is small, the file itself is bounded by FACE_IMPORT_MAX_SOURCE_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_source_bytes + 2**20
+    app.extensions["face_import"] = Services.open(settings)
+    guards.register(app, settings)
+    access.register(app, settings)
+    errors.register(app)
+    app.register_blueprint(tasks.blueprint)
+    console.register(app, settings)
+    documentation.app = app
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return jsonify(status="ok")
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return jsonify(document(settings))
+
+    return app

@@ -1,0 +1,60 @@
+"""The web console: pages for people over the same functions that the API's endpoints call."""
+
+from flask import Flask, Response, request
+
+from api_shim.console import language, texts, view
+from api_shim.console.create import create as _create  # noqa: F401 - the modules put their pages into the blueprint
+from api_shim.console.rates import Rates
+from api_shim.console.task import show as _task  # noqa: F401
+from api_shim.console.tasks import index as _tasks  # noqa: F401
+from face_import import __version__
+from face_import.contract import Code, Mode, TaskState
+from face_import.settings import Settings
+
+__all__ = ["register"]
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Serve the console's pages at `/`.
+
+    All of them are in one blueprint: its `before_request` is the place for whoever adds a login.
+    """
+    app.extensions["face_import_rates"] = Rates()
+    environment = app.jinja_env
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.add_extension("jinja2.ext.i18n")
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
+        language.gettext, lambda one, many, count: language.gettext(one if count == 1 else many), newstyle=True
+    )
+    environment.filters |= {"number": language.number, "duration": language.duration, "when": view.when}
+    environment.globals |= {
+        "Code": Code,
+        "Mode": Mode,
+        "TaskState": TaskState,
+        "texts": texts,
+        "languages": language.LANGUAGES,
+        "language": language.language,
+        "percent": language.percent,
+        "embedded": view.embedded,
+        "link": view.link,
+        "version": __version__,
+    }
+    app.register_blueprint(view.blueprint)
+    _register_headers(app, settings)
+
+
+def _register_headers(app: Flask, settings: Settings) -> None:
+    """Let pages run and load nothing but our own files, and be framed by nobody but Airflow."""
+    frames = " ".join(("'self'", *view.airflow_origins(settings.airflow_api)))
+    policy = f"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors {frames}"
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if not request.path.startswith("/v1/"):
+            response.headers["Content-Security-Policy"] = policy
+        if response.mimetype == "text/html":
+            response.headers["Cache-Control"] = "no-store"
+        return response

@@ -1,0 +1,88 @@
+"""The form for a new import: what a file would be taken as, and then the import itself."""
+
+import logging
+from typing import BinaryIO, cast
+
+from flask import Response, render_template, request
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from api_shim.console.language import gettext
+from api_shim.console.preview import cell, preview
+from api_shim.console.texts import field_problem, request_problem
+from api_shim.console.view import blueprint, by_htmx, link, moved
+from api_shim.models import CreateForm
+from api_shim.services import services
+from api_shim.tasks import create_task
+from face_import.errors import AirflowUnavailable, RequestError, SourceError
+from face_import.sources import Bounds
+
+log = logging.getLogger(__name__)
+REFUSALS = (ValidationError, RequestError, SourceError, RequestEntityTooLarge, OSError, OperationalError)
+Answer = str | Response | tuple[str, int]
+
+
+@blueprint.get("/new")
+def new() -> str:
+    """The empty form."""
+    return _form({}, {})
+
+
+@blueprint.post("/new/preview")
+def new_preview() -> Answer:
+    """What the file that was chosen would be taken as; nothing of it is kept."""
+    settings = services().settings
+    try:
+        upload = request.files.get("file")
+        if not upload or not upload.filename:
+            return ""
+        seen = preview(cast("BinaryIO", upload.stream), Bounds.of(settings), settings.home / "tmp")
+    except REFUSALS as error:
+        problems, status = _problems(error)
+        return render_template("preview.html", refusal=problems["file"]), status
+    return render_template("preview.html", seen=seen, name=upload.filename, cell=cell, refusal="")
+
+
+@blueprint.post("/new")
+def create() -> Answer:
+    """Create an import, and start it if that was asked for."""
+    typed: dict[str, str] = {}
+    try:
+        typed = request.form.to_dict()
+        start = typed.pop("then", "") == "start"
+        task_id = _created(typed)
+    except REFUSALS as error:
+        problems, status = _problems(error)
+        return _form(typed, problems), status
+    if start:
+        try:
+            services().control.start(task_id)
+        except (AirflowUnavailable, RequestError):
+            return moved(link("show", task_id=task_id, unstarted=1))
+    return moved(link("show", task_id=task_id))
+
+
+def _created(typed: dict[str, str]) -> str:
+    upload = request.files.get("file")
+    file = {"file": upload} if upload and upload.filename else {}
+    return create_task(CreateForm.model_validate(typed | file), file.get("file"))
+
+
+def _problems(error: Exception) -> tuple[dict[str, str], int]:
+    """What is wrong with which field, and the status of the answer."""
+    if isinstance(error, ValidationError):
+        return {str(problem["loc"][0]): field_problem(problem) for problem in error.errors()}, 400
+    if isinstance(error, RequestError):
+        return {error.field or "file": request_problem(error, services().settings)}, error.status
+    if isinstance(error, SourceError):
+        return {"file": str(error)}, 400
+    if isinstance(error, RequestEntityTooLarge):
+        return {"file": gettext("The file is too large.")}, 413
+    log.error("an import could not be created error=%s", error)
+    return {"file": gettext("There is no room for the file, or the disk does not answer.")}, 503
+
+
+def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
+    template = "new_fields.html" if by_htmx() else "new.html"
+    return render_template(template, typed=typed, problems=problems, settings=services().settings)

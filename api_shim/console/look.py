@@ -1,0 +1,93 @@
+"""An import as the pages show it: task, progress, speed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flask import current_app
+
+from api_shim.console.rates import Rates
+from api_shim.console.texts import CODES, LIMITS, Limit
+from api_shim.services import services
+from face_import.catalogue import ImportTask, Progress
+from face_import.catalogue.overview import Overview
+from face_import.contract import TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Rows with one code, and their part of the most frequent one's, 0 to 1."""
+
+    code: int
+    meaning: str
+    rows: int
+    part: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An import as it stands.
+
+    Attributes:
+        rate: rows per second: now, if it runs; on average, if it was completed at its first start; None if unknown.
+    """
+
+    task: ImportTask
+    progress: Progress
+    rate: float | None = None
+    limits: list[tuple[Limit, int]] = field(default_factory=list)
+
+    @property
+    def running(self) -> bool:
+        """Whether its numbers move."""
+        return self.task.state == TaskState.RUNNING
+
+    @property
+    def mark(self) -> str:
+        """Changes when more than numbers does: what can be done to the import, or what is wrong with it."""
+        return f"{self.task.state}-{self.task.attempt}-{self.task.paused:d}"
+
+    @property
+    def failed(self) -> int:
+        """Rows with an error code."""
+        return self.progress.handled - self.progress.succeeded
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the end at the present speed, None where nobody can tell."""
+        if not self.running or not self.rate or not self.task.total_num:
+            return None
+        return (self.task.total_num - self.progress.handled) / self.rate
+
+    @property
+    def shares(self) -> list[Share]:
+        """Rows by code: imported first, then the failures in the order of the codes."""
+        most = max(self.progress.by_code.values(), default=1)
+        return [
+            Share(code, CODES[code], rows, rows / most)  # type: ignore[index]  # codes in the ledger are Code's
+            for code, rows in sorted(self.progress.by_code.items())
+        ]
+
+
+def overview() -> Overview:
+    """The catalogue as the console reads it."""
+    return Overview(services().catalogue.engine)
+
+
+def look_at(tasks: Sequence[ImportTask]) -> list[Look]:
+    """Several imports as they stand, by two queries."""
+    progress = overview().progress([task.id for task in tasks])
+    return [_look(task, progress[task.id]) for task in tasks]
+
+
+def _look(task: ImportTask, progress: Progress) -> Look:
+    limits = [(limit, value) for limit in LIMITS if (value := getattr(task.config.limits, limit.name))]
+    return Look(task, progress, _rate(task, progress), limits)
+
+
+def _rate(task: ImportTask, progress: Progress) -> float | None:
+    if task.state == TaskState.RUNNING:
+        rates: Rates = current_app.extensions["face_import_rates"]
+        return rates.rate(task.id, task.attempt, progress.handled)
+    if task.state == TaskState.COMPLETED and task.attempt == 1 and task.started_at and task.finished_at:
+        return task.total_num / max(task.finished_at - task.started_at, 0.001)
+    return None

@@ -1,0 +1,110 @@
+"""Thumbnails of failed rows: fetched by the safe fetcher within narrow bounds, and drawn anew."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from threading import BoundedSemaphore
+
+from PIL import Image, ImageOps
+
+from api_shim.services import Services
+from face_import.catalogue import LogEntry
+from face_import.clients.fetcher import Fetcher
+from face_import.clients.transfer import FetchError
+from face_import.contract import Code
+from face_import.domain.image import FORMATS
+from face_import.domain.models import Shard
+from face_import.domain.uri import scheme_of
+from face_import.settings import Settings
+
+SIDE = 160
+"""Pixels of a thumbnail's longer side: twice what is shown, for sharp screens."""
+MOST_BYTES = 8 * 2**20
+TIMEOUT_S = 6.0
+AT_ONCE = 4
+WAIT_S = 10.0
+NOT_TRIED = frozenset({Code.URI_UNREACHABLE, Code.SYSTEM})
+"""Codes of rows that have no picture to show: it could not be fetched, or the row names none."""
+
+_turns = BoundedSemaphore(AT_ONCE)
+
+
+class NoPicture(Exception):
+    """There is nothing to show."""
+
+
+def thumbnail(held: Services, task_id: str, entry: LogEntry) -> bytes:
+    """The picture of a failed row as a small JPEG, never the bytes it came as.
+
+    Few are made at once, so that slow hosts cannot keep the API from answering.
+
+    Raises:
+        NoPicture: it cannot be fetched or opened within the bounds, or too many others wait.
+    """
+    with _turn():
+        uri = entry.uri
+        if scheme_of(uri) == "data":  # the ledger has long ones abbreviated
+            uri = _source_uri(held, task_id, entry.row)
+        return _shrunk(_fetched(uri, held.settings), held.settings.max_image_pixels)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _turns.acquire(timeout=WAIT_S):
+        raise NoPicture
+    try:
+        yield
+    finally:
+        _turns.release()
+
+
+def _source_uri(held: Services, task_id: str, number: int) -> str:
+    name = held.catalogue.tasks.get(task_id).source_name
+    index = held.storage.index(task_id, name)
+    blocks = index.blocks if index else ()
+    block = next((block for block in reversed(blocks) if block.first_row <= number), None)
+    if block is None:
+        raise NoPicture
+    shard = Shard(0, block.first_row, block.rows, block.start, block.end, block.line)
+    rows = held.storage.open_shard(task_id, shard, name)
+    return next((row.uri for row in rows if row.number == number), "")
+
+
+def _fetched(uri: str, settings: Settings) -> bytes:
+    most = min(MOST_BYTES, settings.max_image_bytes)
+    bounds = {"max_image_bytes": most, "max_bytes_in_flight": most, "fetch_timeout_s": TIMEOUT_S}
+
+    async def fetch() -> bytes:
+        async with Fetcher(settings.model_copy(update=bounds)) as fetcher:
+            return await fetcher.fetch(uri)
+
+    try:
+        return asyncio.run(fetch())
+    except FetchError:
+        raise NoPicture from None
+
+
+def _shrunk(data: bytes, max_pixels: int) -> bytes:
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            small = _small(image, max_pixels)
+    except NoPicture:
+        raise
+    except Exception:  # noqa: BLE001 - hostile bytes make Pillow raise nearly anything
+        raise NoPicture from None
+    out = BytesIO()
+    small.save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
+def _small(image: Image.Image, max_pixels: int) -> Image.Image:
+    """The upright picture, scaled down, on white where it is transparent."""
+    if image.width * image.height > max_pixels:
+        raise NoPicture
+    image.draft("RGB", (SIDE, SIDE))
+    image.thumbnail((SIDE, SIDE))
+    small = ImageOps.exif_transpose(image).convert("RGBA")
+    flat = Image.new("RGB", small.size, "white")
+    flat.paste(small, mask=small)
+    return flat

@@ -1,0 +1,98 @@
+"""What a file would be taken as, before anything of it is kept: by the same code that takes it in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
+
+from face_import.domain.models import Block, Row, Shard, SourceIndex
+from face_import.domain.uri import display, scheme_of
+from face_import.sources import Bounds, read_rows, take_in
+from face_import.sources.encoding import CHUNK_BYTES
+
+FIRST_ROWS = 8
+SHOWN_PROBLEMS = 200
+SHOWN_CHARACTERS = 200
+SCHEMES = {"http", "https", "data"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row that cannot be imported as it stands in the file, and why: a word of `PROBLEMS`, and the text."""
+
+    line: int
+    row: int
+    kind: str
+    text: str
+
+
+@dataclass(slots=True)
+class Preview:
+    """What was understood of a file.
+
+    Attributes:
+        first: its first rows.
+        problems: rows that cannot be imported, the first `SHOWN_PROBLEMS`.
+        problem_count: how many such rows there are.
+    """
+
+    index: SourceIndex
+    first: list[Row] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    problem_count: int = 0
+
+
+def preview(stream: BinaryIO, bounds: Bounds, folder: Path) -> Preview:
+    """Read a whole upload once for its index and once for its rows, a block at a time.
+
+    Args:
+        stream: the upload.
+        bounds: what a source may not exceed.
+        folder: where its UTF-8 copy is while this goes on, a file without a name.
+
+    Raises:
+        SourceError: it cannot be read as a whole.
+        SourceTooLarge: it exceeds the bounds.
+    """
+    with TemporaryFile(dir=folder) as copy:
+        sink = cast("BinaryIO", copy)
+        seen = Preview(take_in(stream, sink, bounds))
+        for row in _rows(sink, seen.index):
+            if len(seen.first) < FIRST_ROWS:
+                seen.first.append(row)
+            if problem := _problem(row):
+                seen.problem_count += 1
+                if len(seen.problems) < SHOWN_PROBLEMS:
+                    seen.problems.append(problem)
+    return seen
+
+
+def cell(text: str) -> str:
+    """A cell as it is shown: no megabytes of data URI, no more than a few lines."""
+    shown = display(text)
+    return shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}…"
+
+
+def _rows(file: BinaryIO, index: SourceIndex) -> Iterator[Row]:
+    for number, block in enumerate(index.blocks):
+        shard = Shard(number, block.first_row, block.rows, block.start, block.end, block.line)
+        yield from read_rows(_range(file, block), index.columns, shard)
+
+
+def _range(file: BinaryIO, block: Block) -> Iterator[bytes]:
+    file.seek(block.start)
+    left = block.end - block.start
+    while left and (chunk := file.read(min(left, CHUNK_BYTES))):
+        left -= len(chunk)
+        yield chunk
+
+
+def _problem(row: Row) -> Problem | None:
+    if row.problem:
+        return Problem(row.line, row.number, "columns", row.problem)
+    if not row.uri:
+        return Problem(row.line, row.number, "no_uri", "")
+    if (scheme := scheme_of(row.uri)) not in SCHEMES:
+        return Problem(row.line, row.number, "scheme" if scheme else "no_scheme", cell(row.uri))
+    return None

@@ -1,0 +1,47 @@
+"""How fast imports go just now, from how far they were when somebody looked before."""
+
+import time
+from collections import deque
+from threading import Lock
+
+WINDOW_S = 15.0
+MIN_SPAN_S = 1.5
+MOST_TASKS = 500
+
+
+class Rates:
+    """Rows per second over the last seconds, of tasks that are looked at.
+
+    A task's start says nothing about its speed: it may have been stopped in between, and rows of earlier attempts
+    count as handled. So speed is measured between two looks, and there is none at the first one.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int], deque[tuple[float, int]]] = {}
+        self._lock = Lock()
+
+    def rate(self, task_id: str, attempt: int, handled: int, now: float | None = None) -> float | None:
+        """Note how many rows are handled, and return rows per second, or None where it is not known yet.
+
+        Args:
+            task_id: a running task.
+            attempt: its attempt: another one is measured anew.
+            handled: its rows with an outcome.
+            now: the time in seconds, of any clock that is steady.
+        """
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            looks = self._seen.pop((task_id, attempt), None) or deque()
+            self._seen[task_id, attempt] = looks  # the last one looked at is the last one to be forgotten
+            while len(self._seen) > MOST_TASKS:
+                self._seen.pop(next(iter(self._seen)))
+            if not looks or now - looks[-1][0] >= 0.5:
+                looks.append((now, handled))
+            while len(looks) > 2 and looks[1][0] <= now - WINDOW_S:
+                looks.popleft()
+            if now - looks[0][0] > 2 * WINDOW_S and len(looks) == 2:
+                looks.popleft()  # nobody looked for long: an average over that is not the present
+            since, before = looks[0]
+        if now - since < MIN_SPAN_S:
+            return None
+        return max(0, handled - before) / (now - since)

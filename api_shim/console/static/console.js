@@ -1,0 +1,136 @@
+// What the pages cannot do with HTML and htmx alone. Without it they still work, but for the preview of a file.
+(() => {
+  "use strict";
+  const shown = document.documentElement.lang;
+  // British readers have British dates, in a page that is only marked as English.
+  const language = navigator.languages.find((own) => own.slice(0, 2) === shown.slice(0, 2)) ?? shown;
+  const by = (id) => document.getElementById(id);
+
+  // Times in the reader's own time zone.
+  const styles = {
+    minutes: new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }),
+    seconds: new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }),
+  };
+  const localTimes = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const style = "seconds" in time.dataset ? styles.seconds : styles.minutes;
+      const shown = style.format(new Date(time.dateTime));
+      if (time.textContent !== shown) time.textContent = shown;
+    }
+  };
+
+  // A name that the server would refuse is said before a gigabyte is sent.
+  const checkName = (field) => {
+    let fits = true;
+    try {
+      fits = new RegExp(`^(?:${field.dataset.pattern})$`).test(field.value);
+    } catch { /* a rule that only Python understands: the server checks it */ }
+    field.setCustomValidity(fits || !field.value ? "" : field.dataset.wrong);
+  };
+
+  // Files are dropped anywhere on the zone.
+  const watchDrops = (zone) => {
+    const input = zone.querySelector("input[type=file]");
+    for (const name of ["dragenter", "dragover"]) {
+      zone.addEventListener(name, (event) => { event.preventDefault(); zone.classList.add("over"); });
+    }
+    for (const name of ["dragleave", "drop"]) {
+      zone.addEventListener(name, () => zone.classList.remove("over"));
+    }
+    zone.addEventListener("drop", (event) => {
+      event.preventDefault();
+      if (!event.dataTransfer.files.length) return;
+      input.files = event.dataTransfer.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+    const label = by("file-name");
+    const empty = label.textContent;
+    const show = () => {
+      const file = input.files[0];
+      const size = (bytes) => bytes < 1e6
+        ? new Intl.NumberFormat(language, { style: "unit", unit: "kilobyte", maximumFractionDigits: 1 }).format(bytes / 1e3)
+        : new Intl.NumberFormat(language, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 }).format(bytes / 1e6);
+      label.textContent = file ? `${file.name} (${size(file.size)})` : empty;
+      zone.classList.toggle("chosen", Boolean(file));
+      if (by("file-problem")) by("file-problem").replaceChildren();
+      if (!file) by("preview").replaceChildren();
+    };
+    input.addEventListener("change", show);
+    show();
+  };
+
+  // How much of a file has been sent; nothing is known of the reading that follows.
+  const sending = (busy) => {
+    if (!by("sending")) return;
+    by("sending").hidden = !busy;
+    by("sent").removeAttribute("value");
+  };
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt.closest("#new")) sending(true);
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.closest("#new")) sending(false);
+    const answered = event.detail.xhr.status > 0 && event.detail.xhr.status < 500;
+    by("offline").hidden = answered || event.detail.elt.closest("#new") !== null;
+  });
+  document.addEventListener("htmx:xhr:progress", (event) => {
+    const { lengthComputable, loaded, total } = event.detail;
+    if (!by("sent") || !lengthComputable) return;
+    if (loaded < total) by("sent").value = loaded / total;
+    else by("sent").removeAttribute("value");
+  });
+  document.addEventListener("htmx:sendError", (event) => {
+    by("offline").hidden = false;
+    if (event.detail.elt.closest("#new")) sending(false);
+  });
+
+  // A button that is gone takes the keyboard's focus with it: it goes on from where the button was.
+  let last = null;
+  document.addEventListener("focusin", (event) => { last = event.target; });
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const target = event.detail.target;
+    if (last && target.tabIndex === -1 && target.contains(last) && document.activeElement === last) target.dataset.focus = "";
+  });
+  document.addEventListener("htmx:oobAfterSwap", (event) => {
+    const target = event.detail.target;
+    if (target && "focus" in target.dataset) {
+      delete target.dataset.focus;
+      target.focus();
+    }
+    if (target) localTimes(target);
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    localTimes(document);
+    watchName();
+    if (event.target.id !== "fields") return;
+    const wrong = document.querySelector("#fields [aria-invalid=true]") || by("file");
+    wrong.focus();
+  });
+
+  const watchName = () => {
+    const name = by("group_name");
+    if (!name || name.dataset.watched) return;
+    name.dataset.watched = "yes";
+    name.addEventListener("input", () => checkName(name));
+    checkName(name);
+  };
+
+  // Nothing is asked for twice.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || form.id === "new") return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+    form.setAttribute("aria-busy", "true");
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.forms) {
+      delete form.dataset.sent;
+      form.removeAttribute("aria-busy");
+    }
+  });
+
+  localTimes(document);
+  watchName();
+  for (const zone of document.querySelectorAll(".drop")) watchDrops(zone);
+})();

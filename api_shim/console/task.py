@@ -1,0 +1,162 @@
+"""One import: its page, what moves on it, what can be done to it, and the pictures of its log."""
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+from flask import Response, render_template, request
+from pydantic import ValidationError
+
+from api_shim.console.charts import Throughput, throughput
+from api_shim.console.look import Look, look_at, overview
+from api_shim.console.pictures import NOT_TRIED, NoPicture, thumbnail
+from api_shim.console.texts import field_problem, request_problem
+from api_shim.console.view import blueprint, link, moved, task_of
+from api_shim.models import ThreadsForm
+from api_shim.services import services
+from face_import.catalogue import LogEntry
+from face_import.contract import DAG_ID, MAX_ROW, Code
+from face_import.domain.checks import check_thread_num
+from face_import.domain.models import Shard
+from face_import.errors import AirflowUnavailable, InvalidRequest, RequestError, SourceError, TaskNotFound
+
+LOG_PAGE = 25
+PICTURE_S = 600
+PLACEHOLDER = "no-picture.svg"
+
+
+@blueprint.get("/tasks/<task_id>")
+def show(task_id: str) -> str:
+    """An import and its log."""
+    return _page(task_id)
+
+
+@blueprint.get("/tasks/<task_id>/live")
+def task_live(task_id: str) -> str | Response:
+    """What has changed of an import since the page was made.
+
+    What can have the keyboard's focus (buttons) is sent only when the state is not the one the page shows.
+    """
+    try:
+        look = _look(task_id)
+    except TaskNotFound:
+        return Response(status=204, headers={"HX-Refresh": "true"})
+    changed = request.args.get("mark") != look.mark
+    seen = request.args.get("failed", 0, int)
+    return render_template("task_live.html", look=look, changed=changed, seen=seen, chart=_throughput(look))
+
+
+@blueprint.post("/tasks/<task_id>/start")
+def task_start(task_id: str) -> Response | tuple[str, int]:
+    """Start an import, or let it go on."""
+    return _done(task_id, lambda: services().control.start(task_id))
+
+
+@blueprint.post("/tasks/<task_id>/stop")
+def task_stop(task_id: str) -> Response | tuple[str, int]:
+    """Stop an import."""
+    return _done(task_id, lambda: services().control.stop(task_id))
+
+
+@blueprint.post("/tasks/<task_id>/delete")
+def task_delete(task_id: str) -> Response | tuple[str, int]:
+    """Delete an import, and go back to the list."""
+    group = task_of(task_id).config.group_name
+    return _done(task_id, lambda: services().control.delete(task_id), link("index", deleted=group))
+
+
+@blueprint.post("/tasks/<task_id>/threads")
+def task_threads(task_id: str) -> Response | tuple[str, int]:
+    """Change how many rows are handled at the same time."""
+    held = services()
+    task_of(task_id)
+    typed = request.form.get("thread_num", "")
+    try:
+        body = ThreadsForm.model_validate({"thread_num": typed})
+        check_thread_num(body.thread_num, held.settings)
+    except ValidationError as error:
+        return _page(task_id, threads=(typed, field_problem(error.errors()[0]))), 400
+    except InvalidRequest as error:
+        return _page(task_id, threads=(typed, request_problem(error, held.settings))), 400
+    return _done(task_id, lambda: held.control.set_threads(task_id, body.thread_num))
+
+
+@blueprint.get("/console/thumbnail/<task_id>/<int:row>")
+def picture(task_id: str, row: int) -> Response:
+    """A failed row's picture, made small; a drawing that says so where there is none."""
+    task_of(task_id)
+    entry = overview().failure(task_id, row) if row <= MAX_ROW else None
+    if entry is None:
+        raise TaskNotFound(f"task {task_id} has no failed row {row}")
+    try:
+        response = Response(thumbnail(services(), task_id, entry), mimetype="image/jpeg")
+    except (NoPicture, RequestError, SourceError, OSError):
+        response = blueprint.send_static_file(PLACEHOLDER)
+    response.cache_control.no_cache = None
+    response.cache_control.private, response.cache_control.max_age = True, PICTURE_S
+    return response
+
+
+def _done(task_id: str, act: Callable[[], None], then: str = "") -> Response | tuple[str, int]:
+    """Do something to a task and show its page, with the error on top if there was one."""
+    try:
+        act()
+    except TaskNotFound:
+        raise
+    except RequestError as error:
+        return _page(task_id, error=(error.code, str(error))), error.status
+    except AirflowUnavailable as error:
+        return _page(task_id, error=("airflow_unavailable", str(error))), 503
+    return moved(then or link("show", task_id=task_id))
+
+
+def _look(task_id: str) -> Look:
+    return look_at([task_of(task_id)])[0]
+
+
+def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[str, str] | None = None) -> str:
+    look, held = _look(task_id), services()
+    shard = _shard(task_id)
+    failures = (
+        look.progress.failures if shard is None else held.catalogue.ledger.progress(task_id, shard.number).failures
+    )
+    wanted = request.args.get("code", type=int)
+    code = Code(wanted) if wanted in failures else None
+    total = sum(failures.values()) if code is None else failures[code]
+    pages = -(-total // LOG_PAGE)
+    number = min(max(request.args.get("page", 1, int), 1), max(pages, 1))
+    skip = (number - 1) * LOG_PAGE
+    log = held.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard)
+    airflow = f"{held.settings.airflow_api}/dags/{DAG_ID}/runs/{quote(look.task.run_id, safe='')}"
+    return render_template(
+        "task.html",
+        look=look,
+        log=[(entry, _pictured(entry)) for entry in log],
+        shard=shard,
+        failures=failures,
+        code=code,
+        total=total,
+        number=number,
+        pages=pages,
+        chart=_throughput(look),
+        airflow=airflow,
+        error=error,
+        threads=threads or (str(look.task.config.thread_num), ""),
+        most_threads=held.settings.max_threads,
+    )
+
+
+def _shard(task_id: str) -> Shard | None:
+    """The shard whose rows the log is narrowed to."""
+    number = request.args.get("shard", type=int)
+    shards = services().catalogue.plans.shards(task_id) if number is not None else []
+    return next((shard for shard in shards if shard.number == number), None)
+
+
+def _pictured(entry: LogEntry) -> bool:
+    return bool(entry.uri) and entry.code not in NOT_TRIED
+
+
+def _throughput(look: Look) -> Throughput | None:
+    if not look.progress.handled:
+        return None
+    return throughput(overview().handled(look.task.id, look.task.total_num), look.progress.handled)

@@ -1,0 +1,63 @@
+"""The list of imports, and what moves in it."""
+
+from flask import Response, jsonify, render_template, request
+
+from api_shim.console.look import look_at, overview
+from api_shim.console.view import blueprint, by_htmx, link, moved
+from api_shim.services import services
+from face_import import __version__
+from face_import.contract import DAG_ID, TaskState
+from face_import.domain.identity import import_of_run, is_task_id, task_id_of_run
+
+PAGE = 20
+MOST_PAGES = 10**6
+
+
+@blueprint.get("/")
+def index() -> str | Response:
+    """Imports, newest first; programs that ask for JSON learn where the API is."""
+    if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
+        return jsonify(name="Face import", version=__version__, api="/v1/tasks", openapi="/openapi.json")
+    group = request.args.get("group", "").strip().replace("\0", "")
+    state = _state(request.args.get("state", ""))
+    number = min(max(request.args.get("page", 1, int), 1), MOST_PAGES)
+    found = overview().page(group=group, state=state, skip=(number - 1) * PAGE, limit=PAGE)
+    return render_template(
+        "tasks.html",
+        looks=look_at(found.tasks),
+        total=found.total,
+        number=number,
+        pages=-(-found.total // PAGE),
+        group=group,
+        state=state,
+        groups=overview().groups(),
+        deleted=request.args.get("deleted"),
+    )
+
+
+@blueprint.get("/live")
+def live() -> str:
+    """What has changed of the imports on a page of the list."""
+    ids = [task_id for task_id in request.args.getlist("id")[:PAGE] if is_task_id(task_id)]
+    return render_template("tasks_live.html", looks=look_at(overview().tasks(ids)))
+
+
+@blueprint.get("/runs/<path:run_id>")
+def run(run_id: str) -> str | Response | tuple[str, int]:
+    """The import of an Airflow run, or the one that a recurring import's run began; Airflow's pages link here."""
+    dag_id = request.args.get("dag", DAG_ID)
+    task_id = task_id_of_run(run_id) if dag_id == DAG_ID else import_of_run(dag_id, run_id)
+    task = services().catalogue.tasks.peek(task_id)
+    if task is not None and task.deleted_at is None:
+        shard = request.args.get("shard", type=int)
+        return moved(link("show", task_id=task.id, shard=shard) + ("" if shard is None else "#log"))
+    if by_htmx():
+        return "", 204
+    return render_template("run.html", run_id=run_id), 404
+
+
+def _state(text: str) -> TaskState | None:
+    try:
+        return TaskState(int(text))
+    except ValueError:
+        return None

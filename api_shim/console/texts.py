@@ -1,0 +1,127 @@
+"""What states, codes and options are called, in English; locale/zh.po has the Chinese."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from api_shim.console.language import gettext, lazy
+from api_shim.models import CreateForm
+from face_import.contract import GROUP_NAME_PATTERN, MAX_ANGLE, MAX_PIXELS, Code, TaskState
+from face_import.errors import RequestError
+from face_import.settings import Settings
+
+STATES = {
+    TaskState.CREATED: lazy("Created"),
+    TaskState.RUNNING: lazy("Running"),
+    TaskState.STOPPED: lazy("Stopped"),
+    TaskState.COMPLETED: lazy("Completed"),
+}
+CODES = {
+    Code.OK: lazy("imported"),
+    Code.URI_UNREACHABLE: lazy("cannot be fetched"),
+    Code.IMAGE_UNREADABLE: lazy("cannot be opened"),
+    Code.DUPLICATE_FACE: lazy("face is in the group already"),
+    Code.DUPLICATE_ID: lazy("id is taken"),
+    Code.NO_FACE: lazy("no face"),
+    Code.PITCH: lazy("pitch over the limit"),
+    Code.YAW: lazy("yaw over the limit"),
+    Code.ROLL: lazy("roll over the limit"),
+    Code.WIDTH: lazy("face too narrow"),
+    Code.HEIGHT: lazy("face too low"),
+    Code.BLUR: lazy("face too blurred"),
+    Code.INFO_UNAVAILABLE: lazy("face info service failed"),
+    Code.LIBRARY_UNAVAILABLE: lazy("face library service failed"),
+    Code.SYSTEM: lazy("row cannot be used"),
+}
+PROBLEMS = {
+    "columns": lazy("more columns than names"),
+    "no_uri": lazy("no URI"),
+    "no_scheme": lazy("not a URI: use http, https or data"),
+    "scheme": lazy("only http, https and data URIs can be fetched"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of an import: its name in the API, in words, what it does, its unit and its largest value."""
+
+    name: str
+    label: str
+    hint: str
+    unit: str
+    most: int
+
+
+LIMITS = (
+    Limit("pos_pitch", lazy("Largest pitch"), lazy("How far a face may look up or down."), "°", MAX_ANGLE),
+    Limit("pos_yaw", lazy("Largest yaw"), lazy("How far a face may be turned to the side."), "°", MAX_ANGLE),
+    Limit("pos_rol", lazy("Largest roll"), lazy("How far a head may be tilted."), "°", MAX_ANGLE),
+    Limit("width", lazy("Smallest width"), lazy("A narrower face is left out."), "px", MAX_PIXELS),
+    Limit("height", lazy("Smallest height"), lazy("A lower face is left out."), "px", MAX_PIXELS),
+    Limit("blur_degree", lazy("Largest blur"), lazy("From 1, only very sharp faces, to 100, any face."), "", 100),
+)
+
+_PROBLEMS_OF_FIELDS = {
+    "missing": lazy("This is needed."),
+    "int_parsing": lazy("Enter a whole number."),
+    "int_from_float": lazy("Enter a whole number."),
+    "int_type": lazy("Enter a whole number."),
+    "greater_than_equal": lazy("At least %(ge)s."),
+    "less_than_equal": lazy("At most %(le)s."),
+    "literal_error": lazy("Choose one of the two."),
+}
+_ERRORS = {
+    "not_found": lazy("This is not there (any more)"),
+    "wrong_state": lazy("This cannot be done in the state the import is in"),
+    "too_large": lazy("The file is too large"),
+    "forbidden": lazy("This is not allowed"),
+    "airflow_unavailable": lazy("Airflow does not answer"),
+    "catalogue_unavailable": lazy("The database does not answer"),
+    "storage_unavailable": lazy("The storage of files does not answer"),
+    "internal_error": lazy("Something went wrong on our side"),
+}
+_ENCODINGS = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8 (BOM)",
+    "utf-16-le": "UTF-16 LE",
+    "utf-16-be": "UTF-16 BE",
+    "gb18030": "GB18030",
+}
+
+
+def error_title(word: str) -> str:
+    """What an error's word means."""
+    return _ERRORS.get(word, lazy("This did not work"))
+
+
+def encoding(codec: str) -> str:
+    """A codec's name as people write it."""
+    return _ENCODINGS.get(codec, codec)
+
+
+def group_rule(settings: Settings) -> str:
+    """What a group may be called."""
+    if settings.group_name_pattern == GROUP_NAME_PATTERN:
+        return gettext("3 to 32 of a-z, 0-9, _ and -, the first one a letter.")
+    return gettext("It has to match %(pattern)s.", pattern=settings.group_name_pattern)
+
+
+def default(name: str) -> Any:
+    """The API's default of an option."""
+    return CreateForm.model_fields[name].default
+
+
+def field_problem(problem: Any) -> str:
+    """One of pydantic's findings in the words of the request's language."""
+    text = _PROBLEMS_OF_FIELDS.get(problem["type"])
+    return gettext(text, **problem.get("ctx", {})) if text else str(problem["msg"])
+
+
+def request_problem(error: RequestError, settings: Settings) -> str:
+    """What is wrong with a field, beside which the text stands."""
+    if error.field == "group_name":
+        return group_rule(settings)
+    if error.field == "thread_num":
+        return gettext("At most %(le)s.", le=settings.max_threads)
+    if error.field == "file":
+        return gettext("This is needed.")
+    return str(error)

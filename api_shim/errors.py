@@ -1,0 +1,67 @@
+"""Every error as `{"error": "<text>", "code": "<word>"}` with its status (design section 6), or as a page."""
+
+import logging
+
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from face_import.errors import AirflowUnavailable, ConfigError, RequestError, SourceError
+
+log = logging.getLogger(__name__)
+WORDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+
+def answer(status: int, code: str, text: str) -> tuple[Response, int]:
+    """An error, as JSON for programs and as a page for browsers."""
+    accepted = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    if accepted == "text/html" and not request.path.startswith("/v1/"):
+        return make_response(render_template("error.html", status=status, code=code, text=text)), status
+    return jsonify(error=text, code=code), status
+
+
+def register(app: Flask) -> None:
+    """Teach the application our errors."""
+
+    @app.errorhandler(RequestError)
+    def request_error(error: RequestError) -> tuple[Response, int]:
+        response, status = answer(error.status, error.code, str(error))
+        response.headers.extend(error.headers)
+        return response, status
+
+    @app.errorhandler(ConfigError)
+    def misconfigured(error: ConfigError) -> tuple[Response, int]:
+        log.error("misconfigured error=%s", error)
+        return answer(503, "misconfigured", "this API is not set up properly; its log has the details")
+
+    @app.errorhandler(SourceError)
+    def source_error(error: SourceError) -> tuple[Response, int]:
+        return answer(400, "invalid_source", f"file: {error}")
+
+    @app.errorhandler(AirflowUnavailable)
+    def airflow_unavailable(error: AirflowUnavailable) -> tuple[Response, int]:
+        log.warning("airflow unavailable error=%s", error)
+        return answer(503, "airflow_unavailable", f"{error}; nothing was changed, try again later")
+
+    @app.errorhandler(OperationalError)
+    def catalogue_unavailable(error: OperationalError) -> tuple[Response, int]:
+        log.error("catalogue unavailable error=%s", error.orig)
+        return answer(503, "catalogue_unavailable", "the catalogue's database does not answer; try again later")
+
+    @app.errorhandler(OSError)
+    def storage_unavailable(error: OSError) -> tuple[Response, int]:
+        log.error("storage unavailable error=%s", error)
+        return answer(503, "storage_unavailable", "the storage of sources does not answer or is full")
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> tuple[Response, int]:
+        status = error.code or 500
+        response, _ = answer(status, WORDS.get(status, "invalid_request"), error.description or error.name)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.allow.update(error.valid_methods)
+        return response, status
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> tuple[Response, int]:
+        log.error("unexpected error", exc_info=error)
+        return answer(500, "internal_error", "an unexpected error; the log of the API has the details")

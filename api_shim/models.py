@@ -1,0 +1,175 @@
+"""Requests and answers of the API as pydantic models: what validates is what the OpenAPI document says."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from spectree.model_adapter.pydantic_adapter import BaseFile
+
+from face_import.contract import DEFAULT_THREAD_NUM, MAX_ANGLE, MAX_PIXELS, MAX_ROW, Code, TaskState
+
+
+def _empty_is_absent(default: int) -> BeforeValidator:
+    """HTML forms send an empty text for a field that nobody filled in."""
+    return BeforeValidator(lambda value: default if value in ("", None) else value)
+
+
+def _or_empty(low: int, high: int | None = None) -> WithJsonSchema:
+    """The schema of a form's number, which may be left empty."""
+    number = {"type": "integer", "minimum": low} | ({} if high is None else {"maximum": high})
+    return WithJsonSchema({"anyOf": [number, {"type": "string", "maxLength": 0}]})
+
+
+def _json_integer(value: object) -> object:
+    """In JSON a number is a number: neither a text nor true."""
+    if isinstance(value, str | bool):
+        raise ValueError("not an integer")  # noqa: TRY004 - pydantic's interface
+    return value
+
+
+def _mode(value: object) -> object:
+    """A literal is compared as it is, and a form sends text."""
+    return {"": 0, "0": 0, "1": 1}.get(value, value) if isinstance(value, str) else value
+
+
+Angle = Annotated[int, Field(ge=0, le=MAX_ANGLE), _empty_is_absent(0), _or_empty(0, MAX_ANGLE)]
+Pixels = Annotated[int, Field(ge=0, le=MAX_PIXELS), _empty_is_absent(0), _or_empty(0, MAX_PIXELS)]
+Status = Annotated[
+    int,
+    Field(ge=0, le=max(TaskState)),
+    BeforeValidator(lambda value: int(value) if value in (*"01234",) else _json_integer(value)),
+    _empty_is_absent(0),
+    WithJsonSchema({"enum": [*range(5), *"01234", "", None]}),
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CreateForm(_Strict):
+    """Fields of `POST /v1/tasks/create`; a limit of 0 is off."""
+
+    group_name: str = Field(description="face group to import into")
+    pos_pitch: Angle = Field(0, description="largest pitch of a face, degrees")
+    pos_yaw: Angle = Field(0, description="largest yaw of a face, degrees")
+    pos_rol: Angle = Field(0, description="largest roll of a face, degrees")
+    width: Pixels = Field(0, description="smallest width of a face, pixels")
+    height: Pixels = Field(0, description="smallest height of a face, pixels")
+    blur_degree: Annotated[int, Field(ge=0, le=100), _empty_is_absent(0), _or_empty(0, 100)] = Field(
+        0, description="largest blur of a face, 0 (sharp) to 100"
+    )
+    thread_num: Annotated[int, Field(ge=1), _empty_is_absent(DEFAULT_THREAD_NUM), _or_empty(1)] = Field(
+        DEFAULT_THREAD_NUM, description="rows handled at the same time"
+    )
+    mode: Annotated[Literal[0, 1], BeforeValidator(_mode), WithJsonSchema({"enum": [0, 1, ""]})] = Field(
+        0, description="at a bad row: 0 skips it, 1 stops the task"
+    )
+    file: BaseFile = Field(description="the CSV file: uri, tag, description")
+
+
+class ListBody(_Strict):
+    """Body of `POST /v1/tasks/list`."""
+
+    group_name: str = Field(min_length=1, pattern="^[^\\x00]*$")
+    status: Status = Field(0, description="only tasks in this state, 0 for all")
+
+
+class ThreadsBody(_Strict):
+    """Body of `POST /v1/tasks/<id>/config`."""
+
+    thread_num: Annotated[int, BeforeValidator(_json_integer)] = Field(ge=1)
+
+
+class ThreadsForm(_Strict):
+    """The same as a form of the console, whose numbers are text."""
+
+    thread_num: int = Field(ge=1)
+
+
+class LogQuery(_Strict):
+    """Narrows `GET /v1/tasks/<id>/log`."""
+
+    skip: int = Field(0, ge=0, le=MAX_ROW)
+    limit: int | None = Field(None, ge=0, le=MAX_ROW)
+    code: Code | None = None
+
+
+class DownloadQuery(_Strict):
+    """`raw=1` leaves cells that a spreadsheet would run as they are."""
+
+    raw: bool = False
+
+
+class Created(BaseModel):
+    """Answer to a create."""
+
+    id: str
+
+
+class Done(BaseModel):
+    """Answer to what has nothing to say: `{}`."""
+
+
+class TaskIds(BaseModel):
+    """Answer to a list."""
+
+    ids: list[str]
+
+
+class Config(BaseModel):
+    """What the task was created with."""
+
+    pos_pitch: int
+    pos_yaw: int
+    pos_rol: int
+    width: int
+    height: int
+    blur_degree: int
+    mode: int
+    thread_num: int
+
+
+class Detail(BaseModel):
+    """A task as it stands; times are ISO 8601 in UTC, null until they happen."""
+
+    group_name: str
+    config: Config
+    total_num: int
+    handled_num: int
+    success_num: int
+    failed_num: int
+    errors: dict[str, int] = Field(description="failed rows by error code")
+    state: TaskState
+    last_error: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    dag_run_id: str
+
+
+class Entry(BaseModel):
+    """A failed row."""
+
+    row: int
+    uri: str
+    code: int
+    message: str
+
+
+class Log(BaseModel):
+    """Failed rows in row order, and how many there are in all (with the code that was asked for)."""
+
+    logs: list[Entry]
+    total_count: int
+
+
+class Error(BaseModel):
+    """Every answer that is not 200."""
+
+    error: str
+    code: str
+
+
+def explain(problems: list[Any]) -> str:
+    """Pydantic's findings in one line that names each field."""
+    return "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'body'}: {e['msg']}" for e in problems)

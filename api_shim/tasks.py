@@ -1,0 +1,194 @@
+"""The endpoints of the API document: parse, call, respond."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, cast
+
+from flask import Blueprint, Response, request, stream_with_context
+from werkzeug.datastructures import FileStorage
+
+from api_shim import access
+from api_shim.documentation import answers, documentation
+from api_shim.log_csv import log_csv
+from api_shim.models import (
+    Created,
+    CreateForm,
+    Detail,
+    Done,
+    DownloadQuery,
+    ListBody,
+    Log,
+    LogQuery,
+    TaskIds,
+    ThreadsBody,
+)
+from api_shim.services import services
+from face_import.catalogue import ImportTask, LogEntry, Progress, TaskConfig
+from face_import.contract import Mode, TaskState
+from face_import.domain.checks import check_group_name, check_thread_num
+from face_import.domain.identity import is_task_id, new_task_id
+from face_import.domain.models import LIMIT_NAMES, Limits
+from face_import.errors import InvalidRequest, TaskNotFound
+
+blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
+Json = dict[str, Any]
+
+
+@blueprint.before_request
+def check_task() -> None:
+    """What cannot be a task id never reaches the database, and other groups' tasks are not there."""
+    task_id = (request.view_args or {}).get("task_id")
+    if task_id is not None and not is_task_id(task_id):
+        raise TaskNotFound(f"there is no task {task_id[:40]!r}")
+    if task_id is not None and access.is_scoped():
+        access.check_task(task_id, services().catalogue.tasks.get(task_id).config.group_name)
+
+
+@blueprint.post("/create")
+@documentation.validate(form=CreateForm, resp=answers(Created, 400, 413, 503))
+def create(form: CreateForm) -> Json:
+    """Create an import task from a CSV file.
+
+    The file is read through once: what cannot be read as a whole is refused here and nothing is stored.
+    """
+    access.check_group(form.group_name)
+    return {"id": create_task(form, request.files.get("file"))}
+
+
+@blueprint.route("/<task_id>/start", methods=["GET", "POST"])
+@documentation.validate(resp=answers(Done, 404, 409, 503))
+def start(task_id: str) -> Json:
+    """Start a task, or let a stopped one go on where it stopped."""
+    services().control.start(task_id)
+    return {}
+
+
+@blueprint.route("/<task_id>/stop", methods=["GET", "POST"])
+@documentation.validate(resp=answers(Done, 404, 409, 503))
+def stop(task_id: str) -> Json:
+    """Stop a running task; once this is answered no further row starts."""
+    services().control.stop(task_id)
+    return {}
+
+
+@blueprint.route("/<task_id>/delete", methods=["GET", "POST"])
+@documentation.validate(resp=answers(Done, 404, 503))
+def delete(task_id: str) -> Json:
+    """Stop and delete a task in any state; faces that are in the group stay there."""
+    services().control.delete(task_id)
+    return {}
+
+
+@blueprint.post("/<task_id>/config")
+@documentation.validate(json=ThreadsBody, resp=answers(Done, 400, 404, 409, 503))
+def config(task_id: str, json: ThreadsBody) -> Json:
+    """Change how many rows are handled at the same time; a running task follows within seconds."""
+    held = services()
+    check_thread_num(json.thread_num, held.settings)
+    held.control.set_threads(task_id, json.thread_num)
+    return {}
+
+
+@blueprint.post("/list")
+@documentation.validate(json=ListBody, resp=answers(TaskIds, 400, 503))
+def list_tasks(json: ListBody) -> Json:
+    """Ids of a group's tasks, oldest first."""
+    access.check_group(json.group_name)
+    state = TaskState(json.status) if json.status else None
+    return {"ids": services().catalogue.tasks.ids(json.group_name, state)}
+
+
+@blueprint.get("/<task_id>/detail")
+@documentation.validate(resp=answers(Detail, 404, 503))
+def detail(task_id: str) -> Json:
+    """A task's configuration, state and progress."""
+    catalogue = services().catalogue
+    return describe(catalogue.tasks.get(task_id), catalogue.ledger.progress(task_id))
+
+
+@blueprint.get("/<task_id>/log")
+@documentation.validate(query=LogQuery, resp=answers(Log, 400, 404, 503))
+def log(task_id: str, query: LogQuery) -> Response:
+    """Failed rows in row order; without parameters all of them, streamed."""
+    catalogue = services().catalogue
+    catalogue.tasks.get(task_id)
+    failures = catalogue.ledger.progress(task_id).failures
+    total = sum(failures.values()) if query.code is None else failures.get(query.code, 0)
+    entries = catalogue.ledger.log(task_id, skip=query.skip, limit=query.limit, code=query.code)
+    return Response(stream_with_context(_log_json(entries, total)), mimetype="application/json")
+
+
+@blueprint.get("/<task_id>/download_log")
+@documentation.validate(query=DownloadQuery, resp=answers(None, 400, 404, 503))
+def download_log(task_id: str, query: DownloadQuery) -> Response:
+    """The log as a CSV file without header: uri, code, message."""
+    catalogue = services().catalogue
+    catalogue.tasks.get(task_id)
+    lines = log_csv(catalogue.ledger.log(task_id), raw=query.raw)
+    headers = {"Content-Disposition": f'attachment; filename="{task_id}.csv"'}
+    return Response(stream_with_context(lines), mimetype="application/octet-stream", headers=headers)
+
+
+def create_task(form: CreateForm, upload: FileStorage | None) -> str:
+    """Take a file in and register its import; returns the id.
+
+    Raises:
+        InvalidRequest: the group, the threads or the file is missing or wrong.
+        SourceError: the file cannot be read as a whole; nothing of it is kept.
+    """
+    held = services()
+    check_group_name(form.group_name, held.settings)
+    check_thread_num(form.thread_num, held.settings)
+    if upload is None:
+        raise InvalidRequest("file: send the CSV as a file (curl -F file=@faces.csv)", field="file")
+    task_id = new_task_id()
+    index = held.storage.store(task_id, cast("BinaryIO", upload.stream))
+    config = TaskConfig(
+        group_name=form.group_name,
+        source=f"upload: {upload.filename}",
+        limits=Limits(**{name: getattr(form, name) for name in LIMIT_NAMES}),
+        thread_num=form.thread_num,
+        mode=Mode(form.mode),
+    )
+    held.catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=index.rows)
+    return task_id
+
+
+def describe(task: ImportTask, progress: Progress) -> Json:
+    """A task as `detail` shows it."""
+    return {
+        "group_name": task.config.group_name,
+        "config": {
+            **asdict(task.config.limits),
+            "mode": int(task.config.mode),
+            "thread_num": task.config.thread_num,
+        },
+        "total_num": task.total_num,
+        "handled_num": progress.handled,
+        "success_num": progress.succeeded,
+        "failed_num": progress.handled - progress.succeeded,
+        "errors": {str(code): rows for code, rows in progress.failures.items()},
+        "state": int(task.state),
+        "last_error": task.last_error,
+        "created_at": _time(task.created_at),
+        "started_at": _time(task.started_at),
+        "finished_at": _time(task.finished_at),
+        "dag_run_id": task.run_id,
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _log_json(entries: Iterator[LogEntry], total: int) -> Iterator[str]:
+    yield '{"logs":['
+    comma = ""
+    for entry in entries:
+        yield comma + json.dumps(entry._asdict(), ensure_ascii=False)
+        comma = ","
+    yield f'],"total_count":{total}}}\n'

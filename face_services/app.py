@@ -1,0 +1,110 @@
+"""The Flask application: one of the two services, or both under one port."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from flask import Flask, Response, jsonify, request
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from face_services import info, library, runner, settings
+from face_services.engine import Engine
+from face_services.errors import Busy, ServiceError
+from face_services.runner import EngineRunner
+from face_services.search import SearchIndex
+from face_services.settings import Settings
+from face_services.store import Store
+from face_services.wire import discard_body
+
+SERVICES = ("info", "library")
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(
+    services: Sequence[str] = SERVICES,
+    config: Settings | None = None,
+    make_engine: Callable[[], Engine] | None = None,
+) -> Flask:
+    """Makes the application; `GET /healthz` answers without touching an engine or the database.
+
+    Args:
+        services: which of `info` and `library` to serve.
+        config: by default, read from the environment.
+        make_engine: by default, `MediaPipeEngine`. It is called in the thread that will use the engine.
+
+    Raises:
+        SettingsError: an environment variable cannot be used.
+        ValueError: a service of another name.
+    """
+    if unknown := set(services) - set(SERVICES):
+        raise ValueError(f"no such service: {', '.join(sorted(unknown))}")
+    config = config or Settings.from_environment()
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = config.max_body
+    app.extensions[settings.EXTENSION] = config
+    engines = EngineRunner(make_engine or _mediapipe, config.threads, config.queue)
+    app.extensions[runner.EXTENSION] = engines
+    if "info" in services:
+        app.register_blueprint(info.blueprint)
+    if "library" in services:
+        _register_library(app, Store(config.database))
+    app.add_url_rule("/healthz", view_func=healthz)
+    _register_errors(app)
+    engines.warm_up()
+    return app
+
+
+def healthz() -> dict[str, str]:
+    """Says that the process answers."""
+    return {"status": "ok"}
+
+
+def _register_library(app: Flask, store: Store) -> None:
+    app.extensions[library.EXTENSION] = library.Library(store, SearchIndex(store))
+    app.register_blueprint(library.blueprint)
+
+
+def _mediapipe() -> Engine:
+    from face_services.mediapipe_engine import MediaPipeEngine  # noqa: PLC0415 - 2 s, and only the engine's threads wait
+
+    return MediaPipeEngine()
+
+
+def _register_errors(app: Flask) -> None:
+    app.register_error_handler(ServiceError, _refused)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(OperationalError, _storage_away)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _refused(error: ServiceError) -> Response:
+    return _failure(error.status, str(error), come_again=isinstance(error, Busy))
+
+
+def _http(error: HTTPException) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        return _failure(413, f"body is larger than {settings.current_settings().max_body} bytes")
+    return _failure(error.code or 500, error.description or error.name)
+
+
+def _storage_away(error: OperationalError) -> Response:
+    """A locked database or a full disk passes; the client is to come again."""
+    _log.error("storage failed path=%s error=%s", request.path, error.orig)
+    return _failure(503, "the library's storage is unavailable", come_again=True)
+
+
+def _unexpected(error: Exception) -> Response:
+    _log.error("request failed path=%s", request.path, exc_info=error)
+    return _failure(500, "internal error")
+
+
+def _failure(status: int, text: str, *, come_again: bool = False) -> Response:
+    """An error in the form of the service that was asked; of a URL that is no service's, in both forms."""
+    discard_body()
+    forms = {"info": {"code": status, "message": text}, "library": {"error": text}}
+    response = jsonify(forms.get(request.blueprint or "", {**forms["info"], **forms["library"]}))
+    response.status_code = status
+    if come_again:
+        response.headers["Retry-After"] = str(Busy.retry_after_seconds)
+    return response

@@ -1,0 +1,63 @@
+"""Every failure a caller may see, each with its HTTP status.
+
+ServiceError
+├── SettingsError        a FACE_SERVICES_* variable is wrong (start-up only)
+├── BadRequest     400   the body is not what the protocol asks for
+│   ├── BadImage   400   the picture cannot be decoded or is too large in pixels
+│   └── NoFace     400   there is no face where one was expected
+├── UnknownGroup   404
+├── Conflict       409   the group or the id exists, or the group is full
+└── Busy           503   too many requests wait; answered with Retry-After
+"""
+
+
+class ServiceError(Exception):
+    """Root of the tree; `status` is the HTTP status and `str(error)` the text on the wire."""
+
+    status = 500
+
+
+class SettingsError(ServiceError):
+    """An environment variable has a value that cannot be used; the text names it on one line."""
+
+
+class BadRequest(ServiceError):
+    """The client's request cannot be understood."""
+
+    status = 400
+
+
+class BadImage(BadRequest):
+    """The picture is not an image, is damaged, or has more pixels than allowed."""
+
+
+class NoFace(BadRequest):
+    """No face was found in the picture, or in the given bounding box."""
+
+    def __init__(self) -> None:
+        super().__init__("No face found")
+
+
+class UnknownGroup(ServiceError):
+    """The named group does not exist; the text is the protocol's own."""
+
+    status = 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"group {name} not exist")
+
+
+class Conflict(ServiceError):
+    """Something of that name exists already, or does not fit any more."""
+
+    status = 409
+
+
+class Busy(ServiceError):
+    """The queue in front of the engine is full; asking again a little later is the right answer."""
+
+    status = 503
+    retry_after_seconds = 1
+
+    def __init__(self) -> None:
+        super().__init__("too many requests are waiting, try again later")

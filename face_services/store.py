@@ -1,0 +1,163 @@
+"""Groups and their faces, kept in SQLite. Every method is one transaction and safe from any thread."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, distinct, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from face_services.engine import EMBEDDING_SIZE, Embedding
+from face_services.errors import BadRequest, Conflict, UnknownGroup
+from face_services.tables import WRITES, Group, StoredFace, open_database
+
+GROUP_NAME = re.compile(r"[a-z][a-z0-9_-]{2,31}")
+"""The protocol's rule: 3-32 characters of a-z, 0-9, `_` and `-`, the first one a letter."""
+
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class GroupInfo:
+    """What is known of a group: its limit (0: none), its faces, and how many different tags they have."""
+
+    capacity: int
+    count: int
+    tags: int
+
+
+@dataclass(frozen=True)
+class KnownFace:
+    """A face of a group: the caller's own data, and where it was in its picture (`box` as the protocol's `pts`)."""
+
+    id: str
+    tag: str
+    desc: Any
+    box: list[list[int]]
+    score: float
+
+
+@dataclass(frozen=True)
+class Version:
+    """Which group it is and how often faces were removed: while both stay, faces were only added."""
+
+    group_key: int
+    deletions: int
+
+
+class Store:
+    """The library's groups. Names are checked at creation, so an impossible one is simply not there."""
+
+    def __init__(self, path: Path) -> None:
+        engine = open_database(path)
+        self._reading = sessionmaker(engine)
+        self._writing = sessionmaker(engine.execution_options(**WRITES))
+
+    def create(self, name: str, capacity: int) -> None:
+        """Makes an empty group.
+
+        Raises:
+            BadRequest: the name breaks the rule.
+            Conflict: there is a group of that name.
+        """
+        if not GROUP_NAME.fullmatch(name):
+            raise BadRequest("group name must be 3-32 characters of a-z, 0-9, _ and -, the first one a letter")
+        try:
+            with self._writing.begin() as session:
+                session.add(Group(name=name, capacity=capacity))
+        except IntegrityError:
+            raise Conflict(f"group {name} already exists") from None
+
+    def names(self) -> list[str]:
+        """The groups by name."""
+        with self._reading() as session:
+            return list(session.scalars(select(Group.name).order_by(Group.name)))
+
+    def describe(self, name: str) -> GroupInfo:
+        """What is known of a group; raises `UnknownGroup`."""
+        with self._reading() as session:
+            group = _group(session, name)
+            tags = select(func.count(distinct(StoredFace.tag))).where(
+                StoredFace.group_key == group.key, StoredFace.tag != ""
+            )
+            return GroupInfo(group.capacity, group.count, session.scalar(tags) or 0)
+
+    def remove(self, name: str) -> None:
+        """Removes a group with all its faces; raises `UnknownGroup`."""
+        with self._writing.begin() as session:
+            session.execute(delete(Group).where(Group.key == _group(session, name).key))
+
+    def check_free(self, name: str, face_id: str) -> None:
+        """Says early what `add` would refuse, so that no engine works in vain; raises as `add` does."""
+        with self._reading() as session:
+            group = _group(session, name)
+            taken = select(StoredFace.key).where(StoredFace.group_key == group.key, StoredFace.id == face_id)
+            if session.scalar(taken) is not None:
+                raise Conflict("id already exists")
+            _check_room(group)
+
+    def add(self, name: str, face: KnownFace, embedding: Embedding) -> None:
+        """Adds a face. Of several adds of one id at once exactly one succeeds.
+
+        Raises:
+            UnknownGroup: the group is not there, or not any more.
+            Conflict: the id exists in the group, or the group is full.
+        """
+        vector = embedding.astype("<f4").tobytes()
+        try:
+            with self._writing.begin() as session:
+                group = _group(session, name)
+                _check_room(group)
+                group.count += 1
+                session.add(StoredFace(group_key=group.key, embedding=vector, **vars(face)))
+        except IntegrityError:
+            raise Conflict("id already exists") from None
+
+    def delete(self, name: str, ids: list[str]) -> None:
+        """Removes the faces of these ids; ids that are not there do no harm. Raises `UnknownGroup`."""
+        with self._writing.begin() as session:
+            group = _group(session, name)
+            for start in range(0, len(ids), _BATCH):
+                some = StoredFace.id.in_(ids[start : start + _BATCH])
+                gone = session.execute(delete(StoredFace).where(StoredFace.group_key == group.key, some)).rowcount
+                group.count -= gone
+                group.deletions += bool(gone)
+
+    def version(self, name: str) -> Version:
+        """The group's version, for caches; raises `UnknownGroup`."""
+        with self._reading() as session:
+            group = _group(session, name)
+            return Version(group.key, group.deletions)
+
+    def embeddings(self, group_key: int, after: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Keys (n,) and embeddings (n, 128) of the faces whose key is above `after`, by key."""
+        query = select(StoredFace.key, StoredFace.embedding).where(
+            StoredFace.group_key == group_key, StoredFace.key > after
+        )
+        with self._reading() as session:
+            rows = session.execute(query.order_by(StoredFace.key)).all()
+        keys = np.array([row.key for row in rows], dtype=np.int64)
+        vectors = np.frombuffer(b"".join(row.embedding for row in rows), dtype="<f4")
+        return keys, vectors.reshape(len(rows), EMBEDDING_SIZE)
+
+    def faces(self, keys: list[int]) -> dict[int, KnownFace]:
+        """The faces of these keys (at most 1000); those removed meanwhile are left out."""
+        with self._reading() as session:
+            stored = session.scalars(select(StoredFace).where(StoredFace.key.in_(keys)))
+            return {f.key: KnownFace(f.id, f.tag, f.desc, f.box, f.score) for f in stored}
+
+
+def _group(session: Session, name: str) -> Group:
+    group = session.scalar(select(Group).where(Group.name == name))
+    if group is None:
+        raise UnknownGroup(name)
+    return group
+
+
+def _check_room(group: Group) -> None:
+    if group.capacity and group.count >= group.capacity:
+        raise Conflict(f"group {group.name} is full: its capacity is {group.capacity}")
