@@ -1,0 +1,71 @@
+"""The log as CSV: no cell of it runs, and nothing of it is lost."""
+
+import csv
+import io
+
+import pytest
+
+from api_shim.log_csv import log_csv
+from face_import.catalogue import LogEntry
+
+RUN = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "\tplain",
+    " =1",
+    '"=1',
+    "\"'=1",
+    "\ufeff=1",
+    "\u200b\u00a0=1",
+    "＝1",
+    "＋1",
+    "－1",
+    "＠1",
+    '=HYPERLINK("http://evil.example","a\nb")',
+    "=1;2",
+]
+LEFT = ["http://host/a=b+c-d@e", "a=1", "1-2", "data:,x", "", "'a", "女", 'say "=1"']
+
+
+def lines(uri: str, *, raw: bool = False, message: str = "m") -> str:
+    """The file of one row."""
+    return "".join(log_csv([LogEntry(1, uri, 101, message)], raw=raw))
+
+
+@pytest.mark.parametrize("cell", RUN, ids=ascii)
+def test_a_cell_that_would_run_becomes_text(cell: str) -> None:
+    """In either column, it is the same text behind an apostrophe."""
+    read = list(csv.reader(io.StringIO(lines(cell, message=cell), newline="")))
+    assert read == [[f"'{cell}", "101", f"'{cell}"]]
+
+
+@pytest.mark.parametrize("cell", LEFT, ids=ascii)
+def test_other_cells_are_left_alone(cell: str) -> None:
+    """What no spreadsheet runs stays as it is."""
+    assert list(csv.reader(io.StringIO(lines(cell)))) == [[cell, "101", "m"]]
+
+
+@pytest.mark.parametrize("cell", RUN + LEFT, ids=ascii)
+def test_raw_leaves_every_cell(cell: str) -> None:
+    """Whoever asks for it gets what stands in the ledger."""
+    assert list(csv.reader(io.StringIO(lines(cell, raw=True), newline=""))) == [[cell, "101", "m"]]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_no_cell_begins_behind_another_separator(separator: str) -> None:
+    """A spreadsheet that splits at semicolons sees quotation marks around them, and does not split."""
+    text = lines(f"http://host/a{separator}=1+1{separator}b")
+    assert text == f'"http://host/a{separator}=1+1{separator}b","101","m"\r\n'
+
+
+def test_nothing_is_lost_between_pieces() -> None:
+    """Thousands of rows come in pieces, in order."""
+    entries = [LogEntry(n, f"u{n}", 101, "m") for n in range(2500)]
+    pieces = list(log_csv(entries, raw=False))
+    assert len(pieces) == 3
+    assert [row[0] for row in csv.reader(io.StringIO("".join(pieces)))] == [e.uri for e in entries]

@@ -1,0 +1,136 @@
+"""DAG integrity: what Airflow parses, and that its loaders leave our package alone."""
+
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+
+from face_import.errors import ConfigError
+from face_import.settings import get_settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def dag() -> DAG:
+    """The import DAG, loaded by its path as Airflow does."""
+    sys.path.insert(0, str(CHECKOUT / "dags"))
+    try:
+        import face_import_dag  # noqa: PLC0415 - the dags folder is no package
+    finally:
+        sys.path.pop(0)
+    (dag,) = (value for value in vars(face_import_dag).values() if isinstance(value, DAG))
+    return dag
+
+
+def test_the_ids_never_change(dag: DAG) -> None:
+    """Runs of an earlier release go on in a later one: ids and their order are fixed."""
+    assert dag.dag_id == "face_import"
+    assert dag.task_ids == ["plan", "shard", "finish"]
+    assert dag.get_task("plan").downstream_task_ids == {"shard"}
+    assert dag.get_task("shard").downstream_task_ids == {"finish"}
+
+
+def test_retries_are_quick_and_finish_always_runs(dag: DAG) -> None:
+    """A killed shard is tried again within seconds; finish judges also a run with failed shards."""
+    assert dag.get_task("shard").partial_kwargs["retries"] == 5
+    assert dag.get_task("shard").partial_kwargs["retry_delay"].total_seconds() == 5
+    assert dag.get_task("finish").trigger_rule == "all_done"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("source", ""),
+        ("source", "faces.csv"),
+        ("source", "/data/faces.csv"),
+        ("source", "https://example.com/two words.csv"),
+        ("group_name", "Not A Group"),
+        ("thread_num", 0),
+        ("thread_num", 1001),
+        ("mode", 2),
+        ("pos_yaw", -1),
+        ("pos_yaw", "many"),
+        ("width", -1),
+        ("blur_degree", 101),
+    ],
+)
+def test_the_form_refuses_wrong_values(dag: DAG, name: str, wrong: object) -> None:
+    """Every parameter has a type and bounds."""
+    param = dag.params.get_param(name)
+    with pytest.raises(ParamValidationError):
+        param.resolve(wrong)
+
+
+@pytest.mark.parametrize(
+    "source", ["https://example.com/faces.csv?v=1", "s3://bucket/faces.csv", "file:///data/faces.csv", "upload:a-task"]
+)
+def test_the_form_takes_urls(dag: DAG, source: str) -> None:
+    """Whatever settings may allow passes the form, and so does what the API sends; `plan` decides."""
+    assert dag.params.get_param("source").resolve(source) == source
+
+
+def test_every_parameter_is_explained(dag: DAG) -> None:
+    """Title and help of each field are there, and the DAG's own documentation names each parameter."""
+    for name in dag.params:
+        param = dag.params.get_param(name)
+        assert param.schema["title"], name
+        assert param.description, name
+        assert param.schema["section"] in {"Source and group", "How it runs", "Limits"}, name
+        assert f"`{name}`" in (dag.doc_md or ""), name
+
+
+@pytest.fixture
+def recurring_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file of recurring imports that the DAG files read."""
+    path = tmp_path / "recurring.yaml"
+    monkeypatch.setenv("FACE_IMPORT_RECURRING_FILE", str(path))
+    get_settings.cache_clear()
+    yield path
+    get_settings.cache_clear()
+
+
+def test_a_broken_entry_is_raised_beside_the_dags_of_the_others(recurring_file: Path) -> None:
+    """One file has the DAGs and never raises, the other one raises and has no DAGs."""
+    good = "{name: good, schedule: '@daily', source: 'https://example.com/a.csv', group: staff}"
+    recurring_file.write_text(f"imports: [{{name: bad}}, {good}]")
+    found = runpy.run_path(str(CHECKOUT / "dags" / "recurring_imports_dag.py"))
+    assert [name for name in found if name.startswith("recurring_") and isinstance(found[name], DAG)] == [
+        "recurring_good"
+    ]
+    with pytest.raises(ConfigError, match=r"entry 1 \(bad\): schedule: Field required"):
+        runpy.run_path(str(CHECKOUT / "dags" / "recurring_imports_check.py"))
+
+
+@pytest.mark.parametrize("name", ["recurring_imports_dag.py", "recurring_imports_check.py"])
+def test_without_recurring_imports_there_is_no_dag_and_no_error(recurring_file: Path, name: str) -> None:
+    """An empty file is fine."""
+    recurring_file.write_text("imports:\n")
+    found = runpy.run_path(str(CHECKOUT / "dags" / name))
+    assert not any(isinstance(value, DAG) for value in found.values())
+
+
+def test_airflows_plugin_loader_leaves_the_package_alone() -> None:
+    """Without .airflowignore the loader would run every module of the package under its bare name."""
+    program = (
+        "import sys\n"
+        "from airflow.plugins_manager import _get_plugins\n"
+        "plugins, errors = _get_plugins()\n"
+        "print(sorted(p.name for p in plugins if p.name == 'face_import'), errors)\n"
+        "print(sorted(n for n in ('settings', 'contract', 'fetcher', 'keeper') if n in sys.modules))\n"
+    )
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONPATH": f"{CHECKOUT / 'config'}:{CHECKOUT / 'plugins'}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout.splitlines()[-2:] == ["['face_import'] {}", "[]"], done.stdout + done.stderr

@@ -1,0 +1,228 @@
+"""The demo: its input and its judgement, and the whole of it on a real stack."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from examples.demo.album import HEADER, LIMITS, Entry, album, csv_file, hosted
+from examples.demo.checks import Evidence, checks, outcomes, surprises
+from examples.demo.client import Failure, Hit
+from examples.demo.host import picture_host
+from examples.demo.pictures import COLLINS, HOPPER, PHOTOGRAPHER
+from examples.demo.stack import CHECKOUT, HOME
+from face_import.contract import Code
+from face_import.domain.image import ImageError, check_image
+from face_import.stack.layout import Layout
+from face_import.stack.members import members
+
+REQUIRED = {Code.URI_UNREACHABLE, Code.IMAGE_UNREADABLE, Code.NO_FACE, Code.PITCH, Code.YAW, Code.ROLL}
+REQUIRED |= {Code.WIDTH, Code.HEIGHT}
+MARGINS = {"pitch": 5, "yaw": 5, "roll": 5, "width": 10, "height": 10, "blur": 10}
+LIMIT_OF = {"pitch": "pos_pitch", "yaw": "pos_yaw", "roll": "pos_rol", "blur": "blur_degree"}
+HOST = "http://127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[Entry]:
+    """The demo's rows."""
+    return album()
+
+
+def test_every_code_of_a_row_occurs(entries: list[Entry]) -> None:
+    """The rows are few enough to read, and come out in every way a row can while the services are up."""
+    assert 40 <= len(entries) <= 60
+    assert {entry.code for entry in entries} >= REQUIRED | {Code.OK, Code.BLUR, Code.SYSTEM}
+
+
+def test_the_input_is_the_same_every_time(entries: list[Entry]) -> None:
+    """Two albums are equal to the byte."""
+    assert album() == entries
+
+
+def test_names_and_ids_are_unique(entries: list[Entry]) -> None:
+    """No picture hides another one, and no row's id is a duplicate."""
+    served = [entry.name for entry in entries if entry.data is not None and not entry.inline]
+    assert len(hosted(entries)) == len(served)
+    ids = [entry.id for entry in entries if entry.id]
+    assert ids
+    assert len(set(ids)) == len(ids)
+
+
+def test_pictures_open_unless_they_must_not(entries: list[Entry]) -> None:
+    """Exactly the rows of code 102 have a file that is no whole picture."""
+    for entry in entries:
+        if entry.data is None:
+            continue
+        try:
+            check_image(entry.data, 10**7)
+        except ImageError:
+            assert entry.code is Code.IMAGE_UNREADABLE, entry.name
+        else:
+            assert entry.code is not Code.IMAGE_UNREADABLE, entry.name
+
+
+def test_the_csv_file_has_every_row(entries: list[Entry]) -> None:
+    """What a spreadsheet program would write: a mark, a header, a cell over two lines, data URIs."""
+    text = csv_file(entries, HOST).decode("utf-8-sig")
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    assert tuple(header) == HEADER
+    assert [row[0] for row in rows] == [entry.uri(HOST) for entry in entries]
+    assert any("\n" in row[2] for row in rows)
+    assert any("," in row[2] for row in rows)
+    assert sum(row[0].startswith("data:image/jpeg;base64,") and len(row[0]) > 1024 for row in rows) == 3
+
+
+def test_the_host_serves_what_it_has_and_nothing_else() -> None:
+    """A file by its name; 404 for anything else, paths outside included."""
+    with picture_host({"a.jpg": b"bytes"}) as host:
+        assert requests.get(f"{host}/a.jpg", timeout=5).content == b"bytes"
+        for path in ("b.jpg", "", "../Makefile", "%2e%2e/Makefile"):
+            assert requests.get(f"{host}/{path}", timeout=5).status_code == 404
+
+
+def faultless(entries: list[Entry]) -> Evidence:
+    """Evidence of an import in which everything came out as it must."""
+    log = [Failure(n, entry.uri(HOST), int(entry.code), "why") for n, entry in enumerate(entries, 1) if entry.code]
+    imported = len(entries) - len(log)
+    errors = {str(int(code)): sum(f.code == code for f in log) for code in {entry.code for entry in entries} - {0}}
+    detail = {"total_num": len(entries), "handled_num": len(entries), "success_num": imported, "errors": errors}
+    download = [(f.uri, f.code, f.message) for f in log]
+    found = {person: [Hit(person, "", 0.9)] for person in (COLLINS, HOPPER)} | {PHOTOGRAPHER: []}
+    return Evidence(detail, log, download, imported, found)
+
+
+def test_a_faultless_import_passes(entries: list[Entry]) -> None:
+    """Every claim holds, and no row surprises."""
+    evidence = faultless(entries)
+    assert all(check.holds for check in checks(entries, evidence))
+    assert surprises(entries, evidence.log) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda e: {"log": e.log[1:]},
+        lambda e: {"log": [*e.log, e.log[-1]]},
+        lambda e: {"log": [dataclasses.replace(e.log[0], code=303), *e.log[1:]]},
+        lambda e: {"download": e.download[1:]},
+        lambda e: {"detail": {**e.detail, "handled_num": 59}},
+        lambda e: {"detail": {**e.detail, "errors": {}}},
+        lambda e: {"group_size": e.group_size + 1},
+        lambda e: {"found": {**e.found, COLLINS: []}},
+        lambda e: {"found": {**e.found, COLLINS: [*e.found[COLLINS], *e.found[HOPPER]]}},
+        lambda e: {"found": {**e.found, PHOTOGRAPHER: e.found[COLLINS]}},
+    ],
+    ids=[
+        "failure-lost",
+        "failure-twice",
+        "other-code",
+        "download-differs",
+        "row-missing",
+        "no-counts",
+        "face-too-many",
+        "person-not-found",
+        "somebody-else-too",
+        "stranger-known",
+    ],
+)
+def test_any_fault_is_noticed(entries: list[Entry], change) -> None:  # type: ignore[no-untyped-def]
+    """One wrong thing anywhere fails at least one claim."""
+    evidence = faultless(entries)
+    spoilt = dataclasses.replace(evidence, **change(evidence))
+    assert not all(check.holds for check in checks(entries, spoilt))
+
+
+def test_a_surprise_names_its_row(entries: list[Entry]) -> None:
+    """A row that came out otherwise is named with what was expected, what came out and why."""
+    log = [*faultless(entries).log, Failure(1, "", 201, "no face found")]
+    assert outcomes(log, len(entries))[1] == 201
+    assert surprises(entries, log) == [f"row 1, {entries[0].name}: 0 expected, 201 came out (no face found)"]
+
+
+def demo(**variables: str) -> "subprocess.Popen[str]":
+    """Start the demo as `make demo` does."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"KEEP", "FORCE_COLOR"}}
+    return subprocess.Popen(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=CHECKOUT,
+        env=environment | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def left() -> list[psutil.Process]:
+    """Processes of the demo's stack."""
+    return members(Layout.of(HOME).stack_id)
+
+
+def measured() -> dict[int, dict[str, float]]:
+    """What the last demo's import measured, by row."""
+    with closing(sqlite3.connect(Path(HOME) / "catalogue.db")) as database:
+        return {row: json.loads(found) for row, found in database.execute("select row, measurements from outcome")}
+
+
+def test_the_demo(entries: list[Entry]) -> None:
+    """It exits 0, names every code, prints no control character, leaves no process; all limits lie far off."""
+    running = demo()
+    output, _ = running.communicate(timeout=240)
+    assert running.returncode == 0, output
+    assert "Everything as expected" in output
+    assert all(f" {int(code)} " in output for code in {entry.code for entry in entries})
+    assert all(character.isprintable() or character == "\n" for character in output)
+    assert left() == []
+    for row, measurements in measured().items():
+        for name, margin in MARGINS.items():
+            value, limit = measurements.get(name), LIMITS[LIMIT_OF.get(name, name)]
+            assert value is None or abs(abs(value) - limit) >= margin, f"row {row}: {name} {value}, limit {limit}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_an_interrupted_demo_stops_everything(number: signal.Signals) -> None:
+    """Whatever ends it while the stack starts, the stack ends with it."""
+    running = demo()
+    deadline = time.monotonic() + 60
+    while len(left()) < 3:  # the supervisor and its first programs: in the middle of the start
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    running.send_signal(number)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, output
+    assert left() == []
+
+
+@pytest.mark.slow
+def test_a_kept_stack_stays_until_the_next_demo() -> None:
+    """With KEEP=1 the stack answers after the demo, which says how to end it."""
+    running = demo(KEEP="1")
+    output, _ = running.communicate(timeout=240)
+    try:
+        assert running.returncode == 0, output
+        assert left()
+        url = next(line.split()[-1] for line in output.splitlines() if line.strip().startswith("API:"))
+        assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
+        assert f"FACE_IMPORT_HOME={HOME}" in output
+    finally:
+        ended = subprocess.run(
+            [Path(sys.executable).with_name("face-import"), "down"],
+            env={**os.environ, "FACE_IMPORT_HOME": str(HOME)},
+            capture_output=True,
+            check=False,
+        )
+    assert ended.returncode == 0
+    assert left() == []

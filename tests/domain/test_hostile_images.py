@@ -1,0 +1,213 @@
+"""Pictures made to fill the memory or to keep a decoder busy, each in a process whose means are bounded."""
+
+import io
+import re
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from struct import pack
+
+import pytest
+from PIL import Image
+
+from face_import.domain.image import FORMATS, MAX_SCANS, ImageError, check_image
+from tests.real import CHECKOUT
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+MAX_PIXELS = 50_000_000
+"""The default."""
+
+
+def encoded(format_: str, size: tuple[int, int] = (64, 64), mode: str = "RGB", **options: object) -> bytes:
+    """A black picture as a file's bytes."""
+    out = io.BytesIO()
+    Image.new(mode, size).save(out, format_, **options)
+    return out.getvalue()
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk with its length and checksum."""
+    return pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    """A PNG that says it is so large, of 8 bits grey."""
+    header = png_chunk(b"IHDR", pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"".join((b"\x89PNG\r\n\x1a\n", header, *chunks, png_chunk(b"IEND", b"")))
+
+
+def tiff(width: int, height: int, strip: bytes, compression: int = 1) -> bytes:
+    """A TIFF of one strip that says it is so large, of 8 bits grey."""
+    tags = (256, width), (257, height), (258, 8), (259, compression), (262, 1), (277, 1), (278, height)
+    tags += (273, 134), (279, len(strip))
+    body = b"".join(pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags))
+    head = b"II*\0" + pack("<IH", 8, len(tags)) + body + pack("<I", 0)
+    return head.ljust(134, b"\0") + strip
+
+
+def tiff_of_tags(count: int, size: int) -> bytes:
+    """A TIFF each of whose many tags says that it holds the whole file."""
+    known = (256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 4), (279, 16)
+    tags = [pack("<HHII", tag, 4, 1, value) for tag, value in known]
+    tags += [pack("<HHII", 40_000 + n, 7, size, 8) for n in range(count)]
+    return (b"II*\0" + pack("<IH", 8, len(tags)) + b"".join(tags) + pack("<I", 0)).ljust(size + 8, b"\0")
+
+
+def with_size(data: bytes, at: int, size: bytes) -> bytes:
+    """A file that says it has another size than its picture."""
+    return data[:at] + size + data[at + len(size) :]
+
+
+def jpeg_of_scans(scans: int, side: int = 7000) -> bytes:
+    """A progressive JPEG that goes over its picture so many times."""
+    data = encoded("JPEG", (side, side), "L", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * (scans - data.count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def jpeg_sized(width: int, height: int) -> bytes:
+    """A JPEG whose header says it is so large."""
+    data = encoded("JPEG")
+    at = data.index(b"\xff\xc0") + 5
+    return with_size(data, at, pack(">HH", height, width))
+
+
+def webp_sized(width: int, height: int) -> bytes:
+    """An extended WebP whose canvas says it is so large."""
+    data = encoded("WEBP", mode="RGBA", lossless=True, exif=b"Exif\0\0")
+    canvas = pack("<I", width - 1)[:3] + pack("<I", height - 1)[:3]
+    return with_size(data, 24, canvas)
+
+
+def zeros(count: int) -> bytes:
+    """So many zero bytes, in a thousandth of the room."""
+    return zlib.compress(bytes(count), 9)
+
+
+BOMBS: dict[str, tuple[Callable[[], bytes], str | None]] = {
+    "png, huge by its header": (lambda: png(2**31 - 1, 2**31 - 1, png_chunk(b"IDAT", b"")), "pixels"),
+    "png, 0 by 0": (lambda: png(0, 0, png_chunk(b"IDAT", b"")), "."),
+    "png, tiny with 256 MB behind it": (lambda: png(8, 8, png_chunk(b"IDAT", zeros(2**28))), None),
+    "png, truncated under the bound of pixels": (
+        lambda: png(7000, 7000, png_chunk(b"IDAT", zeros(2**24)[:1000])),
+        "unreadable",
+    ),
+    "png, compressed text of 128 MB": (lambda: png(8, 8, png_chunk(b"zTXt", b"k\0\0" + zeros(2**27))), "."),
+    "png, compressed profile of 128 MB": (lambda: png(8, 8, png_chunk(b"iCCP", b"k\0\0" + zeros(2**27))), "."),
+    "gif, huge by its header": (lambda: with_size(encoded("GIF"), 6, pack("<HH", 65535, 65535)), "pixels"),
+    "webp, huge by its header": (lambda: webp_sized(16383, 16383), "."),
+    "bmp, huge by its header": (lambda: with_size(encoded("BMP"), 18, pack("<ii", 2**30, 2**30)), "pixels"),
+    "bmp, of negative size": (lambda: with_size(encoded("BMP"), 18, pack("<ii", -64, -(2**31))), "."),
+    "jpeg, huge by its header": (lambda: jpeg_sized(65500, 65500), "pixels"),
+    "jpeg, 0 high": (lambda: jpeg_sized(64, 0), "."),
+    "jpeg, an hour and a half of scans": (lambda: jpeg_of_scans(260_000), f"more than {MAX_SCANS} scans"),
+    "tiff, huge by its header": (lambda: tiff(2**31, 2**31, b""), "."),
+    "tiff, an hour and a half of scans": (lambda: tiff(7000, 7000, jpeg_of_scans(260_000), 7), "scans"),
+    "tiff, metadata of 3 GB in 10 MB": (lambda: tiff_of_tags(300, 10**7), None),
+    "tiff, directory that follows itself": (lambda: with_size(tiff(8, 8, bytes(64)), 118, pack("<I", 8)), None),
+    "gif, twenty frames of 12 megapixels": (
+        lambda: encoded("GIF", (4000, 3000), "P", save_all=True, append_images=[Image.new("P", (4000, 3000), 1)] * 20),
+        None,
+    ),
+}
+CHECK = """
+import resource, sys, time
+from face_import.domain.image import ImageError, check_image
+data = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    check_image(data, 50_000_000)
+    print("passed")
+except ImageError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_a_bad_row(name: str) -> None:
+    """It is refused, or read, in seconds and within the memory of a picture of the largest size."""
+    make, words = BOMBS[name]
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK],
+        input=make(),
+        capture_output=True,
+        cwd=CHECKOUT / "plugins",
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    result, megabytes = done.stdout.decode().splitlines()
+    assert int(megabytes) < 300
+    assert (result == "passed") == (words is None)
+    assert re.search(words or "passed", result)
+    assert done.stderr == b""
+
+
+def test_jpegs_of_many_scans_pass_up_to_the_bound() -> None:
+    """No encoder makes as many as are allowed."""
+    check_image(jpeg_of_scans(MAX_SCANS, 64), MAX_PIXELS)
+    with pytest.raises(ImageError, match="scans"):
+        check_image(jpeg_of_scans(MAX_SCANS + 1, 64), MAX_PIXELS)
+
+
+def test_a_tiff_of_many_jpeg_strips_passes() -> None:
+    """Each strip is a JPEG with a scan of its own."""
+    data = encoded("TIFF", (64, 4000), "L", compression="jpeg", strip_size=64 * 16)
+    assert data.count(b"\xff\xda") > MAX_SCANS
+    check_image(data, MAX_PIXELS)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_picture_that_is_another_file_too_is_only_a_picture(format_: str) -> None:
+    """What stands behind a picture is neither opened nor in its way; what stands before it makes it none."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("evil.html", "<script>alert(1)</script>")
+    picture = encoded(format_)
+    assert check_image(picture + archive.getvalue(), MAX_PIXELS).format == format_
+    assert check_image(picture + b"<script>alert(1)</script>", MAX_PIXELS).format == format_
+    for before in (archive.getvalue(), b"<html>", b"%PDF-1.7\n", b"#!/bin/sh\n"):
+        with pytest.raises(ImageError, match="not a picture of a known format"):
+            check_image(before + picture, MAX_PIXELS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>', id="svg"),
+        pytest.param(
+            b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><svg>&b;</svg>', id="xml"
+        ),
+        pytest.param(b"push graphic-context\nfill 'url(https://x/\"|ls \")'\n", id="mvg"),
+        pytest.param(b"%!PS\n(/etc/passwd) (r) file\n", id="postscript"),
+        pytest.param(b"#EXTM3U\nfile:///etc/passwd\n", id="playlist"),
+        pytest.param(b"GIF89a<script>alert(1)</script>", id="gif of markup"),
+        pytest.param(b"BM<script>alert(1)</script>", id="bmp of markup"),
+        pytest.param(b"\xff\xd8\xff\xe0", id="jpeg of a head"),
+        pytest.param(b"RIFF\x00\x00\x00\x00WEBPVP8 ", id="webp of a head"),
+        pytest.param(b"II*\0\xff\xff\xff\xff", id="tiff of a head"),
+        pytest.param(b"\x89PNG\r\n\x1a\n", id="png of a head"),
+    ],
+)
+def test_what_only_looks_like_a_picture_is_none(data: bytes) -> None:
+    """Formats that name other files are not even tried."""
+    with pytest.raises(ImageError):
+        check_image(data, MAX_PIXELS)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_picture_cut_anywhere_is_a_picture_or_an_error(format_: str) -> None:
+    """Cut at each of its first bytes, and at fifty places after them."""
+    whole = encoded(format_, (40, 30))
+    cuts = {*range(min(len(whole), 200)), *range(0, len(whole), max(1, len(whole) // 50))}
+    refused = 0
+    for cut in cuts:
+        try:
+            check_image(whole[:cut], MAX_PIXELS)
+        except ImageError:
+            refused += 1
+    assert refused > len(cuts) / 3

@@ -1,0 +1,93 @@
+"""The file of recurring imports: what is taken, and what is said about the rest."""
+
+import pytest
+
+from face_import.domain.recurring import Entry, Reading, read_entries
+from face_import.errors import ConfigError
+from face_import.settings import Settings
+
+GOOD = """
+imports:
+  - name: staff
+    schedule: "0 2 * * *"
+    source: https://example.com/{{ ds }}.csv
+    group: staff
+"""
+
+
+def read(text: str) -> Reading:
+    """Read with the settings' defaults."""
+    return read_entries(text, Settings())
+
+
+def entry(**changes: object) -> str:
+    """A file with the good entry, changed."""
+    good = {"name": "staff", "schedule": "'@daily'", "source": "https://example.com/a.csv", "group": "staff"}
+    fields = good | changes
+    return "imports:\n- " + "\n  ".join(f"{name}: {value}" for name, value in fields.items() if value is not None)
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    """The shortest entry is an import with the same defaults as the API's."""
+    (found,) = read(GOOD).entries
+    assert isinstance(found, Entry)
+    assert (found.schedule.cron, found.schedule.timezone, found.patience_s) == ("0 2 * * *", "UTC", 3600)
+    assert found.conf() == {
+        "source": "https://example.com/{{ ds }}.csv",
+        "group_name": "staff",
+        "thread_num": 10,
+        "mode": 0,
+        **dict.fromkeys(("pos_pitch", "pos_yaw", "pos_rol", "width", "height", "blur_degree"), 0),
+    }
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "imports:\n", "imports: []\n"])
+def test_a_file_may_be_empty(text: str) -> None:
+    """No entries are no problem."""
+    assert read(text) == Reading((), ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"group": None}, "group: Field required"),
+        ({"group": "Not A Group"}, "group_name: 'Not A Group' is not a group name"),
+        ({"thread_num": 100000}, "thread_num: 100000 is above the limit"),
+        ({"thread_num": "many"}, "thread_num: Input should be a valid integer"),
+        ({"threads": 3}, "threads: Extra inputs are not permitted"),
+        ({"changes_only": "true"}, "changes_only: Extra inputs are not permitted"),
+        ({"mode": 2}, "mode: "),
+        ({"limits": "{pos_yaw: 181}"}, "limits.pos_yaw: "),
+        ({"limits": "{yaw: 20}"}, "limits.yaw: Extra inputs are not permitted"),
+        ({"patience_s": -1}, "patience_s: "),
+        ({"name": "Staff Nightly"}, "name: String should match pattern"),
+        ({"source": "'https://example.com/{{ ds }.csv'"}, "source: not a template"),
+        ({"schedule": None}, "schedule: Field required"),
+        ({"schedule": "{cron: '@daily', asset: 'x://y'}"}, "schedule: give exactly one of"),
+        ({"schedule": "{cron: '@daily', timezone: Berlin}"}, "'Berlin' is not a time zone"),
+        ({"schedule": "{asset: 'face-import://groups/staff'}"}, "would never end"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_wrong_field_is_named(changes: dict[str, object], reason: str) -> None:
+    """The problem says which entry, which field, and what its rule is."""
+    reading = read(entry(**changes))
+    assert reading.entries == ()
+    (problem,) = reading.problems
+    assert problem.startswith(f"entry 1 ({changes.get('name', 'staff')}): ")
+    assert reason in problem
+
+
+def test_one_broken_entry_leaves_the_others() -> None:
+    """The good ones are there, whatever stands between them; a name that comes twice counts once."""
+    reading = read(GOOD + "  - nonsense\n" + GOOD.replace("imports:", "").replace("staff", "guests") + GOOD[10:])
+    assert [found.name for found in reading.entries] == ["staff", "guests"]
+    assert [problem.split(":")[0] for problem in reading.problems] == ["entry 2 (without a name)", "entry 4 (staff)"]
+    assert "an earlier entry has it" in reading.problems[1]
+
+
+@pytest.mark.parametrize("text", ["imports: {", "- name: staff", "imports: staff", "entries: []", "just text"])
+def test_a_file_that_is_none_is_refused(text: str) -> None:
+    """What is no list under `imports` has no entries to save."""
+    with pytest.raises(ConfigError):
+        read(text)

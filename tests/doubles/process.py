@@ -1,0 +1,152 @@
+"""Starts a double as a process of its own, waits until it is healthy, and ends exactly that process."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from tests.doubles.images import Spec, spec_path
+from tests.doubles.serving import ANNOUNCEMENT, CONTROL, HEALTH, RECORD
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+START_DEADLINE_S = 20.0
+
+
+class Double:
+    """A server process from `tests.doubles`, as a context manager.
+
+    Args:
+        module: its name in `tests.doubles`.
+        port: 0 takes a free one, which `stop` and `start` then keep: an outage and its end.
+        environment: variables for the process.
+    """
+
+    module = ""
+
+    def __init__(self, *, port: int = 0, **environment: str) -> None:
+        self._port = port
+        self._environment = environment
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process and wait until it answers.
+
+        Raises:
+            RuntimeError: it did not within `START_DEADLINE_S`.
+        """
+        command = [sys.executable, "-m", f"tests.doubles.{self.module}", "--port", str(self._port)]
+        process = subprocess.Popen(
+            command, cwd=CHECKOUT, env=os.environ | self._environment, stdout=subprocess.PIPE, text=True
+        )
+        watchdog = threading.Timer(START_DEADLINE_S, process.kill)
+        watchdog.start()
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline().strip()
+        finally:
+            watchdog.cancel()
+        if not line.startswith(ANNOUNCEMENT):
+            process.kill()
+            process.wait()
+            raise RuntimeError(f"{' '.join(command)} did not start")
+        self._process = process
+        self._port = int(line.rpartition(":")[2])
+        self.get(HEALTH)
+
+    def stop(self) -> None:
+        """End the process; the port stays ours to start on again."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def kill(self) -> None:
+        """End the process as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+        self.stop()
+
+    def get(self, path: str, **query: object) -> Any:
+        """GET a path and return its JSON."""
+        with urllib.request.urlopen(f"{self.url}{path}?{urlencode(query)}", timeout=10) as answer:
+            return json.load(answer)
+
+    def post(self, path: str) -> None:
+        """POST to a path without a body."""
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", b""), timeout=10):
+            pass
+
+    def control(self, **settings: object) -> None:
+        """Replace how the double behaves; what is left out goes back to its default."""
+        request = urllib.request.Request(f"{self.url}{CONTROL}", json.dumps(settings).encode())
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+
+    def record(self, **query: object) -> dict[str, Any]:
+        """Return what the double has seen; see its module."""
+        return dict(self.get(RECORD, **query))
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class FaceServices(Double):
+    """Both outer services; set `FACE_IMPORT_INFO_URL` and `FACE_IMPORT_LIBRARY_URL` to its `url`."""
+
+    module = "face_services"
+
+    def wait_for(self, calls: int, deadline_s: float = 10.0, **query: object) -> dict[str, Any]:
+        """Return the record once at least `calls` calls are in it or under way.
+
+        Raises:
+            TimeoutError: there were not that many in time.
+        """
+        end = time.monotonic() + deadline_s
+        while time.monotonic() < end:
+            seen = self.record(**query)
+            if seen["calls"] + seen["in_flight"] >= calls:
+                return seen
+            time.sleep(0.02)
+        raise TimeoutError(f"{calls} calls were not seen within {deadline_s} s")
+
+
+class ImageHost(Double):
+    """The image host; its networks must be allowed: `FACE_IMPORT_FETCH_ALLOW=127.0.0.0/8`."""
+
+    module = "image_host"
+
+    def image(self, **spec: Any) -> str:
+        """Return the URL of a picture carrying `spec` (see `tests.doubles.images`)."""
+        fields: Spec = spec
+        return self.url + spec_path(fields)

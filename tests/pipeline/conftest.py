@@ -1,0 +1,104 @@
+"""A shard's try against the doubles, with the real catalogue and storage, without Airflow."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+
+from face_import.catalogue import Catalogue, ImportTask, TaskConfig
+from face_import.clients.fetcher import Fetcher
+from face_import.clients.services import InfoService, LibraryService
+from face_import.contract import Mode, TaskState
+from face_import.domain.identity import new_task_id
+from face_import.domain.models import Limits, OutcomeBatch
+from face_import.domain.planning import plan_shards
+from face_import.pipeline.outage import Outage
+from face_import.pipeline.row import RowImporter
+from face_import.pipeline.shard import ShardImport, ShardWork
+from face_import.settings import Settings
+from face_import.sources.storage import Storage
+from tests.conftest import NO_LIMITS
+from tests.doubles.process import FaceServices, ImageHost
+
+
+@dataclass
+class Bench:
+    """Imports lines of CSV through the doubles."""
+
+    settings: Settings
+    catalogue: Catalogue
+    services: FaceServices
+    images: ImageHost
+
+    def task(
+        self,
+        lines: Sequence[str],
+        *,
+        limits: Limits = NO_LIMITS,
+        thread_num: int = 10,
+        mode: Mode = Mode.SKIP,
+    ) -> ImportTask:
+        """Register, plan and start a task over these lines."""
+        task_id = new_task_id()
+        index = Storage.of(self.settings).store(task_id, io.BytesIO("\n".join(lines).encode()))
+        config = TaskConfig("staff", "test", limits, thread_num, mode)
+        self.catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=index.rows)
+        self.catalogue.plans.commit(task_id, plan_shards(index, 1), index.rows)
+        self.catalogue.tasks.start(task_id)
+        return self.catalogue.tasks.get(task_id)
+
+    async def run(
+        self,
+        task: ImportTask,
+        *,
+        use: Callable[[ShardImport], Awaitable[None] | None] | None = None,
+        push: Callable[[OutcomeBatch], object] | None = None,
+    ) -> None:
+        """Work on the task's first shard as a task instance would; `use` gets hold of the try meanwhile."""
+        async with AsyncExitStack() as stack:
+            importer = RowImporter(
+                task_id=task.id,
+                group=task.config.group_name,
+                limits=task.config.limits,
+                max_pixels=self.settings.max_image_pixels,
+                fetcher=await stack.enter_async_context(Fetcher(self.settings)),
+                info=await stack.enter_async_context(InfoService(self.settings)),
+                library=(library := await stack.enter_async_context(LibraryService(self.settings))),
+                info_outage=Outage("info", self.settings.outage_patience_s),
+                library_outage=Outage("library", self.settings.outage_patience_s),
+                id_taken=lambda face_id: self.catalogue.ledger.id_taken(task.id, face_id),
+                threads=stack.enter_context(ThreadPoolExecutor(2)),
+            )
+            await library.ensure_group(task.config.group_name, 1000)
+            shard = self.catalogue.plans.shards(task.id)[0]
+            rows = Storage.of(self.settings).open_shard(task.id, shard)
+            work = ShardWork(task, shard, str(uuid4()), rows, push or self.catalogue.ledger.write)
+            attempt = ShardImport(work, importer, self.catalogue, self.settings)
+            helper = asyncio.ensure_future(use(attempt)) if use else None  # type: ignore[arg-type]
+            try:
+                await attempt.run()
+            finally:
+                if helper is not None:
+                    await helper
+
+    def failures(self, task: ImportTask) -> dict[int, tuple[int, str]]:
+        """Code and message of the failed rows, by row number."""
+        return {e.row: (e.code, e.message) for e in self.catalogue.ledger.log(task.id)}
+
+    def succeeded(self, task: ImportTask) -> int:
+        """Number of rows with code 0."""
+        return self.catalogue.ledger.progress(task.id).succeeded
+
+
+@pytest.fixture
+def bench(settings: Settings, catalogue: Catalogue, services: FaceServices, images: ImageHost) -> Bench:
+    """The pipeline over the doubles, with a short patience."""
+    settings = settings.model_copy(
+        update={"info_url": services.url, "library_url": services.url, "outage_patience_s": 1.5}
+    )
+    return Bench(settings, catalogue, services, images)

@@ -1,0 +1,220 @@
+"""Many rows at once: thread_num exactly, stops, resumes, mode 1, outages, lost leases."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from face_import.contract import Mode, TaskState
+from face_import.domain.models import OutcomeBatch
+from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
+from face_import.pipeline.shard import ShardImport
+from tests.pipeline.conftest import Bench
+
+
+def lines(bench: Bench, rows: int, *, bad: set[int] = frozenset()) -> list[str]:  # type: ignore[assignment]
+    """Rows with a picture each, without a face in those of `bad`."""
+    image = bench.images.image
+    return [f"{image(n=n, **({'faces': []} if n in bad else {}))},t{n},d" for n in range(1, rows + 1)]
+
+
+async def until(condition: Callable[[], bool], deadline_s: float = 15.0) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true in time"
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("thread_num", [1, 7, 40])
+async def test_thread_num_is_exact(bench: Bench, thread_num: int) -> None:
+    """The services never see more rows in flight than thread_num, and nearly that many most of the time."""
+    bench.services.control(delay_s=0.05 + thread_num / 200)  # so that the processors are not what limits it
+    task = bench.task(lines(bench, 12 * thread_num), thread_num=thread_num)
+    await bench.run(task)
+    seen = bench.services.record()
+    assert seen["max_in_flight"] <= thread_num
+    assert seen["mean_in_flight"] >= 0.6 * thread_num
+    assert bench.succeeded(task) == 12 * thread_num
+
+
+async def test_thread_num_changes_on_the_way(bench: Bench) -> None:
+    """A smaller thread_num holds from the next renewal on."""
+    bench.services.control(delay_s=0.1)
+    task = bench.task(lines(bench, 120), thread_num=20)
+    changed = 0.0
+
+    async def change(_attempt: ShardImport) -> None:
+        nonlocal changed
+        await until(lambda: bench.services.record()["in_flight"] >= 15)
+        bench.catalogue.tasks.set_threads(task.id, 3)
+        changed = time.time()
+
+    await bench.run(task, use=change)
+    late = [c for c in bench.services.record(all=1)["list"] if c["start"] > changed + 3]
+    most = max(sum(1 for o in late if o["start"] <= c["start"] < o["end"]) for c in late)
+    assert 1 <= most <= 3
+
+
+async def test_a_stop_ends_the_try_and_a_start_goes_on(bench: Bench) -> None:
+    """Rows in flight end and are written; the next try does the rest, and no row twice."""
+    bench.services.control(delay_s=0.05)
+    task = bench.task(lines(bench, 300))
+
+    async def stop(_attempt: ShardImport) -> None:
+        await until(lambda: bench.catalogue.ledger.progress(task.id).handled >= 10)
+        bench.catalogue.tasks.stop(task.id)
+
+    with pytest.raises(TaskStopped):
+        await bench.run(task, use=stop)
+    stopped_at = bench.catalogue.ledger.progress(task.id).handled
+    assert 10 <= stopped_at < 300
+    assert bench.services.record()["groups"]["staff"] == stopped_at
+    assert bench.catalogue.leases.live(task.id) == 0
+    bench.catalogue.tasks.start(task.id)
+    await bench.run(task)
+    seen = bench.services.record()
+    assert bench.succeeded(task) == 300
+    assert seen["by_kind"]["add"] == seen["groups"]["staff"] == 300
+    assert max(bench.images.record(paths=1)["paths"].values()) == 1
+
+
+async def test_a_sigterm_ends_the_try_in_good_order(bench: Bench) -> None:
+    """What Airflow's signal does: no new row, the ledger complete, the lease given back."""
+    bench.services.control(delay_s=0.05)
+    task = bench.task(lines(bench, 60))
+
+    async def terminate(attempt: ShardImport) -> None:
+        await until(lambda: bench.services.record()["in_flight"] > 0)
+        attempt.stop("asked to")
+
+    with pytest.raises(Interrupted, match="asked to"):
+        await bench.run(task, use=terminate)
+    assert bench.catalogue.ledger.progress(task.id).handled == bench.services.record()["groups"]["staff"]
+    assert bench.catalogue.leases.live(task.id) == 0
+
+
+async def test_mode_1_stops_at_the_bad_row_and_goes_on_behind_it(bench: Bench) -> None:
+    """The first bad row stops the task and is named; a start goes on without it."""
+    task = bench.task(lines(bench, 20, bad={8}), mode=Mode.STOP, thread_num=1)
+    with pytest.raises(TaskStopped):
+        await bench.run(task)
+    stopped = bench.catalogue.tasks.get(task.id)
+    assert stopped.state == TaskState.STOPPED
+    assert stopped.last_error.startswith("row 8: http://127.0.0.1:")
+    assert stopped.last_error.endswith("201 no face found")
+    assert bench.catalogue.ledger.progress(task.id).handled == 8
+    bench.catalogue.tasks.start(task.id)
+    await bench.run(task)
+    assert bench.succeeded(task) == 19
+
+
+async def test_a_bad_row_that_cannot_be_written_has_not_stopped_the_task(bench: Bench) -> None:
+    """In mode 1 the try fails, is made again, and stops the task then."""
+    task = bench.task(lines(bench, 20, bad={8}), mode=Mode.STOP, thread_num=1)
+
+    def full(batch: OutcomeBatch) -> None:
+        if any(outcome.code for outcome in batch.outcomes):
+            raise OSError(28, "No space left on device")
+        bench.catalogue.ledger.write(batch)
+
+    with pytest.raises(OSError, match="No space"):
+        await bench.run(task, push=full)
+    assert bench.catalogue.tasks.get(task.id).state == TaskState.RUNNING
+    with pytest.raises(TaskStopped):
+        await bench.run(task)
+    assert bench.catalogue.tasks.get(task.id).last_error.startswith("row 8: ")
+
+
+async def test_a_short_outage_costs_no_row(bench: Bench) -> None:
+    """A service that answers 503 for less than the patience costs nothing."""
+    bench.services.control(faults=[{"kind": "detect", "status": 503, "times": 12}])
+    task = bench.task(lines(bench, 30))
+    await bench.run(task)
+    assert bench.succeeded(task) == 30
+
+
+async def test_a_long_outage_costs_the_rows_in_flight_only(bench: Bench) -> None:
+    """Rows in flight are logged at the end of the patience; the following ones wait and succeed."""
+    bench.services.control(faults=[{"kind": "add", "status": 500}])
+    task = bench.task(lines(bench, 40), thread_num=5)
+
+    async def mend(_attempt: ShardImport) -> None:
+        await until(lambda: bench.catalogue.ledger.progress(task.id).handled >= 5)
+        bench.services.control()
+
+    await bench.run(task, use=mend)
+    failed = bench.failures(task)
+    assert {code for code, _ in failed.values()} == {302}
+    assert 5 <= len(failed) <= 6
+    assert bench.succeeded(task) == 40 - len(failed)
+
+
+async def test_a_vanished_group_stops_the_shard(bench: Bench) -> None:
+    """Without its group no row can be added: the try fails with a text, and no row is blamed."""
+    bench.services.control(delay_s=0.02)
+    task = bench.task(lines(bench, 60), thread_num=2)
+
+    async def remove(_attempt: ShardImport) -> None:
+        await until(lambda: bench.catalogue.ledger.progress(task.id).handled >= 4)
+        await asyncio.to_thread(bench.services.post, "/v1/face/groups/staff/remove")
+
+    with pytest.raises(TaskFailed, match="'staff' is not in the face library"):
+        await bench.run(task, use=remove)
+    assert bench.failures(task) == {}
+
+
+async def test_many_system_errors_in_succession_stop_the_shard(bench: Bench) -> None:
+    """Twenty rows in a row that cannot be handled are a wrong file, not bad rows."""
+    task = bench.task(["http://x/1.jpg,,,surplus"] * 50, thread_num=1)
+    with pytest.raises(TaskFailed, match="20 rows in succession"):
+        await bench.run(task)
+    assert bench.catalogue.ledger.progress(task.id).handled == 20
+
+
+async def test_a_lost_lease_breaks_the_rows_off(bench: Bench) -> None:
+    """Whoever lost the lease writes nothing more, and the successor does the rest once."""
+    bench.services.control(delay_s=0.2)
+    task = bench.task(lines(bench, 30), thread_num=5)
+
+    async def rob(_attempt: ShardImport) -> None:
+        await until(lambda: bench.catalogue.ledger.progress(task.id).handled >= 5)
+        with bench.catalogue.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE shard SET lease_until = 0")
+
+    with pytest.raises(LeaseLost):
+        await bench.run(task, use=rob)
+    await bench.run(task)
+    assert bench.succeeded(task) == 30
+    assert bench.services.record()["groups"]["staff"] == 30
+    assert bench.services.record()["most_adds_of_an_id"] == 1
+
+
+async def test_a_hanging_catalogue_breaks_the_rows_off_in_time(bench: Bench) -> None:
+    """Rows in flight end before the lease does, and count as doubtful for the next try."""
+    bench.services.control(delay_s=30)
+    task = bench.task(lines(bench, 5), thread_num=5)
+
+    async def hang(_attempt: ShardImport) -> None:
+        await until(lambda: bench.services.record()["in_flight"] == 5)
+        with bench.catalogue.engine.begin():
+            held = time.monotonic()
+            await until(lambda: bench.services.record()["in_flight"] == 0, 5)
+            assert time.monotonic() - held < bench.settings.lease_ttl_s
+
+    with pytest.raises(LeaseLost):
+        await bench.run(task, use=hang)
+    lease = bench.catalogue.leases.take(task.id, 0, "next", 5)
+    assert lease is not None
+    assert lease.doubtful_to >= 5
+
+
+async def test_a_second_try_waits_for_the_first(bench: Bench) -> None:
+    """Two tries at once never overlap: the second waits for the lease and finds nothing to do."""
+    bench.services.control(delay_s=0.05)
+    task = bench.task(lines(bench, 20), thread_num=5)
+    await asyncio.gather(bench.run(task), bench.run(task))
+    seen = bench.services.record()
+    assert seen["by_kind"]["add"] == 20
+    assert seen["max_in_flight"] <= 5

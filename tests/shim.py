@@ -1,0 +1,85 @@
+"""The API as it is served: gunicorn on a free port, a migrated catalogue in a home of its own, no Airflow."""
+
+import os
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+import requests
+
+from face_import.catalogue.engine import migrate
+from face_import.settings import Settings
+from face_import.stack.layout import STACK_VARIABLE
+from face_import.stack.programs import programs
+from tests.real import CHECKOUT, free_ports, until
+
+
+class Shim:
+    """The program `shim` of the stack, as a context manager.
+
+    Args:
+        home: its home.
+        variables: `FACE_IMPORT_*` settings beyond home and ports.
+    """
+
+    def __init__(self, home: Path, **variables: str) -> None:
+        port, nobody = free_ports(2)
+        self._variables = {
+            "FACE_IMPORT_HOME": str(home),
+            "FACE_IMPORT_PORT": str(port),
+            "FACE_IMPORT_AIRFLOW_PORT": str(nobody),
+            **variables,
+        }
+        fields = {name.removeprefix("FACE_IMPORT_").lower(): value for name, value in self._variables.items()}
+        self.settings = Settings.model_validate(fields)
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = home / "shim.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it answers."""
+        migrate(self.settings.catalogue_url)
+        (self.settings.home / "secrets").mkdir(exist_ok=True)
+        (self.settings.home / "secrets" / "airflow_password").write_text("secret")
+        (program,) = (p for p in programs(self.settings) if p.name == "shim")
+        inherited = {n: v for n, v in os.environ.items() if not n.startswith("FACE_IMPORT_") and n != STACK_VARIABLE}
+        paths = os.pathsep.join((str(CHECKOUT / "plugins"), str(CHECKOUT)))
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                program.command, env=inherited | self._variables | {"PYTHONPATH": paths}, stdout=log, stderr=log
+            )
+        until(self._answers)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def workers(self) -> list[int]:
+        """Process ids of gunicorn's workers."""
+        assert self._process is not None
+        return [child.pid for child in psutil.Process(self._process.pid).children()]
+
+    def peak_bytes(self) -> int:
+        """Most memory the worker ever had."""
+        (pid,) = self.workers()
+        status = Path(f"/proc/{pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=5).ok
+        except requests.ConnectionError:
+            return False

@@ -1,0 +1,45 @@
+"""Shorthands of the tests of sources."""
+
+import io
+
+from face_import.domain.models import Row, Shard, SourceIndex
+from face_import.domain.planning import plan_shards
+from face_import.sources import Bounds, read_rows, take_in
+
+BOUNDS = Bounds(source_bytes=2**30, cell_bytes=2**24)
+
+
+class Dribble(io.RawIOBase):
+    """A stream that cannot seek and gives a few bytes at a time, as sockets do."""
+
+    def __init__(self, data: bytes, step: int) -> None:
+        self._data = io.BytesIO(data)
+        self._step = step
+
+    def readable(self) -> bool:
+        """As every stream to be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `step` bytes."""
+        return self._data.read(min(size, self._step) if size >= 0 else self._step)
+
+
+def taken_in(data: bytes, bounds: Bounds = BOUNDS) -> tuple[SourceIndex, bytes]:
+    """The index of a file and what is stored of it."""
+    sink = io.BytesIO()
+    index = take_in(io.BytesIO(data), sink, bounds)
+    return index, sink.getvalue()
+
+
+def shard_rows(stored: bytes, index: SourceIndex, shard: Shard, step: int = 7) -> list[Row]:
+    """Rows of one shard, its range given in pieces of `step` bytes."""
+    part = stored[shard.start : shard.end]
+    chunks = (part[i : i + step] for i in range(0, len(part), step))
+    return list(read_rows(chunks, index.columns, shard))
+
+
+def all_rows(data: bytes) -> list[Row]:
+    """Rows of a file, by the way of intake and shards."""
+    index, stored = taken_in(data)
+    return [row for shard in plan_shards(index, 1) for row in shard_rows(stored, index, shard)]

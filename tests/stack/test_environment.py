@@ -1,0 +1,64 @@
+"""What every process of the stack is told."""
+
+import importlib.machinery
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import yaml
+
+from face_import.settings import CHECKOUT, Settings
+from face_import.stack.credentials import create_credentials
+from face_import.stack.environment import airflow_settings, stack_environment
+from face_import.stack.layout import Layout
+from tests.stack.conftest import make_settings
+
+
+def test_every_airflow_setting_exists(settings: Settings, layout: Layout) -> None:
+    """A section or key this Airflow does not have would silently do nothing."""
+    known = yaml.safe_load((files("airflow") / "config_templates" / "config.yml").read_text())
+    names = [name for name in airflow_settings(settings, layout) if name.startswith("AIRFLOW__")]
+    for name in names:
+        _, section, key = name.lower().split("__")
+        assert key in known[section]["options"], name
+
+
+def test_no_secret_is_in_it(settings: Settings, layout: Layout) -> None:
+    """Whoever may list processes may not read passwords."""
+    create_credentials(settings, layout)
+    values = "\n".join(stack_environment(settings, layout).values())
+    for file in layout.secrets.glob("*password"):
+        assert file.read_text().strip() not in values
+
+
+@pytest.mark.parametrize(
+    "name", ["AIRFLOW__CORE__EXECUTOR", "AIRFLOW_CONFIG", "PYTHONHOME", "VIRTUAL_ENV", "FACE_IMPORT_API_KEY"]
+)
+def test_the_callers_own_settings_do_not_leak_in(
+    settings: Settings, layout: Layout, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Another Airflow's variables in the operator's shell change nothing here, and the own API key stays there."""
+    monkeypatch.setenv(name, "theirs")
+    assert stack_environment(settings, layout).get(name) != "theirs"
+
+
+def test_everything_listens_and_talks_on_loopback(settings: Settings, layout: Layout) -> None:
+    """Airflow's default is every interface; a proxy must not come between its parts."""
+    environment = stack_environment(settings, layout)
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert "127.0.0.1" in environment["NO_PROXY"].split(",")
+
+
+def test_all_packages_are_importable(settings: Settings, layout: Layout) -> None:
+    """The policy hook's file, the package and the two Flask packages are found by every process."""
+    path = stack_environment(settings, layout)["PYTHONPATH"].split(os.pathsep)
+    for module in ("airflow_local_settings", "face_import", "api_shim", "face_services"):
+        assert importlib.machinery.PathFinder.find_spec(module, path), module
+
+
+def test_relative_paths_are_made_absolute(layout: Layout) -> None:
+    """The processes run in the checkout, not where the command was called."""
+    settings = make_settings(layout.home, api_keys_file="keys.json")
+    assert stack_environment(settings, layout)["FACE_IMPORT_API_KEYS_FILE"] == str(Path("keys.json").absolute())
+    assert stack_environment(settings, layout)["AIRFLOW__CORE__DAGS_FOLDER"] == str(CHECKOUT / "dags")
