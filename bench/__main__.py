@@ -1,0 +1,87 @@
+"""Measure the rows, write bench/results.json and the table in docs/performance.md.
+
+`python -m bench` measures all of them, `python -m bench 1 6` two. The exit status is 1 when a row falls short.
+"""
+
+import argparse
+import os
+import platform
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from bench.faces import faces
+from bench.fetching import fetching
+from bench.figures import Figure, save
+from bench.intake import intake
+from bench.jobs import busy, first_row, jobs, scale, shard
+from bench.ledger import ledger
+from bench.workbench import Workbench
+
+Measurement = Callable[[Workbench], Iterator[Figure]]
+MEASUREMENTS: dict[tuple[int, ...], Measurement] = {
+    (1,): shard,
+    (5,): fetching,
+    (6,): intake,
+    (7,): ledger,
+    (10,): faces,
+    (8,): first_row,
+    (4,): busy,
+    (2, 3): jobs,
+    (9,): scale,
+}
+"""In this order: a stack that idles beside the first ones would cost them something."""
+
+
+def main() -> int:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("rows", type=int, nargs="*", help="numbers of rows; all, if none is given")
+    asked = set(parser.parse_args().rows) or set(range(1, 11))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what was started, as Ctrl-C does
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="face-import-bench-") as folder, ExitStack() as held:
+        bench = Workbench(Path(folder), held)
+        figures = list(_measured(bench, asked))
+    save(figures, _machine(), time.monotonic() - began)
+    _show(figures)
+    return 0 if all(figure.met for figure in figures) else 1
+
+
+def _measured(bench: Workbench, asked: set[int]) -> Iterator[Figure]:
+    console = Console(stderr=True)
+    for rows, measure in MEASUREMENTS.items():
+        if asked.isdisjoint(rows):
+            continue
+        began = time.monotonic()
+        for figure in measure(bench):
+            console.print(f"row {figure.row}: {figure.what}: {figure.shown} (target {figure.bound}) {figure.note}")
+            yield figure
+        console.print(f"rows {rows}: {time.monotonic() - began:.0f} s", style="dim")
+
+
+def _show(figures: list[Figure]) -> None:
+    table = Table("row", "what", "measured", "target", "", "behind it")
+    for figure in sorted(figures, key=lambda figure: figure.row):
+        verdict = "[green]met" if figure.met else "[red]short"
+        table.add_row(str(figure.row), figure.what, figure.shown, figure.bound, verdict, figure.note)
+    console = Console(width=160)
+    console.print(table)
+    short = sorted({figure.row for figure in figures if not figure.met})
+    console.print(f"rows that fall short: {', '.join(map(str, short))}" if short else "all rows met")
+
+
+def _machine() -> str:
+    gibibytes = psutil.virtual_memory().total / 2**30
+    return f"{os.cpu_count()} cores, {gibibytes:.0f} GiB, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,176 @@
+"""Row 7: a ledger of a million outcomes, read over HTTP as an application reads it, on both databases."""
+
+import http.client
+import json
+import os
+import random
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import quantiles
+
+import psutil
+from sqlalchemy import create_engine, insert, text
+from sqlalchemy.exc import OperationalError
+
+from bench.figures import PAIRS, Figure, at_least, at_most
+from bench.workbench import Workbench
+from face_import.catalogue import Catalogue, TaskConfig
+from face_import.catalogue.engine import migrate
+from face_import.catalogue.schema import outcome, tally
+from face_import.contract import Mode, TaskState
+from face_import.domain.identity import new_task_id
+from face_import.domain.models import Limits, Shard
+from face_import.settings import CHECKOUT, Settings
+from face_import.stack.environment import stack_environment
+from face_import.stack.layout import Layout
+from face_import.stack.programs import programs
+from tests.real import free_ports, until
+
+ROWS, FAILED_OF_TEN, SHARD_ROWS = 1_000_000, 3, 5_000
+PAGE_ROWS = 100
+CALLS = 200
+MAINTENANCE = os.environ.get("BENCH_POSTGRESQL", "postgresql+psycopg://root@127.0.0.1:5432/postgres")
+_CODES = (101, 102, 201)
+
+
+def ledger(bench: Workbench) -> Iterator[Figure]:
+    """Both databases, one after the other."""
+    yield from _measured("SQLite", Settings(home=bench.folder / "sqlite", port=free_ports(1)[0]))
+    try:
+        with _database() as url:
+            settings = Settings(home=bench.folder / "postgresql", port=free_ports(1)[0], database_url=url)
+            yield from _measured("PostgreSQL", settings)
+    except OperationalError:
+        yield Figure(7, "PostgreSQL", None, 30, at_least=False, unit="ms", note="no PostgreSQL was reachable")
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    """A PostgreSQL database of the bench's own, dropped afterwards."""
+    engine = create_engine(MAINTENANCE, isolation_level="AUTOCOMMIT")
+    name = f"face_import_bench_{os.getpid()}"
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield engine.url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def _measured(database: str, settings: Settings) -> Iterator[Figure]:
+    task_id = _fill(settings)
+    with _shim(settings) as process:
+        path = f"/v1/tasks/{task_id}"
+        client = http.client.HTTPConnection("127.0.0.1", settings.port)
+        get = _getter(client)
+        get(f"{path}/detail")
+        failures = ROWS * FAILED_OF_TEN // 10
+        picks = random.Random(1)  # noqa: S311 - the same pages each time
+        skips = [0, failures - PAGE_ROWS, *(picks.randrange(failures) for _ in range(CALLS - 2))]
+        yield at_most(7, f"{database}: `detail`, p95", 30, [_p95(get, [f"{path}/detail"] * CALLS)], unit="ms")
+        pages = [f"{path}/log?skip={skip}&limit={PAGE_ROWS}" for skip in skips]
+        yield at_most(7, f"{database}: a page of `log` at any skip, p95", 50, [_p95(get, pages)], unit="ms")
+        pages = [f"{page}&code=102" for page in pages if int(page.split("skip=")[1].split("&")[0]) < failures // 3]
+        yield at_most(7, f"{database}: the same of one code, p95", 50, [_p95(get, pages)], unit="ms")
+        before = process.memory_info().rss
+        rates = [_download_rate(client, f"{path}/download_log", failures) for _ in range(PAIRS)]
+        yield at_least(7, f"{database}: lines/s of `download_log`", 200_000, rates, unit="lines/s")
+        grown = (process.memory_info().rss - before) / 2**20
+        yield at_most(7, f"{database}: growth of the API's memory over these downloads", 20, [grown], unit="MB")
+        client.close()
+
+
+def _fill(settings: Settings) -> str:
+    """A completed task; written past the ledger's own code, which would take a minute."""
+    migrate(settings.catalogue_url)
+    catalogue = Catalogue.open(settings)
+    task_id = new_task_id()
+    config = TaskConfig("staff", "bench", Limits(), 10, Mode.SKIP)
+    catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=ROWS)
+    plan = [Shard(n, n * SHARD_ROWS + 1, SHARD_ROWS, n, n + 1, n) for n in range(ROWS // SHARD_ROWS)]
+    catalogue.plans.commit(task_id, plan, ROWS)
+    for shard in plan:
+        entries = [_outcome(task_id, row) for row in range(shard.first_row, shard.last_row + 1)]
+        codes = [entry["code"] for entry in entries]
+        tallies = [
+            {"task_id": task_id, "shard": shard.number, "code": code, "rows": codes.count(code)} for code in set(codes)
+        ]
+        with catalogue.engine.begin() as connection:
+            connection.execute(insert(outcome), entries)
+            connection.execute(insert(tally), tallies)
+    catalogue.engine.dispose()
+    return task_id
+
+
+def _outcome(task_id: str, row: int) -> dict[str, object]:
+    failed = row % 10 < FAILED_OF_TEN
+    return {
+        "task_id": task_id,
+        "row": row,
+        "code": _CODES[row % 10] if failed else 0,
+        "uri": f"https://images.example.org/people/{row}/portrait.jpg",
+        "message": "404 Not Found" if failed else "",
+        "face_id": "" if failed else f"{task_id}-{row}",
+        "measurements": {} if failed else {"faces": 1, "score": 0.9876, "width": 150.0, "height": 150.0},
+        "handled_at": 1.8e9,
+    }
+
+
+@contextmanager
+def _shim(settings: Settings) -> Iterator[psutil.Process]:
+    """The API as the stack starts it; gives its worker's process."""
+    layout = Layout.of(settings.home)
+    program = next(p for p in programs(settings) if p.name == "shim")
+    environment = stack_environment(settings, layout) | {
+        "FACE_IMPORT_PORT": str(settings.port),
+        "FACE_IMPORT_DATABASE_URL": settings.catalogue_url,
+    }
+    settings.home.mkdir(parents=True, exist_ok=True)
+    log = settings.home / "shim.log"
+    with log.open("w") as out, subprocess.Popen(program.command, env=environment, cwd=CHECKOUT, stderr=out) as process:
+        try:
+            until(lambda: _listens(settings.port))
+            yield psutil.Process(process.pid).children()[0]
+        finally:
+            process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _getter(client: http.client.HTTPConnection) -> Callable[[str], bytes]:
+    def get(path: str) -> bytes:
+        client.request("GET", path)
+        answer = client.getresponse()
+        body = answer.read()
+        assert answer.status == 200, body[:300]
+        return body
+
+    return get
+
+
+def _p95(get: Callable[[str], bytes], paths: list[str]) -> float:
+    """95th percentile of the milliseconds a call takes."""
+    times = []
+    for path in paths:
+        began = time.perf_counter()
+        json.loads(get(path))
+        times.append((time.perf_counter() - began) * 1e3)
+    return quantiles(times, n=20)[-1]
+
+
+def _download_rate(client: http.client.HTTPConnection, path: str, lines: int) -> float:
+    began = time.perf_counter()
+    client.request("GET", path)
+    answer = client.getresponse()
+    seen = 0
+    while piece := answer.read(2**18):
+        seen += piece.count(b"\n")
+    assert seen == lines, seen
+    return lines / (time.perf_counter() - began)

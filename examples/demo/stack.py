@@ -1,0 +1,89 @@
+"""The demo's own stack, started and ended by the same command as any other."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from examples.demo.client import DemoError
+from examples.demo.pictures import CHECKOUT
+
+HOME = CHECKOUT / ".demo"
+COMMAND = Path(sys.executable).with_name("face-import")
+
+
+class Stack:
+    """A stack with an empty home and three ports that were free a moment ago.
+
+    Attributes:
+        api, services: its URLs.
+    """
+
+    def __init__(self) -> None:
+        port, airflow_port, services_port = _free_ports(3)
+        self.api = f"http://127.0.0.1:{port}"
+        self.services = f"http://127.0.0.1:{services_port}"
+        # The caller's own settings must not reach it: they may name a library in production.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACE_IMPORT_")}
+        self._environment = {
+            **inherited,
+            "FACE_IMPORT_HOME": str(HOME),
+            "FACE_IMPORT_PORT": str(port),
+            "FACE_IMPORT_AIRFLOW_PORT": str(airflow_port),
+            "FACE_IMPORT_SERVICES_PORT": str(services_port),
+            "FACE_IMPORT_FETCH_ALLOW": "127.0.0.0/8",
+        }
+
+    def up(self) -> list[str]:
+        """End the stack that an earlier `KEEP=1` left, forget what it knew, and start anew.
+
+        Returns:
+            what `face-import up` prints: its URLs, and where Airflow's password is.
+
+        Raises:
+            DemoError: it did not become healthy; says why, and nothing is left running.
+        """
+        self.down()
+        shutil.rmtree(HOME, ignore_errors=True)
+        return self._run("up", "--detach").splitlines()
+
+    def down(self) -> None:
+        """End every process of the stack; a second Ctrl-C does not stop this."""
+        impatient = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self._run("down")
+        finally:
+            signal.signal(signal.SIGINT, impatient)
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(  # noqa: S603 - our own command
+            [COMMAND, *arguments], env=self._environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise DemoError(f"face-import {' '.join(arguments)}: exit code {done.returncode}\n{done.stderr.strip()}")
+        return done.stdout
+
+
+@contextmanager
+def temporary_stack(*, keep: bool) -> Iterator[Stack]:
+    """A stack to bring up; ended at the end, or left up if it is to be kept and nothing went wrong on the way."""
+    stack = Stack()
+    try:
+        yield stack
+    except BaseException:
+        stack.down()
+        raise
+    if not keep:
+        stack.down()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on; all are held until the last one is known, so they differ."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [opened.getsockname()[1] for opened in sockets]
