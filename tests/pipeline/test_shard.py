@@ -1,6 +1,7 @@
 """Many rows at once: thread_num exactly, stops, resumes, mode 1, outages, lost leases."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 
@@ -95,6 +96,29 @@ async def test_a_sigterm_ends_the_try_in_good_order(bench: Bench) -> None:
     assert bench.catalogue.leases.live(task.id) == 0
 
 
+async def test_a_slow_hand_over_does_not_keep_the_last_rows_out_of_the_ledger(bench: Bench) -> None:
+    """Airflow takes no reference while the try is asked to end: all that was added is in the ledger nevertheless."""
+    bench.services.control(delay_s=0.05)
+    task = bench.task(lines(bench, 60))
+    answered = threading.Event()
+
+    def slow(batch: OutcomeBatch) -> None:
+        bench.catalogue.ledger.write(batch)
+        answered.wait(60)
+
+    async def terminate(attempt: ShardImport) -> None:
+        await until(lambda: bench.catalogue.ledger.progress(task.id).handled > 0)
+        await until(lambda: bench.services.record()["by_kind"]["add"] > 20)
+        attempt.stop("asked to")
+
+    try:
+        with pytest.raises(Interrupted, match="asked to"):
+            await asyncio.wait_for(bench.run(task, use=terminate, push=slow), 20)
+        assert bench.catalogue.ledger.progress(task.id).handled == bench.services.record()["groups"]["staff"]
+    finally:
+        answered.set()
+
+
 async def test_mode_1_stops_at_the_bad_row_and_goes_on_behind_it(bench: Bench) -> None:
     """The first bad row stops the task and is named; a start goes on without it."""
     task = bench.task(lines(bench, 20, bad={8}), mode=Mode.STOP, thread_num=1)
@@ -110,17 +134,22 @@ async def test_mode_1_stops_at_the_bad_row_and_goes_on_behind_it(bench: Bench) -
     assert bench.succeeded(task) == 19
 
 
-async def test_a_bad_row_that_cannot_be_written_has_not_stopped_the_task(bench: Bench) -> None:
+async def test_a_bad_row_that_cannot_be_written_has_not_stopped_the_task(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In mode 1 the try fails, is made again, and stops the task then."""
     task = bench.task(lines(bench, 20, bad={8}), mode=Mode.STOP, thread_num=1)
+    write = bench.catalogue.ledger.write
 
     def full(batch: OutcomeBatch) -> None:
         if any(outcome.code for outcome in batch.outcomes):
             raise OSError(28, "No space left on device")
-        bench.catalogue.ledger.write(batch)
+        write(batch)
 
+    monkeypatch.setattr(bench.catalogue.ledger, "write", full)
     with pytest.raises(OSError, match="No space"):
-        await bench.run(task, push=full)
+        await bench.run(task)
+    monkeypatch.undo()
     assert bench.catalogue.tasks.get(task.id).state == TaskState.RUNNING
     with pytest.raises(TaskStopped):
         await bench.run(task)

@@ -202,13 +202,28 @@ class ShardImport:
 
     async def _flush(self) -> None:
         """Hand over what is there; it stays until the ledger has it, and a repeat changes nothing there."""
-        outcomes = tuple(self._unwritten)
-        if outcomes:
-            work = self._work
-            batch = OutcomeBatch(work.task.id, work.shard.number, work.owner, outcomes)
-            await self._in(self._push_thread, work.push, batch)
-            del self._unwritten[: len(outcomes)]
+        if self._unwritten:
+            batch = self._batch()
+            await self._in(self._push_thread, self._work.push, batch)
+            del self._unwritten[: len(batch.outcomes)]
             self._wake.set()
+
+    async def _write_last(self) -> None:
+        """Write what is left straight into the ledger, and hand it over only if the shard is done.
+
+        An earlier batch may still be waiting for Airflow to take its reference, and Airflow kills a process that it
+        asked to end 5 s later.
+        """
+        if self._unwritten:
+            batch = self._batch()
+            await asyncio.to_thread(self._ledger.write, batch)
+            if self._halted is None:
+                await self._in(self._push_thread, self._work.push, batch)
+            self._unwritten.clear()
+
+    def _batch(self) -> OutcomeBatch:
+        work = self._work
+        return OutcomeBatch(work.task.id, work.shard.number, work.owner, tuple(self._unwritten))
 
     async def _wind_up(self, keeping: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
         """Let rows in flight end, write the last outcomes, and give the lease back."""
@@ -218,7 +233,7 @@ class ShardImport:
         await asyncio.gather(*self._in_flight, return_exceptions=True)
         await _ended(writing)
         try:
-            await self._flush()
+            await self._write_last()
         except Exception as error:  # noqa: BLE001 - the rows are done again by the next try
             # above a stop: a bad row that did not reach the ledger has not stopped its task (mode 1)
             self._halted = error
