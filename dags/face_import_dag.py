@@ -31,10 +31,11 @@ scheduled on it.
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, AssetAlias, task
+from airflow.sdk import DAG, AssetAlias
 
 from face_import.contract import ASSET_ALIAS, DAG_ID, FINISH_TASK, PLAN_TASK, SHARD_TASK
 from face_import.orchestration import tasks
+from face_import.orchestration.operators import import_task
 from face_import.orchestration.params import import_params
 from face_import.settings import get_settings
 
@@ -50,9 +51,9 @@ with DAG(
     max_active_tasks=1000,
     default_args={"owner": "face-import", "retries": 5, "retry_delay": timedelta(seconds=5)},
 ) as dag:
-    plan = task(task_id=PLAN_TASK, priority_weight=100)(tasks.plan)
-    shard = task(task_id=SHARD_TASK, map_index_template="{{ rows }}")(tasks.shard)
-    finish = task(
+    plan = import_task(task_id=PLAN_TASK, priority_weight=100)(tasks.plan)
+    shard = import_task(task_id=SHARD_TASK, map_index_template="{{ rows }}")(tasks.shard)
+    finish = import_task(
         task_id=FINISH_TASK,
         multiple_outputs=False,
         priority_weight=100,

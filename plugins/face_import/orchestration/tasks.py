@@ -35,6 +35,7 @@ from face_import.errors import (
     TaskNotFound,
     TaskStopped,
 )
+from face_import.orchestration.operators import ImportOperator
 from face_import.orchestration.params import task_config
 from face_import.pipeline.outage import Outage
 from face_import.pipeline.row import RowImporter
@@ -45,6 +46,7 @@ from face_import.sources.storage import Storage
 
 log = logging.getLogger(__name__)
 DECODERS = 2
+ENDING = "Airflow asked this process to end"
 KEEPER_S = 10.0
 """How long the keeper may take to notice a run that was cleared in Airflow."""
 
@@ -55,6 +57,8 @@ def plan() -> list[int]:
     run, settings, catalogue = context["dag_run"], get_settings(), get_catalogue()
     task_id = task_id_of_run(run.run_id)
     signal.signal(signal.SIGTERM, _interrupt)
+    if ImportOperator.asked_to_end:
+        _interrupt()
     config = task_config(context["params"])
     if not context["params"]["source"].startswith(UPLOAD):  # an upload's task was made by the API, or is deleted
         catalogue.tasks.add(task_id, run.run_id, config, state=TaskState.RUNNING, launched_at=_began(run))
@@ -80,7 +84,7 @@ def plan() -> list[int]:
 
 def _interrupt(*_: object) -> NoReturn:
     """End `plan` at once where Airflow's own handler would let it go on beside its successor."""
-    raise Interrupted("Airflow asked this process to end")
+    raise Interrupted(ENDING)
 
 
 def _take_in(task_id: str, source: str, settings: Settings) -> tuple[SourceIndex, str]:
@@ -162,7 +166,9 @@ async def _import_shard(  # noqa: PLR0913, PLR0917 - what a try needs, said once
         )
         rows = Storage.of(settings).open_shard(task.id, part, task.source_name)
         work = ShardImport(ShardWork(task, part, owner, rows, push), importer, catalogue, settings)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.stop, "Airflow asked this process to end")
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.stop, ENDING)
+        if ImportOperator.asked_to_end:
+            work.stop(ENDING)
         await work.run()
 
 
