@@ -33,8 +33,8 @@ def uniform(rows: int, row_bytes: int = 70, block: int = 100) -> SourceIndex:
         pytest.param(1, 2, 1, 1, id="one row"),
         pytest.param(500, 2, 1, 500, id="one small shard"),
         pytest.param(501, 2, 2, 300, id="no small rest"),
-        pytest.param(2_000, 1, 4, 500, id="four a process"),
-        pytest.param(10_000, 1, 4, 2_500, id="a quarter each"),
+        pytest.param(2_000, 1, 2, 1_000, id="two a process"),
+        pytest.param(10_000, 2, 4, 2_500, id="a quarter each"),
         pytest.param(10_000, 25, 20, 500, id="not below 500"),
         pytest.param(100_000, 1, 20, 5_000, id="not above 5000"),
         pytest.param(1_000_000, 2, 200, 5_000, id="a million"),
@@ -42,7 +42,7 @@ def uniform(rows: int, row_bytes: int = 70, block: int = 100) -> SourceIndex:
     ],
 )
 def test_rows_decide_where_they_are_small(rows: int, processes: int, shards: int, largest: int) -> None:
-    """Shards have max(ceil(N/1000), clamp(N/4W, 500, 5000)) rows."""
+    """Shards have max(ceil(N/1000), clamp(N/2W, 500, 5000)) rows."""
     planned = plan_shards(uniform(rows), processes)
     assert (len(planned), max(shard.rows for shard in planned)) == (shards, largest)
 
@@ -64,7 +64,7 @@ def test_bytes_give_way_to_the_number_of_shards() -> None:
 def test_a_few_large_rows_among_many_small_ones() -> None:
     """Each part of the source is cut by what is large in it."""
     planned = plan_shards(index_of([(100, 7_000)] * 50 + [(1, 32 * MIB)] * 5 + [(100, 7_000)] * 50), 1)
-    assert 5 + 4 <= len(planned) <= 12
+    assert 5 + 2 <= len(planned) <= 12
     assert max(shard.end - shard.start for shard in planned) < 2 * MAX_SHARD_BYTES
 
 

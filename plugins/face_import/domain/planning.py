@@ -10,15 +10,15 @@ MIN_SHARD_ROWS = 500
 """Fewer would spend more time on starting task instances than on faces."""
 MAX_SHARD_ROWS = 5000
 """More would make the grid a coarse picture of progress and a lost shard a long way back."""
-SHARDS_PER_PROCESS = 4
-"""So that processes which finish early find another shard, and end about together."""
+SHARDS_PER_PROCESS = 2
+"""So that a process which finishes early finds another shard; what it leaves before, the others take over (ADR 11)."""
 MAX_SHARD_BYTES = 32 * 2**20
 
 
 def plan_shards(index: SourceIndex, processes: int) -> tuple[Shard, ...]:
     """Cut a source into shards of about equal work.
 
-    A shard has up to max(ceil(N/1000), clamp(N/4W, 500, 5000)) rows and 32 MiB, give or take a
+    A shard has up to max(ceil(N/1000), clamp(N/2W, 500, 5000)) rows and 32 MiB, give or take a
     block, because it is made of whole blocks; both give way where they would make more than 1000
     shards. Each block weighs the part of a full shard it fills, by rows or by bytes, whichever is
     more, and goes where its middle lies when the total is cut into equal lengths: so there is no

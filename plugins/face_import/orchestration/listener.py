@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache, wraps
+from importlib import import_module
 
 from airflow.listeners import hookimpl
 from airflow.models.dagrun import DagRun
@@ -48,6 +49,12 @@ def _for_our_runs(hook: Hook) -> Hook:
             log.exception("listener missed an event run=%s", dag_run.run_id)
 
     return careful
+
+
+@hookimpl
+def on_starting(component: object) -> None:  # noqa: ARG001
+    """Import what the tasks need, once: a scheduler forks its executor's processes after this, and they the tasks'."""
+    import_module("face_import.orchestration.tasks")
 
 
 @hookimpl
