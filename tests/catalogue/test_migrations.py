@@ -49,7 +49,7 @@ def test_a_task_of_the_first_release_goes_on(old: Engine, settings: Settings) ->
     engine.migrate(settings.catalogue_url)
     catalogue = Catalogue.open(settings)
     task = catalogue.tasks.get("0123456789ab")
-    assert (task.config.limits.pos_yaw, task.config.entry, task.gone_num) == (30, "", 0)
+    assert (task.config.limits.pos_yaw, task.config.entry, task.gone_num) == (30, "", None)
     catalogue.tasks.start(task.id)
     lease = catalogue.leases.take(task.id, 0, "me", 10)
     assert lease is not None

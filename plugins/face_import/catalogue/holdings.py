@@ -119,13 +119,13 @@ def settle(connection: Connection, task_id: str, number: int, outcomes: Sequence
         outcomes: those that are new to the ledger.
     """
     changes = Counter(o.change for o in outcomes if o.change is not None)
-    if changes:
-        counts = {f"{change}_num": shard.c[f"{change}_num"] + rows for change, rows in changes.items()}
-        connection.execute(update(shard).where(shard.c.task_id == task_id, shard.c.number == number).values(counts))
-    where = select(import_task.c.entry, import_task.c.group_name).where(import_task.c.id == task_id)
-    held = [(o.row, o.holding) for o in outcomes if o.holding is not None]
-    entry, group = connection.execute(where).one() if held else ("", "")
-    for row, has in held:
+    if not changes:
+        return
+    counts = {f"{change}_num": shard.c[f"{change}_num"] + rows for change, rows in changes.items()}
+    connection.execute(update(shard).where(shard.c.task_id == task_id, shard.c.number == number).values(counts))
+    whose = select(import_task.c.entry, import_task.c.group_name).where(import_task.c.id == task_id)
+    entry, group = connection.execute(whose).one()
+    for row, has in [(o.row, o.holding) for o in outcomes if o.holding is not None]:
         values = {"face_id": has.face_id, "digest": has.digest, "cells": has.cells, "validator": has.validator}
         connection.execute(
             update(holding)
@@ -139,7 +139,8 @@ def changes_of(connection: Connection, task_id: str) -> Changes:
     """Rows of a task by change."""
     counts = (func.coalesce(func.sum(shard.c[f"{change}_num"]), 0) for change in Change)
     gone = select(import_task.c.gone_num).where(import_task.c.id == task_id).scalar_subquery()
-    return Changes(*map(int, connection.execute(select(*counts, gone).where(shard.c.task_id == task_id)).one()))
+    query = select(*counts, func.coalesce(gone, 0)).where(shard.c.task_id == task_id)
+    return Changes(*map(int, connection.execute(query).one()))
 
 
 def count_gone() -> ScalarSelect[int]:

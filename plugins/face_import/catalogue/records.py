@@ -38,7 +38,7 @@ class ImportTask:
             by a person, and a task instance of a run that began earlier belongs to an attempt before.
         paused: whether somebody set its pool in Airflow to 0 slots.
         total_num: rows of its source; 0 until the source was taken in.
-        gone_num: rows that only earlier files of its entry had; 0 until it is completed.
+        gone_num: rows that only earlier files of its entry had; None until it is completed.
         source_name: name of the stored source that its shards were cut from.
     """
 
@@ -52,7 +52,7 @@ class ImportTask:
     paused: bool
     last_error: str
     total_num: int
-    gone_num: int
+    gone_num: int | None
     source_name: str
     created_at: float
     started_at: float | None

@@ -96,7 +96,7 @@ import_task = Table(
     Column("paused", Boolean, nullable=False, default=False),
     Column("last_error", Words, nullable=False, default=""),
     Column("total_num", Integer, nullable=False, default=0),
-    Column("gone_num", Integer, nullable=False, default=0, server_default="0"),
+    Column("gone_num", Integer),
     Column("source_name", String(32), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),

@@ -209,7 +209,10 @@ class Tasks:
             return connection.execute(change.values(values)).rowcount == 1
 
     def complete(self, task_id: str) -> bool:
-        """Set a running task completed if every row has its outcome; False if not."""
+        """Set a running task completed if every row has its outcome; False if not.
+
+        What is gone is counted the first time only: if its run is cleared later, other imports have seen the rows.
+        """
         handled = select(func.coalesce(func.sum(tally.c.rows), 0)).where(tally.c.task_id == task_id)
         done = (
             import_task.c.id == task_id,
@@ -224,7 +227,8 @@ class Tasks:
             return False
         change = update(import_task).where(*done)
         with self._engine.begin() as connection:
-            values = {"state": TaskState.COMPLETED, "finished_at": now(), "gone_num": gone}
+            gone_num = func.coalesce(import_task.c.gone_num, gone)
+            values = {"state": TaskState.COMPLETED, "finished_at": now(), "gone_num": gone_num}
             return connection.execute(change.values(values)).rowcount == 1
 
     def pause(self, task_id: str, *, paused: bool) -> None:

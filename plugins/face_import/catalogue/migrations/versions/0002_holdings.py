@@ -13,7 +13,7 @@ COUNTS = ("new_num", "changed_num", "unchanged_num")
 
 def upgrade() -> None:
     op.add_column("import_task", sa.Column("entry", sa.String(length=64), nullable=False, server_default=""))
-    op.add_column("import_task", sa.Column("gone_num", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("import_task", sa.Column("gone_num", sa.Integer(), nullable=True))
     for name in COUNTS:
         op.add_column("shard", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
     op.create_table(
