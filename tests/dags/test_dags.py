@@ -5,16 +5,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
+from face_import.control import run_conf
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
 from face_import.orchestration.params import task_config
 from face_import.settings import get_settings
+from tests.conftest import MakeTask
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -89,6 +92,16 @@ def test_an_entrys_conf_makes_its_task(dag: DAG, *, changes_only: bool) -> None:
     params = deepcopy(dag.params)
     params.update(entry.conf())
     assert task_config(params.validate()).entry == ("nightly" if changes_only else "")
+
+
+@pytest.mark.parametrize("entry", ["", "nightly"])
+def test_what_a_start_sends_passes_the_form(dag: DAG, make_task: MakeTask, entry: str) -> None:
+    """A task that is started again under a run that is gone is the same task."""
+    task = make_task(entry=entry)
+    params = deepcopy(dag.params)
+    params.update(run_conf(task))
+    config = task_config(params.validate())
+    assert replace(config, source=task.config.source) == task.config
 
 
 def test_every_parameter_is_explained(dag: DAG) -> None:

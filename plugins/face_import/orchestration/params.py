@@ -80,9 +80,9 @@ def import_params(settings: Settings) -> dict[str, Param]:
         "height": _limit("Height", "Smallest height of a face, in pixels.", MAX_PIXELS),
         "blur_degree": _limit("Blur", "Largest blur of a face, from 0 (sharp) to 100 (blurred).", 100),
         "entry": Param(
-            "",
-            type="string",
-            pattern=f"^$|{ENTRY_NAME_PATTERN}",
+            None,
+            type=["null", "string"],  # what may be left empty in the form
+            pattern=ENTRY_NAME_PATTERN,
             title="Only changes since",
             description="Name of a recurring import: rows that it has imported as they are now are passed over, and "
             "faces of rows that have changed are replaced. Empty imports all rows.",
@@ -99,5 +99,5 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
         limits=Limits(**{name: params[name] for name in LIMIT_NAMES}),
         thread_num=params["thread_num"],
         mode=Mode(params["mode"]),
-        entry=params["entry"],
+        entry=params["entry"] or "",
     )
