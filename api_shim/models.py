@@ -129,6 +129,15 @@ class Config(BaseModel):
     thread_num: int
 
 
+class ChangeCounts(BaseModel):
+    """Rows of a recurring import by what they were to it; `gone` are those that only earlier files had."""
+
+    new: int
+    changed: int
+    unchanged: int
+    gone: int
+
+
 class Detail(BaseModel):
     """A task as it stands; times are ISO 8601 in UTC, null until they happen."""
 
@@ -139,6 +148,7 @@ class Detail(BaseModel):
     success_num: int
     failed_num: int
     errors: dict[str, int] = Field(description="failed rows by error code")
+    changes: ChangeCounts | None = Field(description="rows by change, null where all rows are imported")
     state: TaskState
     last_error: str
     created_at: str

@@ -29,7 +29,7 @@ from face_import.catalogue import ImportTask, LogEntry, Progress, TaskConfig
 from face_import.contract import Mode, TaskState
 from face_import.domain.checks import check_group_name, check_thread_num
 from face_import.domain.identity import is_task_id, new_task_id
-from face_import.domain.models import LIMIT_NAMES, Limits
+from face_import.domain.models import LIMIT_NAMES, Changes, Limits
 from face_import.errors import InvalidRequest, TaskNotFound
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
@@ -105,7 +105,9 @@ def list_tasks(json: ListBody) -> Json:
 def detail(task_id: str) -> Json:
     """A task's configuration, state and progress."""
     catalogue = services().catalogue
-    return describe(catalogue.tasks.get(task_id), catalogue.ledger.progress(task_id))
+    task = catalogue.tasks.get(task_id)
+    changes = catalogue.ledger.changes(task_id) if task.config.entry else None
+    return describe(task, catalogue.ledger.progress(task_id), changes)
 
 
 @blueprint.get("/<task_id>/log")
@@ -156,7 +158,7 @@ def create_task(form: CreateForm, upload: FileStorage | None) -> str:
     return task_id
 
 
-def describe(task: ImportTask, progress: Progress) -> Json:
+def describe(task: ImportTask, progress: Progress, changes: Changes | None) -> Json:
     """A task as `detail` shows it."""
     return {
         "group_name": task.config.group_name,
@@ -170,6 +172,7 @@ def describe(task: ImportTask, progress: Progress) -> Json:
         "success_num": progress.succeeded,
         "failed_num": progress.handled - progress.succeeded,
         "errors": {str(code): rows for code, rows in progress.failures.items()},
+        "changes": changes and asdict(changes),
         "state": int(task.state),
         "last_error": task.last_error,
         "created_at": _time(task.created_at),

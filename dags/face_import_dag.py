@@ -16,6 +16,7 @@ shows how far it is; the rows that failed, with their reasons, are in the task's
 | `pos_pitch`, `pos_yaw`, `pos_rol` | largest angles of a face in degrees, 0 = any | 0 |
 | `width`, `height` | smallest face in pixels, 0 = any | 0 |
 | `blur_degree` | largest blur, 0 (sharp) to 100, 0 = any | 0 |
+| `entry` | recurring import of whose rows only new and changed ones are imported | |
 
 ```json
 {"source": "https://example.com/faces.csv", "group_name": "staff", "thread_num": 20, "pos_yaw": 30, "width": 80}

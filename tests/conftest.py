@@ -66,9 +66,10 @@ def make_task(catalogue: Catalogue) -> MakeTask:
         mode: Mode = Mode.SKIP,
         limits: Limits = NO_LIMITS,
         running: bool = True,
+        entry: str = "",
     ) -> ImportTask:
         task_id = new_task_id()
-        config = TaskConfig("staff", "faces.csv", limits, thread_num, mode)
+        config = TaskConfig("staff", "faces.csv", limits, thread_num, mode, entry)
         catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=shards * rows)
         plan = [Shard(n, n * rows + 1, rows, n * 100, (n + 1) * 100, n * rows + 1) for n in range(shards)]
         catalogue.plans.commit(task_id, plan, shards * rows)
@@ -101,7 +102,8 @@ def _images() -> Iterator[ImageHost]:
 
 RECURRING = """
 imports:
-- {name: early, schedule: {asset: "test://never"}, source: "IMAGES/csv?rows=5&day={{ ds }}", group: recurring}
+- {name: early, schedule: {asset: "test://never"}, source: "IMAGES/csv?rows=5&day={{ ds }}", group: recurring,
+   changes_only: true}
 - {name: broken, schedule: "61 * * * *", source: "IMAGES/csv?rows=5", group: recurring}
 - {name: chained, schedule: {asset: "face-import://groups/recurring"}, source: "IMAGES/csv?rows=3", group: chained}
 - {name: strict, schedule: {asset: "test://never"}, source: "IMAGES/csv?rows=9", group: strict, mode: 1, thread_num: 1,

@@ -11,6 +11,7 @@ from api_shim.services import services
 from face_import.catalogue import ImportTask, Progress
 from face_import.catalogue.overview import Overview
 from face_import.contract import TaskState
+from face_import.domain.models import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ class Look:
 
     Attributes:
         rate: rows per second: now, if it runs; on average, if it was completed at its first start; None if unknown.
+        changes: rows by change, on the page of an import of changes.
     """
 
     task: ImportTask
     progress: Progress
     rate: float | None = None
     limits: list[tuple[Limit, int]] = field(default_factory=list)
+    changes: Changes | None = None
 
     @property
     def running(self) -> bool:

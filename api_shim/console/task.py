@@ -1,6 +1,7 @@
 """One import: its page, what moves on it, what can be done to it, and the pictures of its log."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import quote
 
 from flask import Response, render_template, request
@@ -110,7 +111,10 @@ def _done(task_id: str, act: Callable[[], None], then: str = "") -> Response | t
 
 
 def _look(task_id: str) -> Look:
-    return look_at([task_of(task_id)])[0]
+    (look,) = look_at([task_of(task_id)])
+    if not look.task.config.entry:
+        return look
+    return replace(look, changes=services().catalogue.ledger.changes(task_id))
 
 
 def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[str, str] | None = None) -> str:

@@ -14,6 +14,9 @@ UPLOAD = "upload:"
 GROUP_NAME_PATTERN = r"^[a-z][a-z0-9_-]{2,31}$"
 """The library service's rule: 3-32 characters of a-z, 0-9, `_` and `-`, the first one a letter."""
 
+ENTRY_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
+"""Names of recurring imports."""
+
 DEFAULT_THREAD_NUM = 10
 MOST_THREADS = 1000
 """Above what any installation may allow (`FACE_IMPORT_MAX_THREADS`)."""

@@ -173,6 +173,7 @@ def run_conf(task: ImportTask) -> dict[str, Any]:
         "thread_num": config.thread_num,
         "mode": int(config.mode),
         **asdict(config.limits),
+        "entry": config.entry or None,
     }
 
 

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 import api_shim
 from face_import.catalogue import Catalogue
 from face_import.contract import Code
-from face_import.domain.models import Outcome, OutcomeBatch
+from face_import.domain.models import Change, Outcome, OutcomeBatch
 from face_import.errors import ConfigError
 from face_import.settings import Settings
 from tests.api.conftest import Create
@@ -52,6 +52,21 @@ def test_a_deleted_task_is_gone(client: FlaskClient, create: Create) -> None:
     assert client.get(f"/v1/tasks/{task_id}/detail").status_code == 404
     assert client.get(f"/v1/tasks/{task_id}/delete").status_code == 404
     assert client.post("/v1/tasks/list", json={"group_name": "staff"}).json == {"ids": []}
+
+
+def test_detail_tells_changes_where_only_those_are_imported(
+    client: FlaskClient, catalogue: Catalogue, make_task: MakeTask
+) -> None:
+    """Rows by change add up to those that succeeded; any other import has none."""
+    task = make_task(entry="nightly")
+    catalogue.leases.take(task.id, 0, "me", 10)
+    changes = (Change.NEW, Change.UNCHANGED, Change.UNCHANGED)
+    outcomes = tuple(Outcome(n, "http://x", Code.OK, change=change) for n, change in enumerate(changes, 1))
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", outcomes))
+    detail = client.get(f"/v1/tasks/{task.id}/detail").json
+    assert detail["changes"] == {"new": 1, "changed": 0, "unchanged": 2, "gone": 0}
+    assert detail["success_num"] == 3
+    assert client.get(f"/v1/tasks/{make_task().id}/detail").json["changes"] is None
 
 
 @pytest.mark.parametrize("status", [0, 1, "1", "", None], ids=repr)

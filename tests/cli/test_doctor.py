@@ -76,7 +76,7 @@ def test_the_database_and_its_revision(settings: Settings) -> None:
     """Migrated, not migrated yet, of another release, and no database at all."""
     path = settings.home / "catalogue.db"
     migrate(settings.catalogue_url)
-    assert "revision 0001" in examined(settings, status=0)["ok database"][0]
+    assert "revision 0002" in examined(settings, status=0)["ok database"][0]
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     assert "of another release" in examined(settings, status=1)["problem database"][0]

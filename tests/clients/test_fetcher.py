@@ -238,3 +238,37 @@ async def test_a_slow_host_does_not_hold_up_the_others(host: ImageHost, configur
             for task in stuck:
                 task.cancel()
             await asyncio.gather(*stuck, return_exceptions=True)
+
+
+@pytest.mark.parametrize("mark", ["etag", "date"])
+async def test_a_known_picture_is_not_sent_again(fetcher: Fetcher, host: ImageHost, mark: str) -> None:
+    """The validator of an answer asks for another picture only; without one the host sends what it has."""
+    uri = f"{host.url}/named/a?mark={mark}"
+    host.control(reset=True, pictures={"a": {"n": 1}})
+    async with fetcher.fetched_if_changed(uri, "") as first:
+        assert (first.data, first.unchanged) == (make_image({"n": 1}), False)
+    async with fetcher.fetched_if_changed(uri, first.validator) as again:
+        assert (again.data, again.validator, again.unchanged) == (b"", first.validator, True)
+    host.control(pictures={"a": {"n": 2}})
+    async with fetcher.fetched_if_changed(uri, first.validator) as later:
+        assert (later.data, later.unchanged) == (make_image({"n": 2}), False)
+        assert later.validator != first.validator
+
+
+async def test_a_validator_says_nothing_behind_a_redirect(fetcher: Fetcher, host: ImageHost) -> None:
+    """A URI may lead somewhere else tomorrow: what is behind it is fetched, and its validator not kept."""
+    host.control(reset=True, pictures={"a": {"n": 1}})
+    target = f"{host.url}/named/a?mark=etag"
+    async with fetcher.fetched_if_changed(target, "") as direct:
+        pass
+    for validator in ("", direct.validator):
+        async with fetcher.fetched_if_changed(f"{host.url}/redirect?to={quote(target)}", validator) as led:
+            assert (led.data, led.validator, led.unchanged) == (make_image({"n": 1}), "", False)
+
+
+async def test_a_304_that_nobody_asked_for_is_an_error(fetcher: Fetcher, host: ImageHost) -> None:
+    """There is no picture then."""
+    assert await reason(fetcher, f"{host.url}/status/304") == "304 Not Modified"
+    with pytest.raises(FetchError, match="304"):
+        async with fetcher.fetched_if_changed(f"{host.url}/status/304", ""):
+            pass

@@ -143,6 +143,36 @@ async def test_an_existing_group_is_fine(library: LibraryService, services: Face
     assert services.record()["by_status"] == {"200": 1, "409": 1}
 
 
+async def test_faces_are_deleted_if_they_are_there(library: LibraryService, services: FaceServices) -> None:
+    """Ids that are not there are no error, whatever characters they have."""
+    await library.add("team", AWKWARD, picture(n=1), "", "", FACE)
+    await library.add("team", "b", picture(n=2), "", "", FACE)
+    for _ in range(2):
+        await library.delete("team", [AWKWARD, "no such id"])
+    record = services.record(all=1)
+    assert (list(record["faces"]["team"]), record["violations"]) == (["b"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "absent"),
+    [("face id not exist", True), ("No such id", True), ("id a not found", True), ("read only", False)],
+)
+async def test_a_library_may_refuse_to_delete_what_is_not_there(
+    library: LibraryService, services: FaceServices, text: str, *, absent: bool
+) -> None:
+    """That is what was wanted; a group that is not there, or another refusal, is not."""
+    services.control(faults=[{"kind": "delete", "status": 400, "text": text}])
+    if absent:
+        await library.delete("team", ["a"])
+    else:
+        with pytest.raises(ServiceRefusal, match=text):
+            await library.delete("team", ["a"])
+    services.control()
+    with pytest.raises(ServiceRefusal) as refused:
+        await library.delete("another", ["a"])
+    assert refused.value.kind is RefusalKind.GROUP_MISSING
+
+
 @pytest.mark.parametrize(
     ("text", "status", "kind"),
     [

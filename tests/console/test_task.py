@@ -9,7 +9,7 @@ from PIL import Image
 
 from face_import.catalogue import Catalogue
 from face_import.contract import Code
-from face_import.domain.models import Limits, Outcome, OutcomeBatch, Shard
+from face_import.domain.models import Change, Limits, Outcome, OutcomeBatch, Shard
 from tests.conftest import MakeTask
 from tests.console.conftest import Create, Fail, Get
 from tests.doubles.images import make_image
@@ -26,6 +26,18 @@ def test_an_import_shows_what_became_of_its_rows(get: Get, make_task: MakeTask, 
     for text in ("2 of 10 rows", "20%", "no face found", "30°", "50 px", f"/dags/face_import/runs/{task.id}"):
         assert text in page, text
     assert "没有人脸" in get(f"/tasks/{task.id}", language="zh")
+
+
+def test_an_import_of_changes_shows_them(get: Get, catalogue: Catalogue, make_task: MakeTask) -> None:
+    """In both languages, also while it runs; other imports have no such line."""
+    task = make_task(entry="nightly")
+    catalogue.leases.take(task.id, 0, "me", 10)
+    outcomes = tuple(Outcome(n, "http://x", Code.OK, change=Change.CHANGED) for n in (1, 2))
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", outcomes))
+    for page in (f"/tasks/{task.id}", f"/tasks/{task.id}/live"):
+        assert "0 new, 2 changed, 0 unchanged, 0 gone" in get(page)
+        assert "变更 2 行" in get(page, language="zh")
+    assert "unchanged" not in get(f"/tasks/{make_task().id}")
 
 
 def test_hostile_texts_stay_texts(client: FlaskClient, get: Get, make_task: MakeTask, fail: Fail) -> None:

@@ -4,14 +4,20 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
+from face_import.control import run_conf
+from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
+from face_import.orchestration.params import task_config
 from face_import.settings import get_settings
+from tests.conftest import MakeTask
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -58,6 +64,7 @@ def test_retries_are_quick_and_finish_always_runs(dag: DAG) -> None:
         ("pos_yaw", "many"),
         ("width", -1),
         ("blur_degree", 101),
+        ("entry", "Staff Nightly"),
     ],
 )
 def test_the_form_refuses_wrong_values(dag: DAG, name: str, wrong: object) -> None:
@@ -75,13 +82,35 @@ def test_the_form_takes_urls(dag: DAG, source: str) -> None:
     assert dag.params.get_param("source").resolve(source) == source
 
 
+@pytest.mark.parametrize("changes_only", [True, False])
+def test_an_entrys_conf_makes_its_task(dag: DAG, *, changes_only: bool) -> None:
+    """What a recurring import sends passes the form's rules, and its task knows whose changes it imports."""
+    schedule, source = {"cron": "@daily"}, "https://example.com/a.csv"
+    entry = Entry.model_validate(
+        {"name": "nightly", "schedule": schedule, "source": source, "group": "staff", "changes_only": changes_only}
+    )
+    params = deepcopy(dag.params)
+    params.update(entry.conf())
+    assert task_config(params.validate()).entry == ("nightly" if changes_only else "")
+
+
+@pytest.mark.parametrize("entry", ["", "nightly"])
+def test_what_a_start_sends_passes_the_form(dag: DAG, make_task: MakeTask, entry: str) -> None:
+    """A task that is started again under a run that is gone is the same task."""
+    task = make_task(entry=entry)
+    params = deepcopy(dag.params)
+    params.update(run_conf(task))
+    config = task_config(params.validate())
+    assert replace(config, source=task.config.source) == task.config
+
+
 def test_every_parameter_is_explained(dag: DAG) -> None:
     """Title and help of each field are there, and the DAG's own documentation names each parameter."""
     for name in dag.params:
         param = dag.params.get_param(name)
         assert param.schema["title"], name
         assert param.description, name
-        assert param.schema["section"] in {"Source and group", "How it runs", "Limits"}, name
+        assert param.schema["section"] in {"Source and group", "How it runs", "Limits", "Recurring import"}, name
         assert f"`{name}`" in (dag.doc_md or ""), name
 
 

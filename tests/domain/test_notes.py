@@ -3,6 +3,7 @@
 import pytest
 
 from face_import.contract import TaskState
+from face_import.domain.models import Changes
 from face_import.domain.notes import LONGEST, opening, result
 
 
@@ -15,6 +16,18 @@ def test_a_completed_import_tells_its_counts() -> None:
 def test_an_import_without_failures_is_short() -> None:
     """No list of codes when there are none."""
     assert result("staff", TaskState.COMPLETED, "", {0: 7}) == "staff: 7 of 7 imported"
+
+
+def test_an_import_of_changes_tells_them_too() -> None:
+    """Behind what became of the rows."""
+    changes = Changes(new=2, changed=1, unchanged=4, gone=3)
+    assert result("staff", TaskState.COMPLETED, "", {0: 7}, changes) == (
+        "staff: 7 of 7 imported; 2 new, 1 changed, 4 unchanged, 3 gone"
+    )
+    assert result("staff", TaskState.COMPLETED, "", {0: 7, 101: 1}, changes).endswith(
+        "1 failed (101 x1); 2 new, 1 changed, 4 unchanged, 3 gone"
+    )
+    assert result("staff", TaskState.STOPPED, "", {0: 7}, changes) == "staff: stopped."
 
 
 @pytest.mark.parametrize("state", [TaskState.STOPPED, TaskState.RUNNING], ids=["stopped", "missed"])

@@ -41,6 +41,14 @@ def test_what_is_left_out_has_its_default() -> None:
     }
 
 
+def test_an_import_of_changes_is_told_whose() -> None:
+    """Its run gets the entry's name, under which earlier runs are looked up."""
+    (found,) = read(entry(changes_only="true")).entries
+    assert found.conf()["entry"] == "staff"
+    (without,) = read(entry(changes_only="false")).entries
+    assert "entry" not in without.conf()
+
+
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "imports:\n", "imports: []\n"])
 def test_a_file_may_be_empty(text: str) -> None:
     """No entries are no problem."""
@@ -55,7 +63,7 @@ def test_a_file_may_be_empty(text: str) -> None:
         ({"thread_num": 100000}, "thread_num: 100000 is above the limit"),
         ({"thread_num": "many"}, "thread_num: Input should be a valid integer"),
         ({"threads": 3}, "threads: Extra inputs are not permitted"),
-        ({"changes_only": "true"}, "changes_only: Extra inputs are not permitted"),
+        ({"changes_only": "yes, please"}, "changes_only: Input should be a valid boolean"),
         ({"mode": 2}, "mode: "),
         ({"limits": "{pos_yaw: 181}"}, "limits.pos_yaw: "),
         ({"limits": "{yaw: 20}"}, "limits.yaw: Extra inputs are not permitted"),

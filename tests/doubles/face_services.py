@@ -8,7 +8,7 @@ answered 400 and recorded under `violations`.
 POST /__control sets everything at once; what is left out goes back to its default::
 
     {"delay_s": 0.05 | {"detect": 0.05, "pose": 0.05, "add": 0.02},
-     "faults": [{"kind": "detect" | "pose" | "add" | "create" | "*", "task": "a",
+     "faults": [{"kind": "detect" | "pose" | "add" | "delete" | "create" | "*", "task": "a",
                  "action": "status" | "reset" | "hang", "status": 503, "retry_after": 1, "text": "busy",
                  "times": 3,             how often; without it until the next control
                  "carry_out": true}],    do what was asked first, then fail
@@ -121,6 +121,22 @@ async def add(request: web.Request) -> web.StreamResponse:
         return {"id": face_id, "bounding_box": box, "face_quality": quality, "face_number": 1}
 
     return await _handle(request, "add", lambda body: protocol.add(body)[1], carry_out)
+
+
+@routes.post("/v1/face/groups/{group}/delete")
+async def delete(request: web.Request) -> web.StreamResponse:
+    """Delete faces; ids that are not there do no harm."""
+    name, state = request.match_info["group"], request.app[STATE]
+
+    def carry_out(_spec: Spec, body: Any, _sha: str) -> Any:
+        if name not in state.groups:
+            raise Refused(404, f"group {name} is not exist")
+        for face_id in protocol.delete(body):
+            state.groups[name].faces.pop(face_id, None)
+            state.keep(name, face_id)
+        return {}
+
+    return await _handle(request, "delete", None, carry_out)
 
 
 @routes.get("/v1/face/groups")

@@ -4,6 +4,7 @@
 
 GET  /ok/<n>.jpg                a picture of its own for every n
      /spec/<base64 JSON>.jpg    a picture that carries the spec (tests.doubles.images.spec_path)
+     /named/<name>?mark=<etag | date>      the picture that `pictures` names, with that validator; 304 if it is known
      /missing /broken /cut /text /empty    404; cut-off JPEG; connection lost in the body; no picture; nothing
      /slow?s=<seconds>          a picture, after a while
      /drip?s=<seconds>          a picture, a byte at a time, never ending within s
@@ -13,18 +14,20 @@ GET  /ok/<n>.jpg                a picture of its own for every n
      /flaky/<k>/<name>?code=<c>            fails k times by name, with status c or (0) a reset, then a picture
      /cookie                    sets a cookie; /echo answers the request's headers as JSON
      /csv?rows=<n>              a source file
-POST /__control {"latency_s": 0.02, "reset": true}        GET /__record [?paths=1] [&reset=1]
+POST /__control {"latency_s": 0.02, "pictures": {"<name>": spec}, "reset": true}    GET /__record [?paths=1] [&reset=1]
 """
 
 import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
 from tests.doubles import serving
-from tests.doubles.images import make_image, spec_of_path
+from tests.doubles.images import Spec, make_image, spec_of_path
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 routes = web.RouteTableDef()
@@ -37,6 +40,8 @@ class Seen:
     latency_s: float = 0.0
     paths: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    pictures: dict[str, Spec] = field(default_factory=dict)
+    not_modified: int = 0
     in_flight: int = 0
     max_in_flight: int = 0
 
@@ -70,6 +75,26 @@ def picture(data: bytes) -> web.Response:
 async def ok(request: web.Request) -> web.Response:
     """A picture of its own for every number."""
     return picture(make_image({"n": int(request.match_info["n"])}))
+
+
+@routes.get("/named/{name}")
+async def named(request: web.Request) -> web.StreamResponse:
+    """A picture that changes with `pictures`; its date is as many days after 1970 as its spec's `n`."""
+    seen, spec = request.app[STATE], request.app[STATE].pictures.get(request.match_info["name"])
+    if spec is None:
+        raise web.HTTPNotFound
+    response, mark = picture(make_image(spec)), request.query.get("mark")
+    if mark == "etag":
+        response.etag = hashlib.sha256(make_image(spec)).hexdigest()
+        known = any(etag.value == response.etag.value for etag in request.if_none_match or ())
+    else:
+        modified = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=spec.get("n", 0))
+        response.last_modified = modified if mark == "date" else None
+        known = mark == "date" and request.if_modified_since == modified
+    if not known:
+        return response
+    seen.not_modified += 1
+    return web.Response(status=304)
 
 
 @routes.get("/spec/{name}")
@@ -204,7 +229,9 @@ async def control(request: web.Request) -> web.Response:
     """Set the latency; forget what was seen, if asked."""
     wanted, seen = await request.json(), request.app[STATE]
     seen.latency_s = float(wanted.get("latency_s", 0.0))
+    seen.pictures = wanted.get("pictures", {})
     if wanted.get("reset"):
+        seen.not_modified = 0
         seen.paths.clear()
         seen.failures.clear()
         seen.max_in_flight = seen.in_flight
@@ -220,6 +247,7 @@ async def record(request: web.Request) -> web.Response:
         "distinct": len(seen.paths),
         "in_flight": seen.in_flight,
         "max_in_flight": seen.max_in_flight,
+        "not_modified": seen.not_modified,
     }
     if request.query.get("paths"):
         answer["paths"] = dict(seen.paths)

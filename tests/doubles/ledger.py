@@ -57,12 +57,14 @@ class State:
         for line in self.journal.read_text().splitlines():
             entry = json.loads(line)
             group = self.groups.setdefault(entry["group"], Group(entry["capacity"]))
-            if entry["id"]:
+            if entry["id"] and not entry["sha256"]:
+                group.faces.pop(entry["id"], None)
+            elif entry["id"]:
                 group.faces[entry["id"]] = entry["sha256"]
                 group.adds[entry["id"]] += 1
 
     def keep(self, name: str, face_id: str = "", sha256: str = "") -> None:
-        """Write a created group, or an added face of it, where a kill -9 does not reach it."""
+        """Write a created group, or a face added to it or (without `sha256`) deleted, where no kill -9 reaches it."""
         if self.journal is not None:
             entry = {"group": name, "capacity": self.groups[name].capacity, "id": face_id, "sha256": sha256}
             with self.journal.open("a") as file:

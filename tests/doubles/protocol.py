@@ -67,6 +67,14 @@ def create(body: Any) -> int:
     return capacity
 
 
+def delete(body: Any) -> list[str]:
+    """Check a deletion and return its ids."""
+    (ids,) = _fields(body, "body", "ids")
+    if not isinstance(ids, list) or not ids or not all(isinstance(face_id, str) and face_id for face_id in ids):
+        raise Violation(f"ids is {ids!r}")
+    return ids
+
+
 def group_name(name: str) -> str:
     """Check a group's name."""
     if not _GROUP.fullmatch(name):

@@ -6,17 +6,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import pytest
 
-from face_import.catalogue import Catalogue, ImportTask, TaskConfig
+from face_import.catalogue import Catalogue, Holdings, ImportTask, TaskConfig
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService, LibraryService
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, OutcomeBatch
 from face_import.domain.planning import plan_shards
+from face_import.pipeline.changes import ChangesImporter
 from face_import.pipeline.outage import Outage
 from face_import.pipeline.row import RowImporter
 from face_import.pipeline.shard import ShardImport, ShardWork
@@ -42,11 +44,12 @@ class Bench:
         limits: Limits = NO_LIMITS,
         thread_num: int = 10,
         mode: Mode = Mode.SKIP,
+        entry: str = "",
     ) -> ImportTask:
         """Register, plan and start a task over these lines."""
         task_id = new_task_id()
         index = Storage.of(self.settings).store(task_id, io.BytesIO("\n".join(lines).encode()))
-        config = TaskConfig("staff", "test", limits, thread_num, mode)
+        config = TaskConfig("staff", "test", limits, thread_num, mode, entry)
         self.catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=index.rows)
         self.catalogue.plans.commit(task_id, plan_shards(index, 1), index.rows)
         self.catalogue.tasks.start(task_id)
@@ -61,7 +64,9 @@ class Bench:
     ) -> None:
         """Work on the task's first shard as a task instance would; `use` gets hold of the try meanwhile."""
         async with AsyncExitStack() as stack:
-            importer = RowImporter(
+            entry = task.config.entry
+            changes = partial(ChangesImporter, entry=entry, holdings=Holdings(self.catalogue.engine, task))
+            importer = (changes if entry else RowImporter)(
                 task_id=task.id,
                 group=task.config.group_name,
                 limits=task.config.limits,

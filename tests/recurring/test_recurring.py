@@ -53,9 +53,11 @@ def test_a_run_is_an_import_task_and_starts_what_follows(
     assert ended(stack, "early", "once") == "success"
     detail = stack.api.detail(task_id)
     assert (detail["state"], detail["group_name"], detail["success_num"]) == (4, "recurring", 5)
+    assert detail["changes"] == {"new": 5, "changed": 0, "unchanged": 0, "gone": 0}
     assert "/csv?rows=5&day=2020-01-02" in images.record(paths=1)["paths"]
     counts = stack.rest("dags/recurring_early/dagRuns/once/taskInstances/import/xcomEntries/return_value")["value"]
     assert "succeeded" in str(counts)
+    assert "unchanged" in str(counts)
     (follower,) = until(lambda: stack.rest("dags/recurring_chained/dagRuns")["dag_runs"])
     assert ended(stack, "chained", follower["dag_run_id"]) == "success"
     assert services.record()["groups"] == {"recurring": 5, "chained": 3}

@@ -1,4 +1,4 @@
-"""The catalogue: import tasks, shards with their leases, and the ledger, in SQLite or PostgreSQL."""
+"""The catalogue: import tasks, shards with their leases, the ledger and holdings, in SQLite or PostgreSQL."""
 
 import os
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Self
 from sqlalchemy import Engine, text
 
 from face_import.catalogue import engine as _engine
+from face_import.catalogue.holdings import Holdings
 from face_import.catalogue.leases import Lease, Leases
 from face_import.catalogue.ledger import Ledger, LogEntry, Progress
 from face_import.catalogue.plans import Plans
@@ -18,6 +19,7 @@ from face_import.settings import Settings, get_settings
 
 __all__ = [
     "Catalogue",
+    "Holdings",
     "ImportTask",
     "Lease",
     "Leases",

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from face_import.catalogue.engine import reading
+from face_import.catalogue.holdings import changes_of, settle
 from face_import.catalogue.schema import FAILED, import_task, now, outcome, shard, tally
 from face_import.contract import Code, Mode, TaskState
-from face_import.domain.models import Outcome, OutcomeBatch, Shard
+from face_import.domain.models import Changes, Outcome, OutcomeBatch, Shard
 from face_import.domain.uri import redact
 from face_import.errors import LeaseLost, TaskStopped
 
@@ -88,6 +89,7 @@ class Ledger:
                 clock = connection.scalar(select(now()))
                 connection.execute(insert(outcome), [_values(batch.task_id, o, clock) for o in fresh])
                 _count(connection, batch, fresh)
+                settle(connection, batch.task_id, batch.shard, fresh)
                 if mode == Mode.STOP:
                     _stop_at_failure(connection, batch.task_id, fresh)
             return _progress(connection, batch.task_id, batch.shard)
@@ -102,6 +104,11 @@ class Ledger:
         """Progress of a task, or of one of its shards; costs O(shards), not O(rows)."""
         with self._reader.begin() as connection:
             return _progress(connection, task_id, number)
+
+    def changes(self, task_id: str) -> Changes:
+        """Rows of a task of a recurring import by change; costs O(shards)."""
+        with self._reader.begin() as connection:
+            return changes_of(connection, task_id)
 
     def id_taken(self, task_id: str, face_id: str) -> bool:
         """Whether another row of the task was added under this face id."""

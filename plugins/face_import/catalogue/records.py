@@ -16,6 +16,7 @@ class TaskConfig:
 
     Attributes:
         source: where the rows came from, for people: a file's name or a URL without its secrets.
+        entry: the recurring import of whose rows only new and changed ones are imported; empty imports all.
     """
 
     group_name: str
@@ -23,6 +24,7 @@ class TaskConfig:
     limits: Limits
     thread_num: int
     mode: Mode
+    entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class ImportTask:
             by a person, and a task instance of a run that began earlier belongs to an attempt before.
         paused: whether somebody set its pool in Airflow to 0 slots.
         total_num: rows of its source; 0 until the source was taken in.
+        gone_num: rows that only earlier files of its entry had; None until it is completed.
         source_name: name of the stored source that its shards were cut from.
     """
 
@@ -49,6 +52,7 @@ class ImportTask:
     paused: bool
     last_error: str
     total_num: int
+    gone_num: int | None
     source_name: str
     created_at: float
     started_at: float | None
@@ -95,5 +99,6 @@ def task_of(row: RowMapping) -> ImportTask:
         limits=limits,
         thread_num=values.pop("thread_num"),
         mode=Mode(values.pop("mode")),
+        entry=values.pop("entry"),
     )
     return ImportTask(config=config, state=TaskState(values.pop("state")), **values)

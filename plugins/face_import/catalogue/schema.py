@@ -1,4 +1,4 @@
-"""Tables of the catalogue: import tasks, their shards with leases, tallies by code, and the ledger.
+"""Tables of the catalogue: import tasks, their shards with leases, tallies by code, the ledger, and holdings.
 
 Times are seconds since the epoch by the database's own clock (`now()`), so that processes on different
 machines agree about leases.
@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -23,6 +24,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+
+from face_import.domain.models import Change
 
 metadata = MetaData(
     naming_convention={
@@ -82,6 +85,7 @@ import_task = Table(
     Column("blur_degree", Integer, nullable=False),
     Column("thread_num", Integer, nullable=False),
     Column("mode", Integer, nullable=False),
+    Column("entry", String(64), nullable=False, default="", server_default=""),
     Column("source", Words, nullable=False),
     Column("state", Integer, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
@@ -92,6 +96,7 @@ import_task = Table(
     Column("paused", Boolean, nullable=False, default=False),
     Column("last_error", Words, nullable=False, default=""),
     Column("total_num", Integer, nullable=False, default=0),
+    Column("gone_num", Integer),
     Column("source_name", String(32), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
@@ -116,6 +121,7 @@ shard = Table(
     Column("lease_wants", Integer, nullable=False, default=0),
     Column("lease_grant", Integer, nullable=False, default=0),
     Column("claimed_to", Integer, nullable=False, default=0),
+    *(Column(f"{change}_num", Integer, nullable=False, default=0, server_default="0") for change in Change),
     sqlite_with_rowid=False,
 )
 
@@ -152,3 +158,21 @@ Index(
     postgresql_where=FAILED,
     sqlite_where=FAILED,
 )
+
+holding = Table(
+    "holding",
+    metadata,
+    Column("entry", String(64), primary_key=True),
+    Column("group_name", String(250), primary_key=True),
+    Column("key", LargeBinary, primary_key=True),
+    Column("face_id", Words, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("cells", LargeBinary, nullable=False),
+    Column("validator", Words, nullable=False),
+    Column("pending", Boolean, nullable=False),
+    Column("task_id", String(12), nullable=False),
+    Column("row", Integer, nullable=False),
+    Column("seen_by", String(12), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What recurring imports have in their groups; `seen_by` is the last import whose file had the row. Outlives tasks."""

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, Update, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from face_import.catalogue.engine import reading
+from face_import.catalogue.holdings import count_gone
 from face_import.catalogue.records import ImportTask, TaskConfig, load, task_of
 from face_import.catalogue.schema import import_task, now, outcome, shard, tally
 from face_import.contract import TaskState
@@ -55,6 +56,7 @@ class Tasks:
             **asdict(config.limits),
             "thread_num": config.thread_num,
             "mode": int(config.mode),
+            "entry": config.entry,
             "source": config.source,
             "state": int(state),
             "attempt": int(running),
@@ -207,21 +209,27 @@ class Tasks:
             return connection.execute(change.values(values)).rowcount == 1
 
     def complete(self, task_id: str) -> bool:
-        """Set a running task completed if every row has its outcome; False if not."""
+        """Set a running task completed if every row has its outcome; False if not.
+
+        What is gone is counted the first time only: if its run is cleared later, other imports have seen the rows.
+        """
         handled = select(func.coalesce(func.sum(tally.c.rows), 0)).where(tally.c.task_id == task_id)
+        done = (
+            import_task.c.id == task_id,
+            import_task.c.state == TaskState.RUNNING,
+            import_task.c.deleted_at.is_(None),
+            import_task.c.total_num == handled.scalar_subquery(),
+            import_task.c.total_num > 0,
+        )
+        with self._reader.begin() as connection:  # before the write: of millions of rows it takes seconds
+            gone = connection.scalar(select(count_gone()).select_from(import_task).where(*done))
+        if gone is None:
+            return False
+        change = update(import_task).where(*done)
         with self._engine.begin() as connection:
-            done = connection.execute(
-                update(import_task)
-                .where(
-                    import_task.c.id == task_id,
-                    import_task.c.state == TaskState.RUNNING,
-                    import_task.c.deleted_at.is_(None),
-                    import_task.c.total_num == handled.scalar_subquery(),
-                    import_task.c.total_num > 0,
-                )
-                .values(state=TaskState.COMPLETED, finished_at=now())
-            )
-            return done.rowcount == 1
+            gone_num = func.coalesce(import_task.c.gone_num, gone)
+            values = {"state": TaskState.COMPLETED, "finished_at": now(), "gone_num": gone_num}
+            return connection.execute(change.values(values)).rowcount == 1
 
     def pause(self, task_id: str, *, paused: bool) -> None:
         """Let no row of a running task start, or let them start again."""

@@ -1,11 +1,12 @@
 """Fetches the bytes behind an image URI, from public addresses only, within bounds of time and size."""
 
 import asyncio
+import http
 import re
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import aiohttp
 from tenacity import (
@@ -28,6 +29,7 @@ from face_import.clients.transfer import (
     retry_after,
     status_error,
 )
+from face_import.clients.validators import condition, validator_of
 from face_import.domain.uri import DataUriError, decode_data_uri, scheme_of
 from face_import.settings import Settings
 
@@ -38,6 +40,20 @@ MAX_RETRY_AFTER_S = 10.0
 _backoff = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
 _VERBATIM = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 """A URL with nothing left to quote is sent as it stands: re-quoting would break signed URLs."""
+
+
+class Fetched(NamedTuple):
+    """What a host answered.
+
+    Attributes:
+        data: the bytes; none if they are unchanged.
+        validator: the host's mark of this state of them, empty if it has none.
+        unchanged: whether the host says that they are what they were.
+    """
+
+    data: bytes
+    validator: str = ""
+    unchanged: bool = False
 
 
 class Fetcher:
@@ -90,16 +106,31 @@ class Fetcher:
             FetchError: the bytes cannot be had (code 101); the text says why.
         """
         with self._budget.reservation() as held:
-            if scheme_of(uri) == "data":
-                data = await self._decoded(uri, held)
-            else:
-                data = await self._within_deadline(_parsed(uri), held)
-            yield data
+            yield (await self._fetched(uri, held, None)).data
+
+    @asynccontextmanager
+    async def fetched_if_changed(self, uri: str, validator: str) -> AsyncIterator[Fetched]:
+        """Fetch as `fetched` does, unless the host says that the bytes are still those of `validator` (304).
+
+        Args:
+            uri: http, https or data.
+            validator: of an earlier answer for this very URI; empty fetches whatever there is.
+
+        Raises:
+            FetchError: the bytes cannot be had (code 101); the text says why.
+        """
+        with self._budget.reservation() as held:
+            yield await self._fetched(uri, held, validator)
 
     async def fetch(self, uri: str) -> bytes:
         """Fetch a URI whose bytes need not be counted once they are there; see `fetched`."""
         async with self.fetched(uri) as data:
             return data
+
+    async def _fetched(self, uri: str, held: Reservation, validator: str | None) -> Fetched:
+        if scheme_of(uri) == "data":
+            return Fetched(await self._decoded(uri, held))
+        return await self._within_deadline(_parsed(uri), held, validator)
 
     async def _decoded(self, uri: str, held: Reservation) -> bytes:
         await held.take(min(len(uri), self._max_bytes))
@@ -108,12 +139,12 @@ class Fetcher:
         except DataUriError as error:
             raise FetchError(str(error)) from None
 
-    async def _within_deadline(self, url: URL, held: Reservation) -> bytes:
+    async def _within_deadline(self, url: URL, held: Reservation, validator: str | None) -> Fetched:
         trouble: list[str] = []
 
-        async def attempt() -> bytes:
+        async def attempt() -> Fetched:
             try:
-                return await self._attempt(url, held, deadline)
+                return await self._attempt(url, held, deadline, validator)
             except TransientFetchError as error:
                 trouble[:] = [str(error)]
                 raise
@@ -130,13 +161,22 @@ class Fetcher:
         except TimeoutError:
             raise FetchError(*trouble or [f"no answer within {self._timeout:g} s"]) from None
 
-    async def _attempt(self, url: URL, held: Reservation, deadline: asyncio.Timeout) -> bytes:
+    async def _attempt(self, url: URL, held: Reservation, deadline: asyncio.Timeout, validator: str | None) -> Fetched:
+        """Ask once; `validator` is None for who does not want to know one."""
+        headers = condition(validator) if validator else None
         try:
             # aiohttp counts the request that answers with the redirect too
-            async with self._session.get(url, max_redirects=MAX_REDIRECTS + 1) as response:
+            async with self._session.get(url, headers=headers, max_redirects=MAX_REDIRECTS + 1) as response:
+                if response.status == http.HTTPStatus.NOT_MODIFIED and headers:
+                    if not response.history:
+                        return Fetched(b"", validator or "", unchanged=True)
+                    # a validator of this URL says nothing about where it leads now
+                    return await self._attempt(url, held, deadline, "")
                 if not 200 <= response.status < 300:
                     raise status_error(response.status, response.reason, retry_after(response.headers))
-                return await self._read(response, held, deadline)
+                data = await self._read(response, held, deadline)
+                wanted = validator is not None and not response.history
+                return Fetched(data, validator_of(response.headers) if wanted else "")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise connection_error(error) from None
 

@@ -5,6 +5,8 @@ is base64, which JSON has no need to escape, and `json.dumps` would look at ever
 """
 
 import json
+import re
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +16,8 @@ from face_import.domain.models import Face, Pose
 from face_import.domain.uri import DataUri
 from face_import.errors import RefusalKind, ServiceRefusal
 from face_import.settings import PoseAngle, Settings
+
+_ABSENT = re.compile(r"\bnot (exist|found)|\bno such\b", re.IGNORECASE)
 
 
 class InfoService(JsonService):
@@ -104,6 +108,16 @@ class LibraryService(JsonService):
         if not isinstance(added, str) or not added:
             raise malformed("id is not a text")
         return added
+
+    async def delete(self, group: str, face_ids: Sequence[str]) -> None:
+        """Delete faces of a group; ids that are not there are no error."""
+        try:
+            answer = await self._post(f"{_path(group)}/delete", json.dumps({"ids": list(face_ids)}))
+            if answer.get("error"):
+                raise refusal(str(answer["error"]))
+        except ServiceRefusal as error:
+            if error.kind is RefusalKind.GROUP_MISSING or not _ABSENT.search(str(error)):
+                raise
 
 
 def _path(group: str) -> str:

@@ -1,6 +1,7 @@
 """The nouns: rows, limits, faces, outcomes, shards. Values only, no I/O."""
 
 from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
 from typing import Any
 
 from face_import.contract import Code
@@ -106,9 +107,62 @@ class Measurements:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+class Change(StrEnum):
+    """What a row is to a recurring import that imports changes only."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Rows by change.
+
+    Attributes:
+        gone: rows of earlier imports of the entry that the file does not have any more; 0 until the import is
+            completed.
+    """
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    gone: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a recurring import has of one row in its group.
+
+    Attributes:
+        key: what makes it the same row in the next file (`domain.changes.row_key`).
+        face_id: id of its face in the group.
+        digest: of what was imported, tag, description and picture; empty if no import of it has ended well.
+        cells: digest of the row's cells with its uri. Only for the same cells may `validator` stand for the picture.
+        validator: the host's mark of this state of the picture (`clients.validators`), empty if it has none.
+        pending: whether the face is being replaced: the old one, the new one or none is in the group.
+        task_id: the import that worked on it last.
+        row: the row of that import.
+    """
+
+    key: bytes
+    face_id: str
+    digest: bytes = b""
+    cells: bytes = b""
+    validator: str = ""
+    pending: bool = False
+    task_id: str = ""
+    row: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a row: code 0 with its face id, or an error code with a message."""
+    """What became of a row: code 0 with its face id, or an error code with a message.
+
+    Attributes:
+        change: what the row was to a recurring import that imports changes only.
+        holding: what that import has of the row from now on; None if it is as it was.
+    """
 
     row: int
     uri: str
@@ -116,6 +170,8 @@ class Outcome:
     message: str = ""
     face_id: str = ""
     measurements: Measurements = Measurements()
+    change: Change | None = None
+    holding: Holding | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import yaml
 from jinja2 import Environment, TemplateSyntaxError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from face_import.contract import DEFAULT_THREAD_NUM, GROUP_ASSET, MAX_ANGLE, MAX_PIXELS, Mode
+from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_ASSET, MAX_ANGLE, MAX_PIXELS, Mode
 from face_import.domain.checks import check_group_name, check_thread_num
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import Settings
@@ -75,9 +75,10 @@ class Entry(_Strict):
     Attributes:
         source: Jinja template of the source's URL, filled in by Airflow when the entry runs.
         patience_s: how long to wait for a source that is not there yet.
+        changes_only: import only rows that are new or have changed since the entry's earlier runs.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+    name: Annotated[str, Field(pattern=ENTRY_NAME_PATTERN)]
     schedule: Annotated[Schedule, BeforeValidator(_schedule)]
     source: Annotated[str, Field(min_length=1, max_length=4096)]
     group: str
@@ -85,6 +86,7 @@ class Entry(_Strict):
     mode: Annotated[int, Field(ge=int(Mode.SKIP), le=int(Mode.STOP))] = int(Mode.SKIP)
     thread_num: Annotated[int, Field(ge=1)] = DEFAULT_THREAD_NUM
     patience_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
+    changes_only: bool = False
 
     @field_validator("source")
     @classmethod
@@ -109,6 +111,7 @@ class Entry(_Strict):
             "thread_num": self.thread_num,
             "mode": self.mode,
             **self.limits.model_dump(),
+            **({"entry": self.name} if self.changes_only else {}),
         }
 
 

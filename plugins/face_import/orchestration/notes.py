@@ -27,7 +27,9 @@ def note_result(session: Session, dag_run: DagRun, catalogue: Catalogue) -> None
         return
     by_code = catalogue.ledger.progress(task.id).by_code
     group = task.config.group_name
-    _write(session, dag_run, notes.result(group, task.state, task.last_error, by_code), instead_of=f"{group}: ")
+    changes = catalogue.ledger.changes(task.id) if task.config.entry else None
+    said = notes.result(group, task.state, task.last_error, by_code, changes)
+    _write(session, dag_run, said, instead_of=f"{group}: ")
 
 
 def _write(session: Session, dag_run: DagRun, content: str, *, instead_of: str) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 from airflow.sdk import Param
 
 from face_import.catalogue import TaskConfig
-from face_import.contract import DEFAULT_THREAD_NUM, MAX_ANGLE, MAX_PIXELS, MOST_THREADS, Mode
+from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MAX_ANGLE, MAX_PIXELS, MOST_THREADS, Mode
 from face_import.domain.models import LIMIT_NAMES, Limits
 from face_import.domain.uri import redact
 from face_import.settings import Settings
 
-WHAT, HOW, LIMITS = "Source and group", "How it runs", "Limits"
+WHAT, HOW, LIMITS, RECURRING = "Source and group", "How it runs", "Limits", "Recurring import"
 """Sections of the form, in its order."""
 SOURCE_PATTERN = r"^(upload:|[A-Za-z][A-Za-z0-9+.-]*://)\S+$"
 """A URL. Which ones are allowed depends on settings, so `plan` decides; `upload:` is what the API sends."""
@@ -79,6 +79,15 @@ def import_params(settings: Settings) -> dict[str, Param]:
         "width": _limit("Width", "Smallest width of a face, in pixels.", MAX_PIXELS),
         "height": _limit("Height", "Smallest height of a face, in pixels.", MAX_PIXELS),
         "blur_degree": _limit("Blur", "Largest blur of a face, from 0 (sharp) to 100 (blurred).", 100),
+        "entry": Param(
+            None,
+            type=["null", "string"],  # what may be left empty in the form
+            pattern=ENTRY_NAME_PATTERN,
+            title="Only changes since",
+            description="Name of a recurring import: rows that it has imported as they are now are passed over, and "
+            "faces of rows that have changed are replaced. Empty imports all rows.",
+            section=RECURRING,
+        ),
     }
 
 
@@ -90,4 +99,5 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
         limits=Limits(**{name: params[name] for name in LIMIT_NAMES}),
         thread_num=params["thread_num"],
         mode=Mode(params["mode"]),
+        entry=params["entry"] or "",
     )

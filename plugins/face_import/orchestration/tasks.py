@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, NoReturn, cast
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from airflow.sdk import Asset, AssetAlias, get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 from airflow.sdk.types import DagRunProtocol
 
-from face_import.catalogue import Catalogue, ImportTask, get_catalogue
+from face_import.catalogue import Catalogue, Holdings, ImportTask, get_catalogue
 from face_import.clients.download import open_http
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService, LibraryService
@@ -35,8 +36,10 @@ from face_import.errors import (
     TaskNotFound,
     TaskStopped,
 )
+from face_import.orchestration.counts import counts_of
 from face_import.orchestration.operators import ImportOperator
 from face_import.orchestration.params import task_config
+from face_import.pipeline.changes import ChangesImporter
 from face_import.pipeline.outage import Outage
 from face_import.pipeline.row import RowImporter
 from face_import.pipeline.shard import ShardImport, ShardWork
@@ -151,7 +154,11 @@ async def _import_shard(  # noqa: PLR0913, PLR0917 - what a try needs, said once
     settings: Settings,
 ) -> None:
     async with AsyncExitStack() as stack:
-        importer = RowImporter(
+        entry = task.config.entry
+        kind = (
+            partial(ChangesImporter, entry=entry, holdings=Holdings(catalogue.engine, task)) if entry else RowImporter
+        )
+        importer = kind(
             task_id=task.id,
             group=task.config.group_name,
             limits=task.config.limits,
@@ -186,9 +193,7 @@ def finish() -> dict[str, Any]:
         _give_up(catalogue, run, TaskStopped(f"task {task_id} is not running"))
     if task.state == TaskState.RUNNING and not completed:
         _give_up(catalogue, run, TaskFailed(_unfinished(catalogue, task)))
-    progress = catalogue.ledger.progress(task_id)
-    failed = {str(code): rows for code, rows in progress.failures.items()}
-    counts: dict[str, Any] = {"task": task_id, "succeeded": progress.succeeded, "failed": failed}
+    counts = counts_of(catalogue, task)
     group = Asset(GROUP_ASSET.format(group=task.config.group_name))
     context["outlet_events"][AssetAlias(ASSET_ALIAS)].add(group, extra=counts)
     return counts

@@ -25,6 +25,7 @@ from face_import.domain import notes
 from face_import.domain.identity import import_of_run
 from face_import.domain.uri import redact
 from face_import.errors import SourceError, SourceMissing
+from face_import.orchestration.counts import counts_of
 from face_import.settings import get_settings
 from face_import.sources.location import open_source
 
@@ -157,9 +158,7 @@ def result_of_import(run_id: str) -> dict[str, Any]:
         raise AirflowFailException(f"import {run_id} did not complete: it was deleted")
     if task.state != TaskState.COMPLETED:
         raise AirflowFailException(f"import {run_id} did not complete: {task.last_error or 'it was stopped'}")
-    progress = catalogue.ledger.progress(run_id)
-    failed = {str(code): rows for code, rows in progress.failures.items()}
-    return {"task": run_id, "succeeded": progress.succeeded, "failed": failed}
+    return counts_of(catalogue, task)
 
 
 def state_of_import(run_id: str) -> str:

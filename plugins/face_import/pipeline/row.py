@@ -1,7 +1,7 @@
 """One row's way: fetch, check, detect, limits, pose, limits, blur, add (design decision 9)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,8 @@ from face_import.errors import RefusalKind, ServiceRefusal, ServiceUnavailable, 
 from face_import.pipeline.outage import Outage
 
 Verdict = tuple[Code, str]
+Add = Callable[[DataUri, Face], Awaitable[tuple[str, Verdict | None]]]
+"""Adds a face that passed all checks; returns its id, or why it was not added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,7 @@ class RowImporter:
         if not row.uri:
             return outcome(Code.URI_UNREACHABLE, f"the row has no uri (line {row.line})")
         try:
-            async with self.fetcher.fetched(row.uri) as data:
-                await self._in_thread(check_image, data, self.max_pixels)
-                uri = to_data_uri(data)
-                faces = await self.info_outage.call(lambda: self.info.detect(uri))
-                if not faces:
-                    return outcome(Code.NO_FACE, "no face found", measurements=Measurements(faces=0))
-                face = largest(faces)
-                measured, verdict = await self._measure(data, uri, face, len(faces))
-                if verdict is None:
-                    face_id, verdict = await self._add(row, uri, face, doubtful=doubtful)
+            return await self._import_good_row(row, doubtful=doubtful)
         except FetchError as error:
             return outcome(Code.URI_UNREACHABLE, str(error))
         except ImageError as error:
@@ -81,6 +74,24 @@ class RowImporter:
             return outcome(Code.INFO_UNAVAILABLE, str(error))
         except ServiceRefusal as error:
             return outcome(Code.INFO_UNAVAILABLE, f"info service: {error}")
+
+    async def _import_good_row(self, row: Row, *, doubtful: bool) -> Outcome:
+        """Fetch and import a row with a URI."""
+        async with self.fetcher.fetched(row.uri) as data:
+            return await self._import_image(row, data, partial(self._add, row, doubtful=doubtful))
+
+    async def _import_image(self, row: Row, data: bytes, add: Add) -> Outcome:
+        """Check an image, and have its face added if all is well."""
+        outcome = partial(Outcome, row.number, display(row.uri))
+        await self._in_thread(check_image, data, self.max_pixels)
+        uri = to_data_uri(data)
+        faces = await self.info_outage.call(lambda: self.info.detect(uri))
+        if not faces:
+            return outcome(Code.NO_FACE, "no face found", measurements=Measurements(faces=0))
+        face = largest(faces)
+        measured, verdict = await self._measure(data, uri, face, len(faces))
+        if verdict is None:
+            face_id, verdict = await add(uri, face)
         if verdict is not None:
             return outcome(*verdict, measurements=measured)
         return outcome(Code.OK, "", face_id, measured)

@@ -1,0 +1,150 @@
+"""What recurring imports have in their groups, so that they import only what has changed (docs/recurring.md).
+
+A face is replaced between two lines of this journal: `reserve` says that the library may have the old face, the new one
+or none, and the outcome's own transaction says which one it has (`settle`). Whoever finds a holding pending deletes its
+face, whether it is there or not, before it adds one.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, and_, delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from face_import.catalogue.engine import reading
+from face_import.catalogue.records import ImportTask
+from face_import.catalogue.schema import holding, import_task, shard
+from face_import.contract import TaskState
+from face_import.domain.models import Change, Changes, Holding, Outcome
+
+HELD = holding.c
+
+
+class Holdings:
+    """What the entry of one import task has in the task's group; every method is one short transaction.
+
+    Args:
+        engine: write engine of the catalogue.
+        task: an import task with an entry.
+    """
+
+    def __init__(self, engine: Engine, task: ImportTask) -> None:
+        self._engine = engine
+        self._reader = reading(engine)
+        self._entry, self._group, self._task_id = task.config.entry, task.config.group_name, task.id
+
+    def find(self, key: bytes) -> Holding | None:
+        """What the entry has of a row, or None."""
+        columns = (HELD.key, HELD.face_id, HELD.digest, HELD.cells, HELD.validator, HELD.pending)
+        query = select(*columns, HELD.task_id, HELD.row).where(self._is(key))
+        with self._reader.begin() as connection:
+            found = connection.execute(query).one_or_none()
+            return None if found is None else Holding(*found)
+
+    def confirm(self, held: Holding, row: int) -> bool:
+        """Note that a row is as it was, and keep the host's latest mark of its picture.
+
+        Returns:
+            False if another row has the key, or the holding has changed meanwhile.
+        """
+        change = update(holding).where(self._is(held.key), self._is_free(row))
+        change = change.where(HELD.digest == held.digest, ~HELD.pending)
+        values = {**self._claim(row), "cells": held.cells, "validator": held.validator}
+        with self._engine.begin() as connection:
+            return connection.execute(change.values(values)).rowcount == 1
+
+    def reserve(self, key: bytes, face_id: str, row: int, *, was: bytes) -> bool:
+        """Note that a row's face is about to be added or replaced.
+
+        Args:
+            key: the row's.
+            face_id: id that the face will get.
+            row: the row's number.
+            was: the digest that was found, empty if there was none.
+
+        Returns:
+            False if another row has the key: one of this import, or one that a running import is at work on; or if
+            the holding has changed meanwhile.
+        """
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        claim = self._claim(row) | {"pending": True}
+        where = {"entry": self._entry, "group_name": self._group, "key": key}
+        nothing = {"face_id": face_id, "digest": b"", "cells": b"", "validator": ""}
+        statement = dialect.insert(holding).values({**where, **nothing, **claim})
+        statement = statement.on_conflict_do_update(
+            index_elements=[HELD.entry, HELD.group_name, HELD.key],
+            set_=claim,
+            where=and_(self._is_free(row), HELD.digest == was),
+        )
+        with self._engine.begin() as connection:
+            return connection.scalar(statement.returning(HELD.row)) is not None
+
+    def release(self, key: bytes, row: int) -> None:
+        """Note that the library has no face of this row: it refused the new one."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                delete(holding).where(self._is(key), HELD.task_id == self._task_id, HELD.row == row, HELD.pending)
+            )
+
+    def see(self, key: bytes) -> None:
+        """Note that the file has this row, whatever became of it."""
+        with self._engine.begin() as connection:
+            connection.execute(update(holding).where(self._is(key)).values(seen_by=self._task_id))
+
+    def _is(self, key: bytes) -> ColumnElement[bool]:
+        return and_(HELD.entry == self._entry, HELD.group_name == self._group, HELD.key == key)
+
+    def _is_free(self, row: int) -> ColumnElement[bool]:
+        """Whether nobody else is at it: no other row of this import, and no other import that runs."""
+        running = select(import_task.c.id).where(
+            import_task.c.group_name == self._group,
+            import_task.c.state == TaskState.RUNNING,
+            import_task.c.deleted_at.is_(None),
+        )
+        ours = and_(HELD.task_id == self._task_id, HELD.row == row)
+        theirs = and_(HELD.task_id != self._task_id, or_(~HELD.pending, HELD.task_id.not_in(running)))
+        return or_(ours, theirs)
+
+    def _claim(self, row: int) -> dict[str, object]:
+        return {"task_id": self._task_id, "row": row, "seen_by": self._task_id}
+
+
+def settle(connection: Connection, task_id: str, number: int, outcomes: Sequence[Outcome]) -> None:
+    """Note, with a shard's outcomes, what an entry has now, and count its rows by change.
+
+    Args:
+        connection: the transaction that writes the outcomes; it holds the shard's row.
+        task_id: the import task.
+        number: the shard.
+        outcomes: those that are new to the ledger.
+    """
+    changes = Counter(o.change for o in outcomes if o.change is not None)
+    if not changes:
+        return
+    counts = {f"{change}_num": shard.c[f"{change}_num"] + rows for change, rows in changes.items()}
+    connection.execute(update(shard).where(shard.c.task_id == task_id, shard.c.number == number).values(counts))
+    whose = select(import_task.c.entry, import_task.c.group_name).where(import_task.c.id == task_id)
+    entry, group = connection.execute(whose).one()
+    for row, has in [(o.row, o.holding) for o in outcomes if o.holding is not None]:
+        values = {"face_id": has.face_id, "digest": has.digest, "cells": has.cells, "validator": has.validator}
+        connection.execute(
+            update(holding)
+            .where(HELD.entry == entry, HELD.group_name == group, HELD.key == has.key)
+            .where(HELD.task_id == task_id, HELD.row == row)
+            .values(**values, pending=False)
+        )
+
+
+def changes_of(connection: Connection, task_id: str) -> Changes:
+    """Rows of a task by change."""
+    counts = (func.coalesce(func.sum(shard.c[f"{change}_num"]), 0) for change in Change)
+    gone = select(import_task.c.gone_num).where(import_task.c.id == task_id).scalar_subquery()
+    query = select(*counts, func.coalesce(gone, 0)).where(shard.c.task_id == task_id)
+    return Changes(*map(int, connection.execute(query).one()))
+
+
+def count_gone() -> ScalarSelect[int]:
+    """How many rows of an import task's entry were not in its file, within a statement on `import_task`."""
+    same_entry = (HELD.entry == import_task.c.entry) & (HELD.group_name == import_task.c.group_name)
+    gone = select(func.count()).select_from(holding).where(same_entry, HELD.seen_by != import_task.c.id)
+    return gone.correlate(import_task).scalar_subquery()
