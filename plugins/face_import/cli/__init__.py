@@ -46,6 +46,7 @@ app.command("doctor", rich_help_panel=_STACK)(stack.doctor)
 
 app.add_typer(keys.app, name="keys", rich_help_panel=_STACK)
 
+app.command("credentials", rich_help_panel=_PARTS)(parts.credentials)
 app.command("migrate", rich_help_panel=_PARTS)(parts.migrate)
 app.command(
     "airflow",

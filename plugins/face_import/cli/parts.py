@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from face_import.settings import get_settings
+from face_import.stack.credentials import create_credentials
 from face_import.stack.environment import stack_environment
 from face_import.stack.guard import guard as watch
 from face_import.stack.layout import STACK_VARIABLE, Layout
@@ -17,6 +18,14 @@ def migrate() -> None:
     from face_import import catalogue  # noqa: PLC0415 - slow to import, and only this command needs it
 
     catalogue.migrate()
+
+
+def credentials() -> None:
+    """Make this home's secrets: Airflow's keys and the passwords of its two users, unless they are there."""
+    settings = get_settings()
+    layout = Layout.of(settings.home)
+    layout.create()
+    create_credentials(settings, layout)
 
 
 def airflow(context: typer.Context) -> None:
