@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, jsonify
 
-from api_shim import access, console, errors, guards, tasks, uploads
+from api_shim import access, console, errors, guards, monitoring, tasks, uploads
 from api_shim.documentation import document, documentation
 from api_shim.services import Services
 from face_import import logs
@@ -33,12 +33,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     access.register(app, settings)
     errors.register(app)
     app.register_blueprint(tasks.blueprint)
+    app.register_blueprint(monitoring.blueprint)
     console.register(app, settings)
     documentation.app = app
-
-    @app.get("/healthz")
-    def healthz() -> Response:
-        return jsonify(status="ok")
 
     @app.get("/openapi.json")
     def openapi() -> Response:

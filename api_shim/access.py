@@ -13,7 +13,7 @@ from face_import.keys import Key, KeyFile, KeyRing
 from face_import.settings import Settings
 
 _SCHEME = "Bearer "
-_OPEN = {"/healthz"}
+_OPEN = {"/healthz", "/readyz"}
 
 
 class Unauthorized(RequestError):
@@ -79,7 +79,7 @@ def register(app: Flask, settings: Settings) -> None:
             wait = max(1, round(reset - time.time()))
             raise TooMany(f"more than {settings.key_requests_per_minute} requests in a minute", wait)
         if is_scoped() and not request.path.startswith("/v1/"):
-            raise OtherGroup("the console shows all groups, and your key is for some of them")
+            raise OtherGroup("this is about all groups, and your key is for some of them")
 
 
 def check_group(group: str) -> None:

@@ -36,6 +36,9 @@ PURGE_ROUND_S = 1.0
 """How long a round may purge: other tasks are waiting to be looked after."""
 PURGE_PAUSE_S = 0.05
 """Between two portions, so that other imports get the database's write lock."""
+EXPIRE_AT_ONCE = 20
+"""Tasks that a sweep deletes because of their age: each asks Airflow for its run in the rounds until it is purged."""
+DAY_S = 86_400.0
 ORPHAN_AFTER_S = 3600.0
 """Age at which a source without a task counts as left behind: far above the time of an upload."""
 
@@ -58,6 +61,7 @@ class Keeper:
         self._control = Control(settings, catalogue, airflow)
         self._storage = Storage.of(settings)
         self._rows_per_process = settings.rows_per_process
+        self._retention_s = settings.retention_days * DAY_S
         self._had_active_runs = True
         self._orphans: dict[str, float] = {}
         self._without_pool: set[str] = set()
@@ -160,7 +164,10 @@ class Keeper:
         log.info("purged task=%s", task.id)
 
     def sweep(self) -> None:
-        """Remove pools of runs that have ended without their listener, and sources that never got a task."""
+        """Remove tasks past their time, pools of ended runs that lost their listener, sources that never got a task."""
+        if self._retention_s:
+            for task_id in self._tasks.bury_expired(self._retention_s, at_most=EXPIRE_AT_ONCE):
+                log.info("deleted after its retention task=%s", task_id)
         pools = self._airflow.pools(POOL_PREFIX)  # before the runs: a run that begins in between keeps its pool
         in_use = {pool_of_run(run_id) for run_id in self._airflow.active_runs()}
         in_use |= {pool_of_run(task.run_id) for task in self._tasks.in_state(TaskState.RUNNING)}

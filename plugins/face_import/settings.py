@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     pose_order: Annotated[tuple[PoseAngle, PoseAngle, PoseAngle], NoDecode] = ("pitch", "yaw", "roll")
     outage_patience_s: Seconds = 60
     service_timeout_s: Seconds = 30
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
 
     # sources
     recurring_file: Path | None = None

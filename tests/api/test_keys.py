@@ -27,6 +27,7 @@ PATHS = [
     ("POST", "/v1/tasks/AAAAAAAAAAAA/config"),
     ("GET", "/"),
     ("GET", "/openapi.json"),
+    ("GET", "/metrics"),
     ("GET", "/nowhere"),
 ]
 
@@ -92,6 +93,7 @@ def test_the_health_check_needs_no_key(application: Application, keys: KeyFile) 
     """Supervision has none."""
     keys.add("alice", None)
     assert application().get("/healthz").status_code == 200
+    assert application().get("/readyz").status_code == 200
 
 
 def test_a_key_for_all_groups_sees_all(application: Application, keys: KeyFile) -> None:

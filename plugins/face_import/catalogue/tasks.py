@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Engine, Update, delete, func, select, update
+from sqlalchemy import ColumnElement, Engine, Update, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from face_import.catalogue.engine import reading
@@ -260,6 +260,20 @@ class Tasks:
             connection.execute(update(import_task).where(import_task.c.id == task_id).values(deleted_at=now()))
             return task
 
+    def expired(self, age_s: float) -> list[ImportTask]:
+        """Tasks that were completed or stopped so many seconds ago or longer, and are not deleted, oldest first."""
+        return self._all(_expired(age_s))
+
+    def bury_expired(self, age_s: float, *, at_most: int | None = None) -> list[str]:
+        """Mark the tasks of `expired` deleted, as `bury` does, or the first `at_most` of them; returns their ids.
+
+        A task that somebody starts at the same time is left alone: its state is looked at again by the change itself.
+        """
+        first = select(import_task.c.id).where(_expired(age_s)).order_by(import_task.c.created_at).limit(at_most)
+        change = update(import_task).where(import_task.c.id.in_(first), _expired(age_s)).values(deleted_at=now())
+        with self._engine.begin() as connection:
+            return list(connection.scalars(change.returning(import_task.c.id)))
+
     def purge_some(self, task_id: str) -> bool:
         """Remove up to `PURGE_ROWS` outcomes of a deleted task, and in the end itself.
 
@@ -280,3 +294,11 @@ class Tasks:
                 delete(import_task).where(import_task.c.id == task_id, import_task.c.deleted_at.is_not(None))
             )
             return False
+
+
+def _expired(age_s: float) -> ColumnElement[bool]:
+    """Whether a task has been finished for so many seconds: completed, or stopped and not started again."""
+    columns, latest = import_task.c, now() - age_s
+    completed = (columns.state == TaskState.COMPLETED) & (columns.finished_at <= latest)
+    stopped = (columns.state == TaskState.STOPPED) & (columns.stopped_at <= latest)
+    return columns.deleted_at.is_(None) & (completed | stopped)

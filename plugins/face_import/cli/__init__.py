@@ -46,6 +46,7 @@ app.command("doctor", rich_help_panel=_STACK)(stack.doctor)
 
 app.add_typer(keys.app, name="keys", rich_help_panel=_STACK)
 
+app.command("credentials", rich_help_panel=_PARTS)(parts.credentials)
 app.command("migrate", rich_help_panel=_PARTS)(parts.migrate)
 app.command(
     "airflow",
@@ -53,6 +54,7 @@ app.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
 )(parts.airflow)
 app.command("keeper", rich_help_panel=_PARTS)(parts.keeper)
+app.command("prune", rich_help_panel=_PARTS)(parts.prune)
 app.command("stop-active", rich_help_panel=_PARTS)(parts.stop_active)
 app.command("guard", hidden=True)(parts.guard)
 

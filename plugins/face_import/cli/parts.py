@@ -2,11 +2,16 @@
 
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
+from face_import.cli.console import output
+from face_import.errors import ConfigError
 from face_import.settings import get_settings
+from face_import.stack.credentials import create_credentials
 from face_import.stack.environment import stack_environment
 from face_import.stack.guard import guard as watch
 from face_import.stack.layout import STACK_VARIABLE, Layout
@@ -17,6 +22,14 @@ def migrate() -> None:
     from face_import import catalogue  # noqa: PLC0415 - slow to import, and only this command needs it
 
     catalogue.migrate()
+
+
+def credentials() -> None:
+    """Make this home's secrets: Airflow's keys and the passwords of its two users, unless they are there."""
+    settings = get_settings()
+    layout = Layout.of(settings.home)
+    layout.create()
+    create_credentials(settings, layout)
 
 
 def airflow(context: typer.Context) -> None:
@@ -32,6 +45,28 @@ def keeper() -> None:
     from face_import import keeper as loop  # noqa: PLC0415 - the same
 
     loop.run()
+
+
+def prune(
+    *,
+    days: Annotated[int | None, typer.Option(min=1, help="Instead of FACE_IMPORT_RETENTION_DAYS.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which.")] = False,
+) -> None:
+    """Delete imports that were completed or stopped so many days ago, with their sources; the keeper removes them."""
+    from face_import.catalogue import get_catalogue  # noqa: PLC0415 - the same
+    from face_import.keeper import DAY_S  # noqa: PLC0415 - the same
+
+    if not (kept := days or get_settings().retention_days):
+        raise ConfigError("FACE_IMPORT_RETENTION_DAYS is 0, which keeps everything: give --days")
+    tasks = get_catalogue().tasks
+    if not dry_run:
+        output.print(f"deleted {len(tasks.bury_expired(kept * DAY_S))} imports")
+        return
+    table = Table("import", "group", "state", "since")
+    for task in tasks.expired(kept * DAY_S):
+        ended = datetime.fromtimestamp(task.finished_at or task.stopped_at or 0, UTC)
+        table.add_row(task.id, task.config.group_name, task.state.name.lower(), f"{ended:%Y-%m-%d}")
+    output.print(table)
 
 
 def stop_active() -> None:

@@ -115,6 +115,18 @@ class Storage:
         with suppress(FileNotFoundError):
             self._fs.rm(self._path(task_id, "").rstrip("/"), recursive=True)
 
+    def check(self) -> None:
+        """Write a little and remove it again, or raise what the file system raises.
+
+        It looks like a source without a task: should the process die in between, the keeper removes it.
+        """
+        name = uuid.uuid4().hex
+        try:
+            with self._writing(self._path(name, "check")) as sink:
+                sink.write(b"can this be written?")
+        finally:
+            self.delete(name)
+
     def task_ids(self) -> list[str]:
         """Tasks that have a folder here, complete or not."""
         try:

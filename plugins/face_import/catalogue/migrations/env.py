@@ -5,7 +5,11 @@ from alembic import context
 from face_import.catalogue.engine import connect
 from face_import.catalogue.schema import metadata
 
-with connect(context.config.attributes["url"]).connect() as connection:
+with connect(context.config.attributes["url"], pooled=False).connect() as connection:
+    if connection.dialect.name == "sqlite":
+        # A batch operation makes a table anew and drops the old one. SQLite deletes the rows of a dropped table first,
+        # and with foreign keys on all that points to them: of import_task, the ledger. Only outside a transaction.
+        connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
     context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=True)
     with context.begin_transaction():
         context.run_migrations()

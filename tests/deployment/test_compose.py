@@ -1,0 +1,219 @@
+"""docker-compose.yaml fits the format, and what it names exists in the code; no Docker is needed."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jsonschema
+import pytest
+import typer
+from sqlalchemy import make_url
+
+from face_import.cli import app
+from face_import.settings import CHECKOUT, Settings
+from face_import.stack.environment import airflow_settings
+from face_import.stack.layout import Layout
+from face_import.stack.programs import programs
+from tests.deployment.compose import COMPOSE, HOME, VARIABLE, example, fill, load, ours, services
+
+SCHEMA = Path(__file__).parent / "schema" / "compose_spec.json"
+PORTS = {"airflow-api-server": 8080, "shim": 8000, "face-info": 8100, "face-library": 8100}
+
+
+def variables() -> list[dict[str, str | None]]:
+    """Every `${...}` outside comments."""
+    lines = [line for line in COMPOSE.read_text().splitlines() if not line.lstrip().startswith("#")]
+    return [found.groupdict() for line in lines for found in VARIABLE.finditer(line)]
+
+
+def test_the_file_fits_the_compose_specification() -> None:
+    """A key that Compose does not know, or a value of another kind, would be refused at the operator's."""
+    jsonschema.Draft201909Validator(json.loads(SCHEMA.read_text())).validate(load())
+
+
+def test_every_variable_is_explained_and_used() -> None:
+    """.env.example has those of the file, with the same defaults, and no others."""
+    used = {found["name"]: found for found in variables()}
+    assert used.keys() == example().keys()
+    for name, value in example().items():
+        assert (used[name]["rest"] if used[name]["kind"] == "-" else "") == value, name
+
+
+def test_no_secret_has_a_default_or_stands_in_the_file() -> None:
+    """The password has to be given, and nothing else that is secret is in an environment."""
+    assert {found["kind"] for found in variables() if found["name"] == "POSTGRES_PASSWORD"} == {"?"}
+    for name, service in services().items():
+        secret = {k: v for k, v in service["environment"].items() if "PASSWORD" in k or "KEY" in k or "SECRET" in k}
+        assert all(value == "given" or value.startswith(HOME) for value in secret.values()), name
+        for value in service["environment"].values():
+            assert "://" not in value or urlsplit(value).password is None
+
+
+def test_our_variables_are_settings() -> None:
+    """A misspelt one would silently do nothing; each value is one that the settings take."""
+    for name, service in ours().items():
+        mine = {k: v for k, v in service["environment"].items() if k.startswith("FACE_IMPORT_")}
+        fields = {k.removeprefix("FACE_IMPORT_").lower(): v for k, v in mine.items()}
+        assert fields.keys() <= Settings.model_fields.keys(), name
+        Settings.model_validate(fields)
+    assert {k.removeprefix("FACE_IMPORT_").lower() for k in example() if k.startswith("FACE_IMPORT_")} <= (
+        Settings.model_fields.keys()
+    )
+
+
+def test_airflow_is_set_like_the_embedded_one() -> None:
+    """What a setting was found to be needed for on one machine is needed here too; only places differ."""
+    here = {
+        "AIRFLOW__CORE__DAGS_FOLDER",
+        "AIRFLOW__CORE__PLUGINS_FOLDER",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+        "AIRFLOW__API__HOST",
+    }
+    embedded = airflow_settings(Settings(home=Path(HOME)), Layout(Path(HOME)))
+    assert embedded.pop("AIRFLOW_HOME") == dockerfile_environment()["AIRFLOW_HOME"]
+    for name, service in ours().items():
+        if not service["depends_on"]:
+            continue  # the face services have no Airflow
+        given = {k: v for k, v in service["environment"].items() if k.startswith("AIRFLOW")}
+        assert given.keys() - embedded.keys() == {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}, name
+        assert {k: v for k, v in given.items() if k in embedded.keys() - here} == {
+            k: v for k, v in embedded.items() if k not in here
+        }, name
+
+
+def test_the_databases_are_those_that_are_made() -> None:
+    """Airflow and the catalogue both keep a table alembic_version, so they need one each."""
+    postgres = services()["postgres"]["environment"]
+    script = (CHECKOUT / "deploy" / "create-databases.sql").read_text()
+    shim = ours()["shim"]["environment"]
+    airflow, catalogue = (
+        make_url(shim[name]) for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "FACE_IMPORT_DATABASE_URL")
+    )
+    assert airflow.database == postgres["POSTGRES_DB"]
+    assert f"CREATE DATABASE {catalogue.database};" in script
+    for url in (airflow, catalogue):
+        assert (url.host, url.username) == ("postgres", postgres["POSTGRES_USER"])
+        assert url.get_dialect().driver == "psycopg"
+
+
+def test_the_commands_of_ours_exist() -> None:
+    """Each `face-import ...` is a command of the CLI."""
+    known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    named = {words[1] for words in commands() if words[0] == "face-import"}
+    assert named == {"credentials", "migrate", "stop-active", "keeper"}
+    assert named <= known
+
+
+def test_airflows_own_parser_takes_its_commands(tmp_path: Path) -> None:
+    """Services and health checks call Airflow the way this release wants it."""
+    checks = [service["healthcheck"]["test"][1:] for service in ours().values() if "healthcheck" in service]
+    calls = [words[1:] for words in (*commands(), *checks) if words[0] == "airflow"]
+    assert {words[0] for words in calls} == {"api-server", "scheduler", "dag-processor", "triggerer", "db", "jobs"}
+    code = (
+        "import json, sys; from airflow.cli.cli_parser import get_parser; parser = get_parser()\n"
+        "for words in json.loads(sys.argv[1]): parser.parse_args(words)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(calls)],
+        env=os.environ | {"AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_gunicorn_is_called_as_in_the_embedded_stack() -> None:
+    """The number of processes, the threads and the mask of the programs hold here too."""
+    embedded = {program.name: list(program.command[3:]) for program in programs(Settings())}
+    for service, program in {"shim": "shim", "face-info": "services", "face-library": "services"}.items():
+        words = [part for word in ours()[service]["command"][3:] for part in word.split("=", 1)]
+        address = words.index("--bind") + 1
+        assert words[address] == f"0.0.0.0:{PORTS[service]}"
+        words[address] = f"127.0.0.1:{PORTS[service]}"
+        words = ["-c" if word == "--config" else word for word in words]
+        assert words[:-1] == embedded[program][:-1], service
+        module, call = words[-1].split(":")
+        assert call.startswith("create_app(")
+        assert importlib.util.find_spec(module) is not None
+
+
+@pytest.mark.parametrize(("service", "port"), PORTS.items())
+def test_ports_agree(service: str, port: int) -> None:
+    """Health check, published port, and the URLs by which others reach the service name one port."""
+    assert f"http://127.0.0.1:{port}/" in ours()[service]["healthcheck"]["test"][-1]
+    for published in ours()[service].get("ports", []):
+        assert fill(published) == f"127.0.0.1:{port}:{port}"
+    urls = [value for one in ours().values() for value in one["environment"].values() if f"//{service}:" in value]
+    assert {urlsplit(url).port for url in urls} <= {port}
+    assert urls or "ports" in ours()[service]
+
+
+def test_nothing_is_published_beyond_this_machine() -> None:
+    """Only the API and Airflow are, on loopback."""
+    published = {name: service["ports"] for name, service in services().items() if "ports" in service}
+    assert published.keys() == {"shim", "airflow-api-server"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_volumes_are_declared_used_and_writable() -> None:
+    """Each is mounted somewhere; where our user writes, the image has a folder of its own for it."""
+    mounts = [mount.split(":") for service in services().values() for mount in service.get("volumes", [])]
+    assert {source for source, *_ in mounts if not source.startswith(".")} == load()["volumes"].keys()
+    assert all((CHECKOUT / source).is_file() for source, *_ in mounts if source.startswith("."))
+    targets = {m.split(":")[1] for service in ours().values() for m in service["volumes"]}
+    assert all(f" {target}" in dockerfile() for target in targets)
+
+
+def test_who_resumes_imports_waits_for_stop_active() -> None:
+    """The programs that the embedded stack starts late wait here for the one-shot, and everybody for the migrations."""
+    late = {program.name for program in programs(Settings()) if program.late}
+    waiting = {
+        name.removeprefix("airflow-")
+        for name, service in ours().items()
+        if service["depends_on"].get("stop-active") == {"condition": "service_completed_successfully"}
+    }
+    assert waiting == late
+    for name, service in ours().items():
+        for other, wanted in service["depends_on"].items():
+            assert wanted["condition"] != "service_healthy" or "healthcheck" in services()[other], name
+            once = services()[other]["restart"] == "no"
+            assert once == (wanted["condition"] == "service_completed_successfully"), name
+
+
+def test_the_image_is_built_from_what_is_there() -> None:
+    """Each COPY has its source, which .dockerignore lets through; it does not run as root."""
+    lines = dockerfile().splitlines()
+    let_through = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    sources = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+    assert sources
+    for source in sources:
+        assert (CHECKOUT / source).exists(), source
+        assert source.split("/")[0] in let_through, source
+    assert [line for line in lines if line.startswith("USER ")] == ["USER face-import"]
+    assert dockerfile_environment()["FACE_IMPORT_HOME"] == HOME
+
+
+def commands() -> list[list[str]]:
+    """What our services run, shell lines taken apart at `&&`."""
+    found = []
+    for service in ours().values():
+        words = service["command"]
+        found += [part.split() for part in words[2].split("&&")] if words[0] == "bash" else [words]
+    return found
+
+
+def dockerfile() -> str:
+    """The Dockerfile, continued lines joined."""
+    return (CHECKOUT / "Dockerfile").read_text().replace("\\\n", " ")
+
+
+def dockerfile_environment() -> dict[str, str]:
+    """The variables it sets."""
+    words = [word for line in dockerfile().splitlines() if line.startswith("ENV ") for word in line.split()[1:]]
+    return dict(word.split("=", 1) for word in words if "=" in word)
