@@ -219,10 +219,3 @@ def test_every_answer_is_hardened(application: Application, keys: KeyFile) -> No
         framed_by = headers["Content-Security-Policy"].rpartition("frame-ancestors ")[2]
         assert framed_by.split()[0] == ("'none'" if path.startswith("/v1/") else "'self'")
         assert "*" not in framed_by
-
-
-def test_a_key_for_some_groups_opens_no_console(application: Application, keys: KeyFile) -> None:
-    """The console shows every group, so it is not for a key that is for some."""
-    keys.add("all", None)
-    assert application(keys.add("alice", ("staff",))).get("/").status_code == 403
-    assert application(keys.add("bob", None)).get("/").status_code == 200
