@@ -2,18 +2,23 @@
 
 import time
 from types import MappingProxyType
+from typing import cast
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from api_shim import sessions
+from api_shim.errors import wants_page
 from face_import.errors import ConfigError, RequestError, TaskNotFound
 from face_import.keys import Key, KeyFile, KeyRing
 from face_import.settings import Settings
 
 _SCHEME = "Bearer "
 _OPEN = {"/healthz", "/readyz"}
+_BEFORE_LOGIN = {"console.static", "console.log_in", "console.try_log_in", "console.choose_language"}
+_WRONG_LOGINS = RateLimitItemPerMinute(20)
 
 
 class Unauthorized(RequestError):
@@ -22,6 +27,10 @@ class Unauthorized(RequestError):
     status = 401
     code = "unauthorized"
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="face import"'})
+
+
+class LoginNeeded(Unauthorized):
+    """The same for a browser, which is led to the login."""
 
 
 class OtherGroup(RequestError):
@@ -56,30 +65,107 @@ def has_keys(settings: Settings) -> bool:
     return True
 
 
+class Keys:
+    """Knows the keys, and how often each was used.
+
+    Args:
+        settings: name the file of keys and the rate.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._ring = KeyRing(KeyFile.of(settings))
+        # One process serves the API, so its memory is the place to count.
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._limit = RateLimitItemPerMinute(settings.key_requests_per_minute)
+
+    def by_header(self) -> bool:
+        """Take the key that the request sends, if it sends one.
+
+        Raises:
+            Unauthorized: it sends something else.
+            TooMany: the key was used too often.
+        """
+        sent = request.headers.get("Authorization")
+        if sent is None:
+            return False
+        found = self._ring.find(sent.removeprefix(_SCHEME)) if sent.startswith(_SCHEME) else None
+        if found is None:
+            raise _unauthorized()
+        self._use(*found)
+        g.by_header = True
+        return True
+
+    def by_session(self) -> bool:
+        """Take the key that the browser logged in with, if it did and the key was not revoked.
+
+        Raises:
+            TooMany: the key was used too often.
+        """
+        found = self._ring.by_id(sessions.key_id())
+        if found is None:
+            return False
+        self._use(*found)
+        return True
+
+    def log_in(self, text: str) -> bool:
+        """Begin a session with a key's text, and tell whether it is one.
+
+        Wrong ones are counted by the address they come from, right ones like any request of their key.
+
+        Raises:
+            TooMany: too many wrong ones came from there, or the key was used too often.
+        """
+        here = request.remote_addr or ""
+        if not self._limiter.test(_WRONG_LOGINS, here):
+            raise self._too_many(_WRONG_LOGINS, here, "wrong keys")
+        found = self._ring.find(text)
+        if found is None:
+            self._limiter.hit(_WRONG_LOGINS, here)
+            return False
+        self._use(*found)
+        sessions.begin(found[1])
+        return True
+
+    def _use(self, name: str, key: Key) -> None:
+        if not self._limiter.hit(self._limit, name):
+            raise self._too_many(self._limit, name, "requests")
+        g.key = key
+
+    def _too_many(self, limit: RateLimitItemPerMinute, name: str, what: str) -> TooMany:
+        reset, _ = self._limiter.get_window_stats(limit, name)
+        return TooMany(f"more than {limit.amount} {what} in a minute", max(1, round(reset - time.time())))
+
+
 def register(app: Flask, settings: Settings) -> None:
-    """Ask every request for a key, if a file of keys is configured; after the other guards."""
-    if not has_keys(settings):
+    """Ask every request for a key, if a file of keys is configured; after the other guards.
+
+    Pages of the console take a session for a key. `/v1` never does: a cookie is sent by whoever made the browser ask.
+    """
+    sessions.register(app, settings)
+    keys = app.extensions["face_import_keys"] = Keys(settings) if has_keys(settings) else None
+    if keys is None:
         return
-    ring = KeyRing(KeyFile.of(settings))
-    # One process serves the API, so its memory is the place to count.
-    limiter = MovingWindowRateLimiter(MemoryStorage())
-    limit = RateLimitItemPerMinute(settings.key_requests_per_minute)
 
     @app.before_request
     def check() -> None:
-        if request.path in _OPEN:
+        if request.path in _OPEN or keys.by_header():
             return
-        sent = request.headers.get("Authorization", "")
-        found = ring.find(sent.removeprefix(_SCHEME)) if sent.startswith(_SCHEME) else None
-        if found is None:
-            raise Unauthorized("send your API key: Authorization: Bearer <key>")
-        name, g.key = found
-        if not limiter.hit(limit, name):
-            reset, _ = limiter.get_window_stats(limit, name)
-            wait = max(1, round(reset - time.time()))
-            raise TooMany(f"more than {settings.key_requests_per_minute} requests in a minute", wait)
-        if is_scoped() and not request.path.startswith("/v1/"):
-            raise OtherGroup("this is about all groups, and your key is for some of them")
+        if request.path.startswith("/v1/"):
+            raise _unauthorized()
+        if request.endpoint in _BEFORE_LOGIN or keys.by_session():
+            return
+        if wants_page() or request.headers.get("HX-Request") == "true":
+            raise LoginNeeded("log in with your API key")
+        raise _unauthorized()
+
+
+def keys_in_use() -> Keys | None:
+    """The keys, or None where nobody is asked for one."""
+    return cast("Keys | None", current_app.extensions["face_import_keys"])
+
+
+def _unauthorized() -> Unauthorized:
+    return Unauthorized("send your API key: Authorization: Bearer <key>")
 
 
 def check_group(group: str) -> None:
@@ -88,8 +174,8 @@ def check_group(group: str) -> None:
     Raises:
         OtherGroup: it is not.
     """
-    if not _may_see(group):
-        raise OtherGroup(f"group_name: your key is not for the group {group[:80]!r}")
+    if not may_see(group):
+        raise OtherGroup(f"group_name: your key is not for the group {group[:80]!r}", field="group_name")
 
 
 def check_task(task_id: str, group: str) -> None:
@@ -98,16 +184,22 @@ def check_task(task_id: str, group: str) -> None:
     Raises:
         TaskNotFound: as if there were none.
     """
-    if not _may_see(group):
+    if not may_see(group):
         raise TaskNotFound(f"there is no task {task_id!r}")
 
 
 def is_scoped() -> bool:
     """Whether the request's key is for some groups only."""
+    return groups() is not None
+
+
+def groups() -> tuple[str, ...] | None:
+    """The groups that the request's key is for, None for all."""
     key: Key | None = g.get("key")
-    return key is not None and key.groups is not None
+    return None if key is None else key.groups
 
 
-def _may_see(group: str) -> bool:
+def may_see(group: str) -> bool:
+    """Whether the request's key is for this group."""
     key: Key | None = g.get("key")
     return key is None or key.may_see(group)

@@ -14,10 +14,15 @@ WORDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "un
 
 def answer(status: int, code: str, text: str) -> tuple[Response, int]:
     """An error, as JSON for programs and as a page for browsers."""
-    accepted = request.accept_mimetypes.best_match(["application/json", "text/html"])
-    if accepted == "text/html" and not request.path.startswith("/v1/"):
+    if wants_page():
         return make_response(render_template("error.html", status=status, code=code, text=text)), status
     return jsonify(error=text, code=code), status
+
+
+def wants_page() -> bool:
+    """Whether a person asks, by a browser: errors are pages then."""
+    accepted = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    return accepted == "text/html" and not request.path.startswith("/v1/")
 
 
 def register(app: Flask) -> None:

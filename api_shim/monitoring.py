@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from api_shim.access import OtherGroup, is_scoped
 from api_shim.services import services
 from face_import.catalogue.figures import Figures, check_tables, read_figures
 from face_import.contract import Code, TaskState
@@ -41,7 +42,9 @@ def readyz() -> tuple[Response, int]:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """The figures of the catalogue in Prometheus's text format."""
+    """The figures of the catalogue in Prometheus's text format; with keys, for one that is for all groups."""
+    if is_scoped():
+        raise OtherGroup("the metrics are about all groups, and your key is for some of them")
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Gauges(read_figures(services().catalogue.engine)))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -53,7 +53,6 @@ def create(form: CreateForm) -> Json:
 
     The file is read through once: what cannot be read as a whole is refused here and nothing is stored.
     """
-    access.check_group(form.group_name)
     return {"id": create_task(form, request.files.get("file"))}
 
 
@@ -138,9 +137,11 @@ def create_task(form: CreateForm, upload: FileStorage | None) -> str:
 
     Raises:
         InvalidRequest: the group, the threads or the file is missing or wrong.
+        OtherGroup: the request's key is not for the group.
         SourceError: the file cannot be read as a whole; nothing of it is kept.
     """
     held = services()
+    access.check_group(form.group_name)
     check_group_name(form.group_name, held.settings)
     check_thread_num(form.thread_num, held.settings)
     if upload is None:

@@ -1,9 +1,14 @@
 """The web console: pages for people over the same functions that the API's endpoints call."""
 
+from datetime import timedelta
+
 from flask import Flask, Response, request
 
+from api_shim import sessions
+from api_shim.access import LoginNeeded
 from api_shim.console import language, texts, view
 from api_shim.console.create import create as _create  # noqa: F401 - the modules put their pages into the blueprint
+from api_shim.console.login import to_login
 from api_shim.console.rates import Rates
 from api_shim.console.task import show as _task  # noqa: F401
 from api_shim.console.tasks import index as _tasks  # noqa: F401
@@ -17,7 +22,7 @@ __all__ = ["register"]
 def register(app: Flask, settings: Settings) -> None:
     """Serve the console's pages at `/`.
 
-    All of them are in one blueprint: its `before_request` is the place for whoever adds a login.
+    All of them are in one blueprint, whose `before_request` looks for the token of forms.
     """
     app.extensions["face_import_rates"] = Rates()
     environment = app.jinja_env
@@ -37,9 +42,15 @@ def register(app: Flask, settings: Settings) -> None:
         "percent": language.percent,
         "embedded": view.embedded,
         "link": view.link,
+        "csrf_token": sessions.token,
+        "csrf_header": sessions.TOKEN_HEADER,
+        "token": view.token,
+        "logged_in": sessions.key_id,
+        "login_hours": sessions.LIFETIME // timedelta(hours=1),
         "version": __version__,
     }
     app.register_blueprint(view.blueprint)
+    app.register_error_handler(LoginNeeded, to_login)
     _register_headers(app, settings)
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from api_shim import access, sessions
 from api_shim.console.language import gettext
 from api_shim.console.preview import cell, preview
 from api_shim.console.texts import field_problem, request_problem
@@ -51,6 +52,7 @@ def create() -> Answer:
     try:
         typed = request.form.to_dict()
         start = typed.pop("then", "") == "start"
+        typed.pop(sessions.TOKEN_FIELD, None)
         task_id = _created(typed)
     except REFUSALS as error:
         problems, status = _problems(error)
@@ -85,4 +87,6 @@ def _problems(error: Exception) -> tuple[dict[str, str], int]:
 
 def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
     template = "new_fields.html" if by_htmx() else "new.html"
-    return render_template(template, typed=typed, problems=problems, settings=services().settings)
+    return render_template(
+        template, typed=typed, problems=problems, settings=services().settings, own_groups=access.groups()
+    )

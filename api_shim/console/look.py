@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 
+from api_shim import access
 from api_shim.console.rates import Rates
 from api_shim.console.texts import CODES, LIMITS, Limit
 from api_shim.services import services
@@ -72,8 +73,8 @@ class Look:
 
 
 def overview() -> Overview:
-    """The catalogue as the console reads it."""
-    return Overview(services().catalogue.engine)
+    """The catalogue as the request's key may see it."""
+    return Overview(services().catalogue.engine, access.groups())
 
 
 def look_at(tasks: Sequence[ImportTask]) -> list[Look]:

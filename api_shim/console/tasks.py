@@ -2,6 +2,7 @@
 
 from flask import Response, jsonify, render_template, request
 
+from api_shim import access
 from api_shim.console.look import look_at, overview
 from api_shim.console.view import blueprint, by_htmx, link, moved
 from api_shim.services import services
@@ -48,7 +49,7 @@ def run(run_id: str) -> str | Response | tuple[str, int]:
     dag_id = request.args.get("dag", DAG_ID)
     task_id = task_id_of_run(run_id) if dag_id == DAG_ID else import_of_run(dag_id, run_id)
     task = services().catalogue.tasks.peek(task_id)
-    if task is not None and task.deleted_at is None:
+    if task is not None and task.deleted_at is None and access.may_see(task.config.group_name):
         shard = request.args.get("shard", type=int)
         return moved(link("show", task_id=task.id, shard=shard) + ("" if shard is None else "#log"))
     if by_htmx():

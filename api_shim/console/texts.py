@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from api_shim.access import OtherGroup
 from api_shim.console.language import gettext, lazy
 from api_shim.models import CreateForm
 from face_import.contract import GROUP_NAME_PATTERN, MAX_ANGLE, MAX_PIXELS, Code, TaskState
@@ -74,6 +75,8 @@ _ERRORS = {
     "wrong_state": lazy("This cannot be done in the state the import is in"),
     "too_large": lazy("The file is too large"),
     "forbidden": lazy("This is not allowed"),
+    "stale_page": lazy("This page is out of date"),
+    "too_many_requests": lazy("Too many requests in a minute"),
     "airflow_unavailable": lazy("Airflow does not answer"),
     "catalogue_unavailable": lazy("The database does not answer"),
     "storage_unavailable": lazy("The storage of files does not answer"),
@@ -118,6 +121,8 @@ def field_problem(problem: Any) -> str:
 
 def request_problem(error: RequestError, settings: Settings) -> str:
     """What is wrong with a field, beside which the text stands."""
+    if isinstance(error, OtherGroup):
+        return gettext("Your key is not for this group.")
     if error.field == "group_name":
         return group_rule(settings)
     if error.field == "thread_num":

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, g, redirect, request, url_for
 from markupsafe import Markup
 
+from api_shim import access, sessions
 from api_shim.console.language import COOKIE, LANGUAGES
 from api_shim.services import services
 from face_import.catalogue import ImportTask
@@ -17,6 +18,20 @@ blueprint = Blueprint(
     "console", __name__, template_folder="templates", static_folder="static", static_url_path="/console/static"
 )
 YEAR_S = 365 * 86400
+
+
+@blueprint.before_request
+def check_form() -> None:
+    """What changes anything comes from a page of ours, and is about a task that the key may see.
+
+    A request with a key in its header comes from no page: no browser adds that by itself.
+    """
+    if request.method in {"GET", "HEAD", "OPTIONS"}:
+        return
+    if not g.get("by_header", False):
+        sessions.check_token()
+    if "task_id" in (request.view_args or {}):
+        task_of(request.view_args["task_id"])  # type: ignore[index]  # it is there
 
 
 def embedded() -> bool:
@@ -43,11 +58,13 @@ def task_of(task_id: str) -> ImportTask:
     """The task of an address.
 
     Raises:
-        TaskNotFound: there is none.
+        TaskNotFound: there is none, or none that the request's key may see.
     """
     if not is_task_id(task_id):
         raise TaskNotFound(f"there is no task {task_id[:40]!r}")
-    return services().catalogue.tasks.get(task_id)
+    task = services().catalogue.tasks.get(task_id)
+    access.check_task(task_id, task.config.group_name)
+    return task
 
 
 def by_htmx() -> bool:
@@ -62,6 +79,20 @@ def moved(address: str) -> Response:
     return redirect(address, 303)  # type: ignore[return-value]  # Flask's is a subclass of Werkzeug's
 
 
+def token() -> Markup:
+    """What every form has to carry; htmx sends it as a header (base.html)."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(sessions.TOKEN_FIELD, sessions.token())
+
+
+def local(address: str) -> str:
+    """The address if it is one of ours, else that of the list."""
+    try:
+        parts = urlsplit(address.replace("\\", "/"))
+    except ValueError:
+        return "/"
+    return address if address.startswith("/") and not parts.netloc and not parts.scheme else "/"
+
+
 def airflow_origins(url: str) -> list[str]:
     """Where Airflow's own pages come from, under both names of this machine."""
     parts = urlsplit(url)
@@ -73,10 +104,7 @@ def airflow_origins(url: str) -> list[str]:
 @blueprint.post("/language")
 def choose_language() -> Response:
     """Keep the language that was chosen, and go back to the page."""
-    back = request.form.get("next", "/")
-    parts = urlsplit(back.replace("\\", "/"))
-    local = back.startswith("/") and not parts.netloc and not parts.scheme
-    response = moved(back if local else "/")
+    response = moved(local(request.form.get("next", "/")))
     chosen = request.form.get("language", "")
     if chosen in LANGUAGES:
         response.set_cookie(COOKIE, chosen, max_age=YEAR_S, samesite="Lax", httponly=True)

@@ -41,6 +41,11 @@ class Key(BaseModel):
     groups: tuple[str, ...] | None
     created_at: str
 
+    @property
+    def id(self) -> str:
+        """Names this key and no other one, also none that is made later under the same name; tells nothing of it."""
+        return self.sha256[:16]
+
     def may_see(self, group: str) -> bool:
         """Whether it is for this group."""
         return self.groups is None or group in self.groups
@@ -147,6 +152,15 @@ class KeyRing:
             if hmac.compare_digest(key.sha256, wanted):
                 found = name, key
         return found
+
+    def by_id(self, key_id: str) -> tuple[str, Key] | None:
+        """Name and key of an id, if it is still one.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        self._refresh()
+        return next(((name, key) for name, key in self._keys.items() if key.id == key_id), None)
 
     def _refresh(self) -> None:
         seen: tuple[int, ...] = ()

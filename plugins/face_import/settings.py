@@ -63,6 +63,7 @@ class Settings(BaseSettings):
 
     # sources
     recurring_file: Path | None = None
+    source_timeout_s: Seconds = 3600
     source_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
     max_source_bytes: Annotated[int, Field(ge=1)] = 64 * 2**30
     max_rows: Annotated[int, Field(ge=1, le=MAX_ROW)] = 100_000_000

@@ -96,6 +96,12 @@ def test_the_health_check_needs_no_key(application: Application, keys: KeyFile) 
     assert application().get("/readyz").status_code == 200
 
 
+def test_metrics_are_for_keys_of_all_groups(application: Application, keys: KeyFile) -> None:
+    """They count everybody's rows."""
+    assert application(keys.add("bob", ("vip",))).get("/metrics").status_code == 403
+    assert application(keys.add("alice", None)).get("/metrics").status_code == 200
+
+
 def test_a_key_for_all_groups_sees_all(application: Application, keys: KeyFile) -> None:
     """Create, list and detail work as without keys."""
     client = application(keys.add("alice", None))
@@ -221,10 +227,3 @@ def test_every_answer_is_hardened(application: Application, keys: KeyFile) -> No
         framed_by = headers["Content-Security-Policy"].rpartition("frame-ancestors ")[2]
         assert framed_by.split()[0] == ("'none'" if path.startswith("/v1/") else "'self'")
         assert "*" not in framed_by
-
-
-def test_a_key_for_some_groups_opens_no_console(application: Application, keys: KeyFile) -> None:
-    """The console shows every group, so it is not for a key that is for some."""
-    keys.add("all", None)
-    assert application(keys.add("alice", ("staff",))).get("/").status_code == 403
-    assert application(keys.add("bob", None)).get("/").status_code == 200

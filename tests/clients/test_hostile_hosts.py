@@ -228,15 +228,19 @@ def test_a_body_is_bounded_as_it_comes_and_as_it_unpacks(
     assert peak < 2**26 + 2**25  # the bomb itself is made in this process
 
 
-@pytest.mark.parametrize(
+dripped = pytest.mark.parametrize(
     "start",
     [
         pytest.param(b"", id="status line"),
         pytest.param(b"HTTP/1.1 200 OK\r\nX-Slow: ", id="headers"),
         pytest.param(head("Content-Length: 1000000"), id="body"),
         pytest.param(head("Transfer-Encoding: chunked") + b"fffff\r\n", id="chunk"),
+        pytest.param(head("Connection: close"), id="body without a length"),
     ],
 )
+
+
+@dripped
 def test_a_slow_drip_ends_with_the_deadline(configured: Configured, start: bytes) -> None:
     """A byte now and then keeps no row beyond its deadline, wherever it drips."""
     with evil(dripping(start)) as host:
@@ -244,6 +248,26 @@ def test_a_slow_drip_ends_with_the_deadline(configured: Configured, start: bytes
         with pytest.raises(FetchError):
             image(host.url(), configured(fetch_timeout_s=0.5))
         assert time.monotonic() - began < 5
+
+
+@dripped
+def test_a_slow_source_ends_with_its_deadline(configured: Configured, start: bytes) -> None:
+    """A byte now and then is never too long a wait, but the source as a whole is; its part is no whole."""
+    with evil(dripping(start)) as host:
+        began = time.monotonic()
+        with pytest.raises(FetchError, match=r"not read to its end within 0\.5 s"):
+            source(host.url(), configured(source_timeout_s=0.5))
+        assert 0.4 < time.monotonic() - began < 5
+
+
+def test_the_deadline_follows_redirects(configured: Configured) -> None:
+    """The time is that of the whole, whichever host is slow."""
+    with (
+        evil(dripping(b"")) as slow,
+        evil(lambda _: [redirect(slow.url())]) as first,
+        pytest.raises(FetchError, match=r"not read to its end within 0\.5 s"),
+    ):
+        source(first.url(), configured(source_timeout_s=0.5))
 
 
 @both

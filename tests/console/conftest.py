@@ -1,19 +1,36 @@
 """The console in process, over a real catalogue and storage; Airflow is away."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from face_import.catalogue import Catalogue, ImportTask
 from face_import.contract import Code
 from face_import.domain.models import Outcome, OutcomeBatch
-from tests.api.conftest import Create, client, create
+from tests.api.conftest import Create, create
+from tests.api.conftest import client as api_client
 
-__all__ = ["Create", "Fail", "Get", "client", "create"]
+__all__ = ["Create", "Fail", "Get", "api_client", "create"]
 
+TOKEN = re.compile(r'name="csrf_token" value="([0-9a-f]{64})"')
 Get = Callable[..., str]
 Fail = Callable[..., None]
+
+
+@pytest.fixture
+def client(api_client: FlaskClient) -> FlaskClient:
+    """A browser that has a page of ours and sends its token, as htmx does."""
+    api_client.environ_base["HTTP_X_CSRF_TOKEN"] = token_of(api_client.get("/"))
+    return api_client
+
+
+def token_of(page: TestResponse) -> str:
+    """The token of a page's forms."""
+    (token,) = set(TOKEN.findall(page.text))
+    return str(token)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -12,11 +13,14 @@ from face_import.domain.models import Row, Shard
 from face_import.domain.planning import plan_shards
 from face_import.errors import SourceError
 from face_import.sources import read_rows
+from face_import.sources import records as module
 
 from .helpers import all_rows, shard_rows, taken_in
 
 CELL = st.text(st.sampled_from('ab,"\n\r é女𠮷\u2028\x0b'), max_size=6)
 RECORD = st.lists(CELL, min_size=0, max_size=4)
+LONG_LINE = st.sampled_from([0, 7, 2**20])
+"""What counts as a line to be handed on by itself; the last one is the product's own, which no test text reaches."""
 STEP = st.integers(1, 40)
 
 
@@ -26,17 +30,21 @@ STEP = st.integers(1, 40)
     repeat=st.integers(1, 90),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
     step=STEP,
+    long_line=LONG_LINE,
 )
-def test_shards_are_what_a_plain_reader_reads(records: list[list[str]], repeat: int, end: str, step: int) -> None:
+def test_shards_are_what_a_plain_reader_reads(
+    records: list[list[str]], repeat: int, end: str, step: int, long_line: int
+) -> None:
     """Blocks read one by one, in pieces cut anywhere, are the rows of `csv.reader` over the whole file."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=end).writerows([["u", "first"], *records * repeat])
-    index, stored = taken_in(text.getvalue().encode())
-    shards = [
-        Shard(n, block.first_row, block.rows, block.start, block.end, block.line)
-        for n, block in enumerate(index.blocks)
-    ]
-    rows = [row for shard in shards for row in shard_rows(stored, index, shard, step)]
+    with patch.object(module, "_LONG_LINE", long_line):
+        index, stored = taken_in(text.getvalue().encode())
+        shards = [
+            Shard(n, block.first_row, block.rows, block.start, block.end, block.line)
+            for n, block in enumerate(index.blocks)
+        ]
+        rows = [row for shard in shards for row in shard_rows(stored, index, shard, step)]
     assert rows == list(expected_rows(text.getvalue()))
 
 
@@ -55,11 +63,12 @@ def expected_rows(text: str) -> list[Row]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(text=st.text(st.sampled_from('a,"\n\r '), max_size=60))
-def test_any_text_is_read_as_a_plain_reader_does_or_refused(text: str) -> None:
+@given(text=st.text(st.sampled_from('a,"\n\r '), max_size=60), long_line=LONG_LINE)
+def test_any_text_is_read_as_a_plain_reader_does_or_refused(text: str, long_line: int) -> None:
     """However badly it is quoted, what is accepted has the rows `csv.reader` sees by default."""
     try:
-        rows = all_rows(text.encode())
+        with patch.object(module, "_LONG_LINE", long_line):
+            rows = all_rows(text.encode())
     except SourceError:
         return
     assert rows == expected_rows(text)

@@ -40,10 +40,14 @@ class Overview:
 
     Args:
         engine: engine of the catalogue.
+        groups: tasks of other groups are not there; None is all groups.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, groups: Sequence[str] | None = None) -> None:
         self._reader = reading(engine)
+        self._there: list[ColumnElement[bool]] = [import_task.c.deleted_at.is_(None)]
+        if groups is not None:
+            self._there.append(import_task.c.group_name.in_(groups))
 
     def page(self, *, group: str = "", state: TaskState | None = None, skip: int = 0, limit: int = 25) -> Page:
         """Tasks that are not deleted, newest first.
@@ -54,7 +58,7 @@ class Overview:
             skip: tasks to pass over.
             limit: at most so many.
         """
-        where: list[ColumnElement[bool]] = [import_task.c.deleted_at.is_(None)]
+        where = list(self._there)
         if group:
             where.append(import_task.c.group_name.contains(group, autoescape=True))
         if state is not None:
@@ -67,13 +71,13 @@ class Overview:
 
     def tasks(self, task_ids: Sequence[str]) -> list[ImportTask]:
         """These tasks, without the deleted ones."""
-        query = select(import_task).where(import_task.c.id.in_(task_ids), import_task.c.deleted_at.is_(None))
+        query = select(import_task).where(import_task.c.id.in_(task_ids), *self._there)
         with self._reader.begin() as connection:
             return [task_of(row) for row in connection.execute(query).mappings()]
 
     def groups(self, limit: int = 100) -> list[str]:
         """Names of groups that have tasks, in order, the first `limit`."""
-        query = select(import_task.c.group_name).where(import_task.c.deleted_at.is_(None)).distinct()
+        query = select(import_task.c.group_name).where(*self._there).distinct()
         with self._reader.begin() as connection:
             return list(connection.scalars(query.order_by(import_task.c.group_name).limit(limit)))
 

@@ -3,10 +3,11 @@
 import io
 import logging
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -53,8 +54,8 @@ _RETRY = Retry(
 def open_http(url: str, settings: Settings) -> Iterator[BinaryIO]:
     """Open a http(s) URL for reading; to be read in one pass.
 
-    Every connection, also one that follows a redirect, goes to a checked address. There is no deadline
-    for the whole: sources are large, and `fetch_timeout_s` bounds each wait. The caller bounds the size.
+    Every connection, also one that follows a redirect, goes to a checked address. `fetch_timeout_s` bounds each
+    wait, and `source_timeout_s` the whole, from here to the end of the reading. The caller bounds the size.
 
     Raises:
         FetchError: when opening or while reading; says why.
@@ -62,10 +63,11 @@ def open_http(url: str, settings: Settings) -> Iterator[BinaryIO]:
     if scheme_of(url) not in {"http", "https"}:
         raise FetchError(_NOT_HTTP)
     guard = AddressGuard(settings.fetch_allow)
+    deadline = _Deadline(settings.source_timeout_s)
     timeout = Timeout(connect=settings.fetch_connect_timeout_s, read=settings.fetch_timeout_s)
-    with urllib3.PoolManager(timeout=timeout, retries=_RETRY) as manager:
-        pools: dict[str, Any] = {"http": partial(_HttpPool, guard=guard)}
-        pools["https"] = partial(_HttpsPool, guard=guard)
+    with deadline, urllib3.PoolManager(timeout=timeout, retries=_RETRY) as manager:
+        pools: dict[str, Any] = {"http": partial(_HttpPool, guard=guard, deadline=deadline)}
+        pools["https"] = partial(_HttpsPool, guard=guard, deadline=deadline)
         manager.pool_classes_by_scheme = pools
         try:
             auth = parse_url(url).auth
@@ -75,10 +77,11 @@ def open_http(url: str, settings: Settings) -> Iterator[BinaryIO]:
                 if not 200 <= response.status < 300:
                     raise status_error(response.status, response.reason)
                 cast("urllib3.HTTPResponse", response).auto_close = False  # or its end would read as "closed"
-                yield io.BufferedReader(cast("io.RawIOBase", response), 1 << 16)
+                yield io.BufferedReader(_Body(cast("io.RawIOBase", response), deadline), 1 << 16)
             finally:
                 response.close()
         except HTTPError as error:
+            deadline.check()
             raise _fetch_error(error, settings) from None
 
 
@@ -91,12 +94,85 @@ def _requested(manager: urllib3.PoolManager, url: str, headers: dict[str, str]) 
         raise FetchError(_NOT_HTTP) from None
 
 
-class _Guarded(HTTPConnection):
-    """A connection that checks each address it is about to use."""
+class _Deadline:
+    """Cuts all connections of a download off when its time is over.
 
-    def __init__(self, *args: Any, guard: AddressGuard, **kwargs: Any) -> None:
+    A timeout of a socket begins anew with every byte. So a timer shuts the sockets down, wherever in a status line, a
+    header or a chunk the reading is. It has copies of them: TLS takes the first one over.
+
+    Args:
+        seconds: from entering the block on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._passed = False
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._cut_off)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for sock in self._sockets:
+                sock.close()
+            self._sockets.clear()
+
+    def watch(self, sock: socket.socket) -> None:
+        """Cut this connection off too.
+
+        Raises:
+            FetchError: the time is over already.
+        """
+        with self._lock:
+            self.check()
+            self._sockets.append(sock.dup())
+
+    def check(self) -> None:
+        """Refuse to go on, or to take a connection that was cut off for the end of the body.
+
+        Raises:
+            FetchError: the time is over.
+        """
+        if self._passed:
+            raise FetchError(f"not read to its end within {self._seconds:g} s (FACE_IMPORT_SOURCE_TIMEOUT_S)")
+
+    def _cut_off(self) -> None:
+        with self._lock:
+            self._passed = True
+            for sock in self._sockets:
+                with suppress(OSError):  # closed by the other side
+                    sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Body(io.RawIOBase):
+    """A response's body that has to come in time."""
+
+    def __init__(self, response: io.RawIOBase, deadline: _Deadline) -> None:
+        self._response = response
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        size = self._response.readinto(buffer)
+        self._deadline.check()
+        return size
+
+
+class _Guarded(HTTPConnection):
+    """A connection that checks each address it is about to use, and ends with the deadline."""
+
+    def __init__(self, *args: Any, guard: AddressGuard, deadline: _Deadline, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._guard = guard
+        self._deadline = deadline
 
     def _new_conn(self) -> socket.socket:
         try:
@@ -119,6 +195,7 @@ class _Guarded(HTTPConnection):
         try:
             sock.settimeout(self.timeout)
             sock.connect(entry[4])
+            self._deadline.watch(sock)
         except BaseException:
             sock.close()
             raise

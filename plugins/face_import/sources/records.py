@@ -11,6 +11,8 @@ from face_import.errors import SourceError
 
 POSITIONAL_COLUMNS: Final = SOURCE_COLUMNS[:3]
 _SENTINEL = "\0"
+_LONG_LINE = 2**20
+"""Bytes from which a line is handed on by itself: a `StringIO` would hold it twice, and at four bytes a character."""
 
 
 class RecordTooLarge(Exception):
@@ -25,12 +27,29 @@ class Unreadable(Exception):
         self.lines = len((before + b"?").splitlines()) - 1
 
 
+class _LongLine:
+    """One line, with what `LineFeed` uses of a `StringIO`."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._pulled = False
+
+    def __iter__(self) -> Iterator[str]:
+        self._pulled = True
+        yield self._text
+
+    def tell(self) -> int:
+        """Position behind the line, once it was pulled."""
+        return len(self._text) if self._pulled else 0
+
+
 class LineFeed:
     r"""Physical lines (ended by LF, CR LF or CR) out of pieces of UTF-8.
 
     Lines come in batches, a `StringIO` each, so that no Python code runs per line: `csv.reader`
     pulls them one at a time and never reads ahead, hence the position of the `StringIO` after a
-    record is where the record ends.
+    record is where the record ends. A line of a megabyte is a batch by itself: a cell of the largest size is held as
+    bytes, as text and in `csv.reader`, and no more often than that.
 
     Args:
         chunks: non-empty pieces of UTF-8, cut anywhere.
@@ -49,7 +68,8 @@ class LineFeed:
         self._chunks = chunks
         self._max_line = max_line
         self._max_commas = max_commas
-        self._text, self._lines = "", io.StringIO()
+        self._text = ""
+        self._lines: io.StringIO | _LongLine = io.StringIO()
         self._position = self._offset = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -58,6 +78,8 @@ class LineFeed:
     def offset(self) -> int:
         """Offset in bytes behind the last line pulled."""
         position = self._lines.tell()
+        if position == len(self._text):
+            return self.end
         self._offset += len(self._text[self._position : position].encode())
         self._position = position
         return self._offset
@@ -69,7 +91,7 @@ class LineFeed:
         start = max(self._text.rfind("\n", 0, inside), self._text.rfind("\r", 0, inside)) + 1
         return self._text[start:stop]
 
-    def _batches(self) -> Iterator[io.StringIO]:
+    def _batches(self) -> Iterator[io.StringIO | _LongLine]:
         for batch in self._whole_lines():
             if (zero := batch.find(0)) >= 0:
                 raise Unreadable("a zero byte: this is not a text file", batch[:zero])
@@ -82,7 +104,9 @@ class LineFeed:
             self._bound_record(batch)
             self._offset, self._position = self.end, 0
             self.end += len(batch)
-            self._lines = io.StringIO(self._text, newline="")
+            is_long = len(batch) > _LONG_LINE
+            del batch
+            self._lines = _LongLine(self._text) if is_long else io.StringIO(self._text, newline="")
             yield self._lines
 
     def _bound_record(self, batch: bytes) -> None:
@@ -103,8 +127,9 @@ class LineFeed:
                 # A CR at the very end may be half of a CR LF: it waits for the next chunk.
                 cut = max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, -1)) + 1
                 if cut:
-                    yield b"".join((*pending, chunk[:cut]))
+                    whole = [b"".join((*pending, chunk[:cut]))]
                     pending, size = [], 0
+                    yield from _long_lines_apart(whole)
                 pending.append(chunk[cut:])
                 size += len(chunk) - cut
                 if size > self._max_line:
@@ -112,8 +137,32 @@ class LineFeed:
         except UnicodeDecodeError as error:
             kind = "neither UTF-8 nor GB18030" if error.encoding == "gb18030" else f"not valid {error.encoding}"
             raise Unreadable(f"{kind} text", b"".join(pending)) from None
-        if last := b"".join(pending):
-            yield last
+        whole = [b"".join(pending)]
+        pending.clear()
+        yield from _long_lines_apart(whole)
+
+
+def _long_lines_apart(batches: list[bytes]) -> Iterator[bytes]:
+    """The one batch of a list, cut so that a piece of more than `_LONG_LINE` bytes is one line.
+
+    The list is emptied: what was handed on is not held here.
+    """
+    while batches:
+        batch = batches.pop()
+        if len(batch) > _LONG_LINE and (rest := batch[(cut := _first_line_end(batch)) :]):
+            batches += rest, batch[:cut]
+        elif batch:
+            batches.append(batch)
+            del batch
+            yield batches.pop()
+
+
+def _first_line_end(batch: bytes) -> int:
+    """Offset behind the first line and its end."""
+    feed, back = batch.find(b"\n"), batch.find(b"\r")
+    if back >= 0 and (feed < 0 or back + 1 < feed):
+        return back + 1
+    return feed + 1 or len(batch)
 
 
 class Records:

@@ -1,0 +1,55 @@
+"""Logging in to the console with an API key, and out again."""
+
+from urllib.parse import urlsplit
+
+from flask import Response, make_response, render_template, request
+
+from api_shim import access, sessions
+from api_shim.access import LoginNeeded, TooMany
+from api_shim.console.language import gettext
+from api_shim.console.view import blueprint, by_htmx, link, local, moved
+
+
+@blueprint.get("/login")
+def log_in() -> str | Response:
+    """The form for the key; whoever needs none goes on."""
+    if access.keys_in_use() is None:
+        return moved(link("index"))
+    return render_template("login.html", problem="", back=local(request.args.get("next", "/")))
+
+
+@blueprint.post("/login")
+def try_log_in() -> Response:
+    """Begin a session, and go on to the page that was asked for."""
+    keys = access.keys_in_use()
+    back = local(request.form.get("next", "/"))
+    try:
+        if keys is None or keys.log_in(request.form.get("key", "").strip()):
+            return moved(back)
+    except TooMany as error:
+        problem = gettext("Too many tries. Wait a minute, then try again.")
+        return _refused(problem, back, error.status, error.headers["Retry-After"])
+    return _refused(gettext("This is not a key, or it was revoked."), back, 401)
+
+
+@blueprint.post("/logout")
+def log_out() -> Response:
+    """End the session."""
+    sessions.end()
+    return moved(link("log_in"))
+
+
+def to_login(_error: LoginNeeded) -> Response:
+    """Lead a browser to the login, and from there back to the page it is on."""
+    back = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    if by_htmx():
+        page = urlsplit(request.headers.get("HX-Current-URL", "/"))
+        back = page.path + (f"?{page.query}" if page.query else "")
+    return moved(link("log_in", next=local(back)))
+
+
+def _refused(problem: str, back: str, status: int, wait: str = "") -> Response:
+    response = make_response(render_template("login.html", problem=problem, back=back), status)
+    if wait:
+        response.headers["Retry-After"] = wait
+    return response
