@@ -48,18 +48,18 @@ test-all: setup-dev ## Run all tests, the slow ones too
 	$(SERVICES_PYTEST)
 
 .PHONY: check
-check: setup-dev ## Run the linters, the type checker and the licence check
+check: setup-dev ## Run the linters, the type checker, the licence check and the audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/licences.py
 	.venv-services/bin/python scripts/licences.py
+	$(BIN)/python scripts/audit.py
 
 .PHONY: audit
-audit: ## Look for known vulnerabilities of what we depend on (needs uv and the network)
-	for file in requirements.txt requirements-dev.txt face_services/requirements.txt; do \
-		uv tool run pip-audit@2.10.1 --requirement $$file --no-deps --disable-pip || exit 1; done
+audit: setup-dev ## Look for known vulnerabilities of what we depend on (asks the package index)
+	$(BIN)/python scripts/audit.py
 
 .PHONY: bench
 bench: setup-dev ## Measure against peers and limits; ROWS="1 6" measures only these
