@@ -31,7 +31,12 @@ def register(app: Flask, settings: Settings) -> None:
     environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
         language.gettext, lambda one, many, count: language.gettext(one if count == 1 else many), newstyle=True
     )
-    environment.filters |= {"number": language.number, "duration": language.duration, "when": view.when}
+    environment.filters |= {
+        "number": language.number,
+        "duration": language.duration,
+        "when": view.when,
+        "shown_uri": view.shown_uri,
+    }
     environment.globals |= {
         "Code": Code,
         "Mode": Mode,

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
+from api_shim.console.view import shown_uri
 from face_import.domain.models import Block, Row, Shard, SourceIndex
 from face_import.domain.uri import display, scheme_of
 from face_import.sources import Bounds, read_rows, take_in
@@ -94,5 +95,5 @@ def _problem(row: Row) -> Problem | None:
     if not row.uri:
         return Problem(row.line, row.number, "no_uri", "")
     if (scheme := scheme_of(row.uri)) not in SCHEMES:
-        return Problem(row.line, row.number, "scheme" if scheme else "no_scheme", cell(row.uri))
+        return Problem(row.line, row.number, "scheme" if scheme else "no_scheme", cell(shown_uri(row.uri)))
     return None

@@ -12,6 +12,7 @@ from api_shim.console.language import COOKIE, LANGUAGES
 from api_shim.services import services
 from face_import.catalogue import ImportTask
 from face_import.domain.identity import is_task_id
+from face_import.domain.uri import display, redact, scheme_of
 from face_import.errors import TaskNotFound
 
 blueprint = Blueprint(
@@ -52,6 +53,11 @@ def when(time: float | None, *, seconds: bool = False) -> Markup:
     shown = Markup('<time datetime="{}"{}>{} UTC</time>')
     mark, style = (Markup(" data-seconds"), "%Y-%m-%d %H:%M:%S") if seconds else ("", "%Y-%m-%d %H:%M")
     return shown.format(moment.isoformat(timespec="seconds"), mark, moment.strftime(style))
+
+
+def shown_uri(uri: str) -> str:
+    """A row's URI as pages show it: no picture, and nothing of what a signed URL keeps secret."""
+    return display(uri) if scheme_of(uri) == "data" else redact(uri)
 
 
 def task_of(task_id: str) -> ImportTask:

@@ -56,6 +56,21 @@ def test_hostile_texts_stay_texts(client: FlaskClient, get: Get, make_task: Make
         assert "<script>" not in page
 
 
+def test_secrets_of_a_url_are_not_shown(client: FlaskClient, get: Get, make_task: MakeTask, fail: Fail) -> None:
+    """Neither the log nor the preview has the user, password and query of a row's URI; the file for download has."""
+    task = make_task()
+    signed, other = "https://ann:pass-word@x.org/1.jpg?sig=secret", "sftp://ann:pass-word@x.org/2.jpg?sig=secret"
+    fail(task, (Code.URI_UNREACHABLE, signed, "404"), (Code.NO_FACE, "data:image/png;base64,AAAA", ""))
+    file = {"file": (io.BytesIO(f"{signed},t,d\n{other},t,d\n".encode()), "x.csv")}
+    log, preview = get(f"/tasks/{task.id}"), client.post("/new/preview", data=file).get_data(as_text=True)
+    for page in (log, preview):
+        assert "x.org/1.jpg" in page
+        assert "pass-word" not in page
+        assert "secret" not in page
+    assert "data:image/png;base64,AAAA" in log
+    assert signed in client.get(f"/v1/tasks/{task.id}/download_log").text
+
+
 def test_the_log_is_filtered_and_paged(get: Get, make_task: MakeTask, fail: Fail) -> None:
     """By code, 25 rows at a time; a code without rows is no filter."""
     task = make_task(rows=100)
