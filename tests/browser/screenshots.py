@@ -1,10 +1,11 @@
-"""Makes the screenshots in docs/images from real imports of real photographs, on a stack of its own.
+"""Makes the screenshots in docs/images, of the console and of Airflow, from real imports of real photographs.
 
     .venv/bin/python -m pytest tests/browser/screenshots.py
 
 Its name keeps it out of ordinary test runs, which are not to change files of the tree.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ IMAGES = CHECKOUT / "docs" / "images"
 KEPT = {
     *("imports-light", "imports-dark", "imports-phone", "import-light", "import-dark", "import-zh"),
     *("new-light", "new-dark", "new-zh", "running-phone"),
+    *(f"airflow-{page}-{look}" for page in ("run", "form", "tab", "imports") for look in ("light", "dark")),
 }
 LOOKS = {
     "light": {},
@@ -98,6 +100,32 @@ def test_screenshots(pages: Pages, real: RealStack, imports: dict[str, str], fil
     page.wait_for_selector("#preview-title")
     page.locator("#group_name").fill("employees")
     shoot(page, f"new-{look}")
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_airflow(pages: Pages, real: RealStack, imports: dict[str, str], look: str) -> None:
+    """A run with its shards and its note, the form, and the console in Airflow's own pages."""
+    page = pages(device_scale_factor=1, timezone_id="Asia/Shanghai", **LOOKS[look])
+    airflow = f"http://127.0.0.1:{real.settings.airflow_port}"
+    page.goto(airflow)
+    users = json.loads((real.settings.home / "secrets" / "airflow_users.json").read_text())
+    page.locator("input[name=username]").fill("admin")
+    page.locator("input[name=password]").fill(users["admin"])
+    page.locator("button[type=submit]").click()
+    page.wait_for_url(lambda url: "/login" not in url)
+    run = f"{airflow}/dags/face_import/runs/{imports['completed']}"
+    page.goto(run)
+    page.get_by_text("rows 1-").first.wait_for()
+    shoot(page, f"airflow-run-{look}")
+    page.goto(f"{run}/plugin/face-import")
+    expect(page.frame_locator("iframe").locator("#log")).to_be_visible()
+    shoot(page, f"airflow-tab-{look}")
+    page.goto(f"{airflow}/plugin/face-imports")
+    expect(page.frame_locator("iframe").locator(f"#t-{imports['running']}-state")).to_be_visible()
+    shoot(page, f"airflow-imports-{look}")
+    page.goto(f"{airflow}/dags/face_import/trigger/single")
+    page.get_by_text("Source and group").first.wait_for()
+    shoot(page, f"airflow-form-{look}")
 
 
 def shoot(page: Page, name: str, pictures: int = 0) -> None:
