@@ -7,6 +7,7 @@ whatever a crash left behind, is right within seconds because of this loop.
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nlargest
 from typing import Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,6 +35,8 @@ LINGER_S = 12.0
 """How long a tombstone stays: a process that is just starting for the task learns from it that it is too late."""
 PURGE_ROUND_S = 1.0
 """How long a round may purge: other tasks are waiting to be looked after."""
+PURGE_AT_ONCE = 20
+"""Deleted tasks a round looks at, the newest first: each asks Airflow, and `prune` may leave thousands."""
 PURGE_PAUSE_S = 0.05
 """Between two portions, so that other imports get the database's write lock."""
 EXPIRE_AT_ONCE = 20
@@ -86,7 +89,7 @@ class Keeper:
                 [task for task in running if task.run_id in active and active[task.run_id].state == "running"]
             )
         self._purge_until = time.monotonic() + PURGE_ROUND_S
-        self._for_each(self._purge, deleted)
+        self._for_each(self._purge, nlargest(PURGE_AT_ONCE, deleted, key=lambda task: task.deleted_at or 0))
 
     def _for_each(self, repair: Callable[..., None], tasks: Iterable[ImportTask], *more: Any) -> None:
         """Repair each task; one that is in somebody's hand, or in trouble in Airflow, does not hold up the others."""

@@ -1,8 +1,10 @@
 """Holdings: who may replace a face, what is settled with the outcomes, and which rows are gone."""
 
 import pytest
+from sqlalchemy import update
 
 from face_import.catalogue import Catalogue, Holdings, ImportTask, TaskConfig
+from face_import.catalogue.schema import shard
 from face_import.contract import Code, Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Change, Changes, Holding, Limits, Outcome, OutcomeBatch, Shard
@@ -23,6 +25,12 @@ def begin(catalogue: Catalogue, *, entry: str = "nightly", group: str = "staff",
 def holdings(catalogue: Catalogue, task: ImportTask) -> Holdings:
     """What the task's entry has."""
     return Holdings(catalogue.engine, task)
+
+
+def run_out(catalogue: Catalogue, task: ImportTask) -> None:
+    """Let the lease of the import's shard run out."""
+    with catalogue.engine.begin() as connection:
+        connection.execute(update(shard).where(shard.c.task_id == task.id).values(lease_until=0.0))
 
 
 def imported(catalogue: Catalogue, task: ImportTask, row: int, key: bytes, digest: bytes = b"d") -> None:
@@ -68,15 +76,20 @@ def test_a_key_has_one_row_in_an_import(catalogue: Catalogue) -> None:
 
 
 def test_two_imports_of_an_entry_do_not_replace_the_same_face_at_once(catalogue: Catalogue) -> None:
-    """What a running import has reserved is its own; one that was stopped or deleted has to be made good."""
+    """What an import has reserved is its own as long as its rows are under way; afterwards it has to be made good."""
     first, second = begin(catalogue), begin(catalogue)
     for key in (KEY, OTHER):
         assert holdings(catalogue, first).reserve(key, "face", 1, was=b"")
         assert not holdings(catalogue, second).reserve(key, "face", 1, was=b"")
     catalogue.tasks.stop(first.id)
+    assert not holdings(catalogue, second).reserve(KEY, "face", 1, was=b"")
+    run_out(catalogue, first)
     assert holdings(catalogue, second).reserve(KEY, "face", 1, was=b"")
     catalogue.tasks.start(first.id)
+    catalogue.leases.take(first.id, 0, "me", 1)
     catalogue.tasks.bury(first.id)
+    assert not holdings(catalogue, second).reserve(OTHER, "face", 2, was=b"")
+    run_out(catalogue, first)
     assert holdings(catalogue, second).reserve(OTHER, "face", 2, was=b"")
 
 
@@ -95,6 +108,7 @@ def test_an_outcome_settles_only_what_its_row_reserved(catalogue: Catalogue) -> 
     first, second = begin(catalogue), begin(catalogue)
     assert holdings(catalogue, first).reserve(KEY, "face", 1, was=b"")
     catalogue.tasks.stop(first.id)
+    run_out(catalogue, first)
     assert holdings(catalogue, second).reserve(KEY, "face", 1, was=b"")
     held = Holding(KEY, "face", b"d")
     late = Outcome(1, "http://x", Code.OK, "", "face", change=Change.NEW, holding=held)

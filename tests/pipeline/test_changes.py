@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from face_import.catalogue import Holdings, ImportTask, Ledger
 from face_import.clients.services import LibraryService
@@ -301,3 +302,21 @@ async def test_a_crash_between_any_two_steps_leaves_one_face(  # noqa: PLR0917 -
     assert night.changes(task) == Changes(**{change: 1})
     assert night.changes(await night.run(line)) == Changes(unchanged=1)
     assert list(night.faces().values()) == [sha({"n": PICTURES[then]})]
+
+
+async def test_a_locked_catalogue_is_asked_again(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer holds the lock for longer than SQLite waits: the row goes on when it is free."""
+    reserve, refused = Holdings.reserve, []
+
+    def locked_once(self: Holdings, *args: Any, **options: Any) -> bool:
+        if not refused:
+            refused.append(args)
+            raise OperationalError("INSERT", {}, Exception("database is locked"))
+        return reserve(self, *args, **options)
+
+    monkeypatch.setattr(Holdings, "reserve", locked_once)
+    night.show(a={"n": 1})
+    task = await night.run(f"{night.uri('a')},t,d,alice")
+    assert refused
+    assert night.bench.succeeded(task) == 1
+    assert list(night.faces()) == ["alice"]

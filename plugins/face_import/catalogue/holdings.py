@@ -13,11 +13,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from face_import.catalogue.engine import reading
 from face_import.catalogue.records import ImportTask
-from face_import.catalogue.schema import holding, import_task, shard
+from face_import.catalogue.schema import holding, import_task, now, shard
 from face_import.contract import TaskState
 from face_import.domain.models import Change, Changes, Holding, Outcome
 
 HELD = holding.c
+ENDING_S = 60.0
+"""How long ago an import may have been stopped or deleted for its rows to be under way: far more than it takes. Leases
+say which ones are, and this bounds how many of them are looked at."""
 
 
 class Holdings:
@@ -95,14 +98,16 @@ class Holdings:
         return and_(HELD.entry == self._entry, HELD.group_name == self._group, HELD.key == key)
 
     def _is_free(self, row: int) -> ColumnElement[bool]:
-        """Whether nobody else is at it: no other row of this import, and no other import that runs."""
-        running = select(import_task.c.id).where(
-            import_task.c.group_name == self._group,
-            import_task.c.state == TaskState.RUNNING,
-            import_task.c.deleted_at.is_(None),
-        )
+        """Whether nobody else is at it: no other row of this import, and no other import that runs or is ending."""
+        task = import_task.c
+        of_group = select(task.id).where(task.group_name == self._group)
+        running = of_group.where(task.state == TaskState.RUNNING, task.deleted_at.is_(None))
+        ended_at = func.coalesce(task.deleted_at, task.stopped_at)
+        working = of_group.join(shard, shard.c.task_id == task.id).where(shard.c.lease_until > now())
+        ending = working.where(ended_at > now() - ENDING_S)
         ours = and_(HELD.task_id == self._task_id, HELD.row == row)
-        theirs = and_(HELD.task_id != self._task_id, or_(~HELD.pending, HELD.task_id.not_in(running)))
+        given_up = and_(HELD.task_id.not_in(running), HELD.task_id.not_in(ending))
+        theirs = and_(HELD.task_id != self._task_id, or_(~HELD.pending, given_up))
         return or_(ours, theirs)
 
     def _claim(self, row: int) -> dict[str, object]:
@@ -146,5 +151,6 @@ def changes_of(connection: Connection, task_id: str) -> Changes:
 def count_gone() -> ScalarSelect[int]:
     """How many rows of an import task's entry were not in its file, within a statement on `import_task`."""
     same_entry = (HELD.entry == import_task.c.entry) & (HELD.group_name == import_task.c.group_name)
-    gone = select(func.count()).select_from(holding).where(same_entry, HELD.seen_by != import_task.c.id)
+    had = and_(same_entry, HELD.digest != b"")
+    gone = select(func.count()).select_from(holding).where(had, HELD.seen_by != import_task.c.id)
     return gone.correlate(import_task).scalar_subquery()
