@@ -123,8 +123,11 @@ def test_airflow(pages: Pages, real: RealStack, imports: dict[str, str], look: s
     page.goto(f"{airflow}/plugin/face-imports")
     expect(page.frame_locator("iframe").locator(f"#t-{imports['running']}-state")).to_be_visible()
     shoot(page, f"airflow-imports-{look}")
-    page.goto(f"{airflow}/dags/face_import/trigger/single")
-    page.get_by_text("Source and group").first.wait_for()
+    page.goto(f"{airflow}/dags/face_import")
+    page.get_by_role("button", name="Trigger").first.click()
+    page.get_by_role("button", name="Source and group").click()
+    page.locator("#element_source").fill("https://hr.example.com/employees.csv")
+    page.locator("#element_group_name").fill("employees")
     shoot(page, f"airflow-form-{look}")
 
 
