@@ -1,8 +1,9 @@
-"""Registers Face import with Airflow: its listener and its pages; everything else is in the package `face_import`."""
+"""Registers Face import with Airflow: listener, pages, middleware; everything else is in the package `face_import`."""
 
+from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from face_import.orchestration import listener, views
+from face_import.orchestration import listener, views, writes
 from face_import.settings import get_settings
 
 
@@ -12,4 +13,5 @@ class FaceImportPlugin(AirflowPlugin):
     name = "face_import"
     listeners = [listener]  # noqa: RUF012 - Airflow's interface
     external_views = views.external_views(get_settings())
+    fastapi_root_middlewares = writes.middlewares(conf.get_mandatory_value("database", "sql_alchemy_conn"))
     global_operator_extra_links = [views.RowsLink()]  # noqa: RUF012

@@ -1,6 +1,9 @@
 """What Airflow's own pages show of an import: note, links, views, assets."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import pytest
 
 from face_import.domain.identity import task_id_of_run
 from tests.doubles.process import FaceServices, ImageHost
@@ -95,3 +98,17 @@ def test_airflow_has_the_consoles_pages(stack: RealStack) -> None:
     views = {view["destination"]: view["href"] for view in plugin["external_views"]}
     console = stack.settings.console_url
     assert views == {"nav": f"{console}/?embed=1", "dag_run": f"{console}/runs/{{RUN_ID}}?embed=1&dag={{DAG_ID}}"}
+
+
+@pytest.mark.usefixtures("services")
+def test_airflow_answers_many_writes_at_once(stack: RealStack) -> None:
+    """No write of a person fails or stands still because another request of the api-server holds SQLite's lock."""
+
+    def make_and_delete(number: int) -> None:
+        for _ in range(12):
+            stack.airflow.make_pool(f"many_{number}", 1)
+            stack.airflow.delete_pool(f"many_{number}")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(make_and_delete, range(8)))
+    assert stack.airflow.pools("many_") == {}

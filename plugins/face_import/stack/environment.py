@@ -81,8 +81,7 @@ def airflow_settings(settings: Settings, layout: Layout) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN_USER}:admin,{settings.airflow_user}:op",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.secrets / "airflow_users.json"),
-        # Ten seconds of waiting for the write lock: more than SQLite's five for a busy machine, and not so many that
-        # two requests of the api-server that wait for each other hold everything up for long.
+        # Ten seconds of waiting for the write lock: more than SQLite's five, for a busy machine.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow_database}?timeout=10",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(settings.airflow_port),
