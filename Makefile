@@ -44,7 +44,7 @@ test: setup-dev ## Run the fast tests, some of them on a real Airflow
 
 .PHONY: test-all
 test-all: setup-dev ## Run all tests, the slow ones too
-	$(BIN)/python -m pytest --ignore=tests/face_services
+	$(BIN)/python -m pytest --ignore=tests/face_services --durations=40
 	$(SERVICES_PYTEST)
 
 .PHONY: check

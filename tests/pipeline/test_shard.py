@@ -222,7 +222,7 @@ async def test_a_lost_lease_breaks_the_rows_off(bench: Bench) -> None:
 
 async def test_a_hanging_catalogue_breaks_the_rows_off_in_time(bench: Bench) -> None:
     """Rows in flight end before the lease does, and count as doubtful for the next try."""
-    bench.services.control(delay_s=30)
+    bench.services.control(delay_s=8)
     task = bench.task(lines(bench, 5), thread_num=5)
 
     async def hang(_attempt: ShardImport) -> None:
