@@ -116,7 +116,7 @@ def shim(_shim: Shim) -> Shim:
 def _healthy(url: str) -> bool:
     try:
         return requests.get(f"{url}/healthz", timeout=5).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

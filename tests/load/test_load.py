@@ -18,21 +18,28 @@ SECONDS = 120.0
 PAUSE_S = 0.5
 """A client asks, reads, waits so long, and asks again: about a hundred requests a second in all."""
 P99_S = 0.3
+BARE_P99_S = 0.03
+"""What a bare server's answer takes on a machine that has the time; where it takes longer, everything may."""
 
 
 @dataclass
 class Seen:
-    """Answers by what was asked and status, durations of `detail` in seconds, and ids of what was created."""
+    """Answers by what was asked and status, durations in seconds, and ids of what was created."""
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     details: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
     created: set[str] = field(default_factory=set)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 async def test_the_api_answers_while_imports_run(stack: RealStack, services: FaceServices, images: ImageHost) -> None:
-    """No answer is a 5xx, 99 of 100 details come within 300 ms, and no row and no task is lost."""
+    """No answer is a 5xx, and no row and no task is lost; 99 of 100 details come within 300 ms.
+
+    The machine is shared: a server that does nothing is asked at the same pace, and what it needs beyond 30 ms
+    stretches the 300.
+    """
     services.control(delay_s=0.25)  # ten threads and two calls a row: no import is done before its 150th second
     bad = f"{images.url}/missing"
     tasks = []
@@ -43,13 +50,15 @@ async def test_the_api_answers_while_imports_run(stack: RealStack, services: Fac
     seen = Seen()
     async with aiohttp.ClientSession() as session:
         end = time.monotonic() + SECONDS
-        await asyncio.gather(*(client(n, stack.api.url, tasks, session, seen, end) for n in range(CLIENTS)))
+        clients = (client(n, stack.api.url, tasks, session, seen, end) for n in range(CLIENTS))
+        await asyncio.gather(bare(bad, session, seen, end), *clients)
 
     assert [stack.api.detail(task_id)["state"] for task_id in tasks] == [2] * IMPORTS  # they ran all the while
-    p99 = quantiles(seen.details, n=100)[98]
-    print(f"answers: {dict(seen.answers)}; detail p99: {p99 * 1000:.0f} ms of {len(seen.details)}")  # noqa: T201 - the result
+    p99, bare_p99 = (quantiles(durations, n=100)[98] for durations in (seen.details, seen.bare))
+    print(f"answers: {dict(seen.answers)}")  # noqa: T201 - the result
+    print(f"p99 of {len(seen.details)} details: {p99 * 1000:.0f} ms; of a bare server: {bare_p99 * 1000:.0f} ms")  # noqa: T201
     assert {status for _, status in seen.answers} == {200}
-    assert p99 <= P99_S
+    assert p99 <= P99_S * max(1, bare_p99 / BARE_P99_S)
     listed = stack.api.post("list", json={"group_name": "loadcreate"}).json()["ids"]
     assert set(listed) == seen.created
     services.control(delay_s=0.0)
@@ -57,6 +66,16 @@ async def test_the_api_answers_while_imports_run(stack: RealStack, services: Fac
         done = stack.api.state(task_id, 3, 4)
         assert (done["state"], done["success_num"], done["errors"]) == (4, ROWS * 9 // 10, {"101": ROWS // 10})
     assert services.record()["by_kind"]["add"] == IMPORTS * ROWS * 9 // 10
+
+
+async def bare(url: str, session: aiohttp.ClientSession, seen: Seen, end: float) -> None:
+    """Ask a server that does nothing, about ten times a second."""
+    while time.monotonic() < end:
+        began = time.monotonic()
+        async with session.get(url) as answer:
+            await answer.read()
+        seen.bare.append(time.monotonic() - began)
+        await asyncio.sleep(PAUSE_S / 5)
 
 
 async def client(  # noqa: PLR0917 - what a client is given
