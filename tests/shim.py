@@ -50,12 +50,19 @@ class Shim:
             self._process = subprocess.Popen(
                 program.command, env=inherited | self._variables | {"PYTHONPATH": paths}, stdout=log, stderr=log
             )
-        until(self._answers)
+        try:
+            until(self._answers)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         assert self._process is not None
         self._process.terminate()
         try:

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import NullPool
 
 BUSY_TIMEOUT_S = 30.0
+POOL_SIZE = 16
+"""Connections kept open once they were needed: with fewer than its threads the API opened and closed some all the time."""
 
 
 def connect(url: str, *, timeout_s: float = BUSY_TIMEOUT_S, pooled: bool = True) -> Engine:
@@ -25,7 +27,7 @@ def connect(url: str, *, timeout_s: float = BUSY_TIMEOUT_S, pooled: bool = True)
         timeout_s: how long a statement waits for another's lock, in seconds.
         pooled: keep connections open; not in a process that forks, whose children must not inherit any.
     """
-    pool: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
+    pool: dict[str, Any] = {"pool_size": POOL_SIZE} if pooled else {"poolclass": NullPool}
     if make_url(url).get_backend_name() != "sqlite":
         milliseconds = int(timeout_s * 1000)
         return create_engine(
