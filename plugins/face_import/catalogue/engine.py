@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 BUSY_TIMEOUT_S = 30.0
 POOL_SIZE = 16
-"""Connections kept open once they were needed: with fewer than its threads the API opened and closed some all the time."""
+"""Connections kept open once they were needed; with fewer than its threads the API opened and closed some all along."""
 
 
 def connect(url: str, *, timeout_s: float = BUSY_TIMEOUT_S, pooled: bool = True) -> Engine:
