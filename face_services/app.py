@@ -1,7 +1,7 @@
 """The Flask application: one of the two services, or both under one port."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from flask import Flask, Response, jsonify, request
 from sqlalchemy.exc import OperationalError
@@ -9,8 +9,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from face_services import info, library, runner, settings
 from face_services.engine import Engine
-from face_services.errors import Busy, ServiceError
-from face_services.runner import EngineRunner
+from face_services.errors import Passing, ServiceError
+from face_services.runner import EngineRunner, MakeEngine, MakePool, process_pool
 from face_services.search import SearchIndex
 from face_services.settings import Settings
 from face_services.store import Store
@@ -24,14 +24,16 @@ _log = logging.getLogger(__name__)
 def create_app(
     services: Sequence[str] = SERVICES,
     config: Settings | None = None,
-    make_engine: Callable[[], Engine] | None = None,
+    make_engine: MakeEngine | None = None,
+    make_pool: MakePool = process_pool,
 ) -> Flask:
     """Makes the application; `GET /healthz` answers without touching an engine or the database.
 
     Args:
         services: which of `info` and `library` to serve.
         config: by default, read from the environment.
-        make_engine: by default, `MediaPipeEngine`. It is called in the thread that will use the engine.
+        make_engine: a module's function, by default one that makes a `MediaPipeEngine`; called in the engine's process.
+        make_pool: makes the executor that engines work in.
 
     Raises:
         SettingsError: an environment variable cannot be used.
@@ -43,7 +45,7 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body
     app.extensions[settings.EXTENSION] = config
-    engines = EngineRunner(make_engine or _mediapipe, config.threads, config.queue)
+    engines = EngineRunner(make_engine or _mediapipe, config.engines, config.queue, make_pool)
     app.extensions[runner.EXTENSION] = engines
     if "info" in services:
         app.register_blueprint(info.blueprint)
@@ -66,7 +68,7 @@ def _register_library(app: Flask, store: Store) -> None:
 
 
 def _mediapipe() -> Engine:
-    from face_services.mediapipe_engine import MediaPipeEngine  # noqa: PLC0415 - 2 s, and only the engine's threads wait
+    from face_services.mediapipe_engine import MediaPipeEngine  # noqa: PLC0415 - 2 s and 200 MB, for the engines' processes only
 
     return MediaPipeEngine()
 
@@ -79,7 +81,7 @@ def _register_errors(app: Flask) -> None:
 
 
 def _refused(error: ServiceError) -> Response:
-    return _failure(error.status, str(error), come_again=isinstance(error, Busy))
+    return _failure(error.status, str(error), come_again=isinstance(error, Passing))
 
 
 def _http(error: HTTPException) -> Response:
@@ -106,5 +108,5 @@ def _failure(status: int, text: str, *, come_again: bool = False) -> Response:
     response = jsonify(forms.get(request.blueprint or "", {**forms["info"], **forms["library"]}))
     response.status_code = status
     if come_again:
-        response.headers["Retry-After"] = str(Busy.retry_after_seconds)
+        response.headers["Retry-After"] = str(Passing.retry_after_seconds)
     return response

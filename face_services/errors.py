@@ -7,7 +7,9 @@ ServiceError
 │   └── NoFace     400   there is no face where one was expected
 ├── UnknownGroup   404
 ├── Conflict       409   the group or the id exists, or the group is full
-└── Busy           503   too many requests wait; answered with Retry-After
+└── Passing        503   the same request may succeed in a moment; answered with Retry-After
+    ├── Busy       503   too many requests wait
+    └── EngineDied 503   the process that worked on the request ended
 """
 
 
@@ -34,8 +36,8 @@ class BadImage(BadRequest):
 class NoFace(BadRequest):
     """No face was found in the picture, or in the given bounding box."""
 
-    def __init__(self) -> None:
-        super().__init__("No face found")
+    def __init__(self, text: str = "No face found") -> None:
+        super().__init__(text)
 
 
 class UnknownGroup(ServiceError):
@@ -53,11 +55,22 @@ class Conflict(ServiceError):
     status = 409
 
 
-class Busy(ServiceError):
-    """The queue in front of the engine is full; asking again a little later is the right answer."""
+class Passing(ServiceError):
+    """Nothing is wrong with the request; asking again a little later is the right answer."""
 
     status = 503
     retry_after_seconds = 1
 
+
+class Busy(Passing):
+    """The queue in front of the engines is full."""
+
     def __init__(self) -> None:
         super().__init__("too many requests are waiting, try again later")
+
+
+class EngineDied(Passing):
+    """A process of the pool was killed or crashed, and with it went what all of them worked on."""
+
+    def __init__(self) -> None:
+        super().__init__("the engine ended unexpectedly, try again")

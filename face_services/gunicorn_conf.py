@@ -9,10 +9,10 @@ except SettingsError as error:
     raise SystemExit(f"face services: {error}") from None
 
 worker_class = "gthread"
-# One process, for the search index lives in it. Detection runs beside Python; an embedding holds its lock for 75 ms.
+# One process, for the search index and the queue live in it; its engines have processes of their own.
 workers = 1
 # More threads than there are places: whoever finds no place is told so at once, and /healthz always answers.
-threads = _settings.threads + _settings.queue + 4
+threads = _settings.engines + _settings.queue + 4
 # Connections beyond these may idle between two requests.
 worker_connections = threads + 1000
 timeout = 120

@@ -12,7 +12,7 @@ from face_services.engine import Engine, Face, Image, Pose
 from face_services.quality import quality
 from face_services.runner import current_runner
 from face_services.settings import current_settings
-from face_services.wire import DetectRequest, PoseRequest, body, corners
+from face_services.wire import Corners, DetectRequest, PoseRequest, body, corners
 
 blueprint = Blueprint("info", __name__, url_prefix="/v1/eval")
 
@@ -20,35 +20,34 @@ blueprint = Blueprint("info", __name__, url_prefix="/v1/eval")
 @blueprint.post("/facex-detect")
 def detect() -> dict[str, Any]:
     """Finds the faces of a picture; `detections` is empty when there is none."""
-    max_pixels = current_settings().max_pixels
-
-    def job(engine: Engine) -> list[dict[str, Any]]:
-        image = picture(asked.data.uri, max_pixels)
-        return [_detection(n, face, image) for n, face in enumerate(engine.detect(image), 1)]
-
     with current_runner().place():
         asked = body(DetectRequest)
-        return _success({"detections": current_runner().run(job)})
+        found = current_runner().run(_detections, asked.data.uri, current_settings().max_pixels)
+    return _success({"detections": found})
 
 
 @blueprint.post("/facex-pose")
 def pose() -> dict[str, Any]:
     """Measures the pose of the faces in the given boxes, one entry per box, in order."""
-    max_pixels = current_settings().max_pixels
-
-    def job(engine: Engine) -> list[Pose | None]:
-        image = picture(asked.data.uri, max_pixels)
-        height, width = image.shape[:2]
-        boxes = [detection.within(width, height) for detection in asked.data.attribute.detections]
-        return engine.pose(image, boxes)
-
     with current_runner().place():
-        asked = body(PoseRequest)
-        return _success({"landmarks": [_landmark(found) for found in current_runner().run(job)]})
+        data = body(PoseRequest).data
+        found = current_runner().run(_landmarks, data.uri, data.attribute.detections, current_settings().max_pixels)
+    return _success({"landmarks": found})
 
 
 def _success(result: dict[str, Any]) -> dict[str, Any]:
     return {"code": 0, "message": "", "result": result}
+
+
+def _detections(engine: Engine, uri: str, max_pixels: int) -> list[dict[str, Any]]:
+    image = picture(uri, max_pixels)
+    return [_detection(n, face, image) for n, face in enumerate(engine.detect(image), 1)]
+
+
+def _landmarks(engine: Engine, uri: str, detections: list[Corners], max_pixels: int) -> list[dict[str, Any]]:
+    image = picture(uri, max_pixels)
+    height, width = image.shape[:2]
+    return [_landmark(found) for found in engine.pose(image, [box.within(width, height) for box in detections])]
 
 
 def _detection(index: int, face: Face, image: Image) -> dict[str, Any]:

@@ -86,15 +86,12 @@ def delete(group: str) -> dict[str, Any]:
 @blueprint.post("/<group>/add")
 def add(group: str) -> dict[str, Any]:
     """Adds the face in the given box, or the picture's largest, under the given id, or a new one."""
-    max_pixels = current_settings().max_pixels
     with current_runner().place():
         asked = body(AddRequest)
         image = asked.image
         face_id = image.id or uuid4().hex
         _library().store.check_free(group, face_id)
-        found = current_runner().run(
-            lambda engine: _measure(engine, picture(image.uri, max_pixels), image.bounding_box)
-        )
+        found = current_runner().run(_measure, image.uri, image.bounding_box, current_settings().max_pixels)
     if asked.params.reject_bad_face and found.quality != "clear":
         raise BadRequest(f"bad face: {found.quality}")
     box = corners(found.face.box)
@@ -111,15 +108,10 @@ def add(group: str) -> dict[str, Any]:
 @blueprint.post("/<group>/search")
 def search(group: str) -> dict[str, Any]:
     """Looks every face of every picture up in a group."""
-    max_pixels = current_settings().max_pixels
-
-    def job(engine: Engine) -> list[list[tuple[Face, Embedding]]]:
-        return [_embedded(engine, picture(uri, max_pixels)) for uri in asked.images]
-
     with current_runner().place():
         asked = body(SearchRequest)
         _library().store.version(group)  # refuses an unknown group before an engine works for it
-        pictures = current_runner().run(job)
+        pictures = current_runner().run(_embedded, asked.images, current_settings().max_pixels)
     find = _library().index.matches
     return {
         "search_results": [
@@ -134,7 +126,8 @@ def _library() -> Library:
     return library
 
 
-def _measure(engine: Engine, image: Image, wanted: Corners | None) -> _Measured:
+def _measure(engine: Engine, uri: str, wanted: Corners | None, max_pixels: int) -> _Measured:
+    image = picture(uri, max_pixels)
     faces = engine.detect(image)
     face = _chosen(faces, image, wanted)
     pose = engine.pose(image, [face.box])[0]
@@ -166,7 +159,11 @@ def _orientation(roll: float) -> str:
     return ORIENTATIONS[round(roll / 45) % 8]
 
 
-def _embedded(engine: Engine, image: Image) -> list[tuple[Face, Embedding]]:
+def _embedded(engine: Engine, uris: list[str], max_pixels: int) -> list[list[tuple[Face, Embedding]]]:
+    return [_faces(engine, picture(uri, max_pixels)) for uri in uris]
+
+
+def _faces(engine: Engine, image: Image) -> list[tuple[Face, Embedding]]:
     return [(face, engine.embed(image, face.box)) for face in engine.detect(image)]
 
 

@@ -1,43 +1,64 @@
-"""A bounded number of engine threads, and a bounded number of requests waiting for them."""
+"""Engines in processes of their own, a bounded number of them, and a bounded number of requests waiting for them.
+
+Processes, because an engine holds Python's lock for much of its work: an embedding for 75 ms. In threads of one process
+a second engine gains little, and whatever else the process does waits.
+"""
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from multiprocessing import get_context, parent_process
+from typing import Concatenate, ParamSpec, TypeVar
 
 from flask import current_app
 
 from face_services.engine import Engine
-from face_services.errors import Busy, ServiceError
+from face_services.errors import Busy, EngineDied, ServiceError
 
 EXTENSION = "face_services.runner"
 
 _log = logging.getLogger(__name__)
+_Asked = ParamSpec("_Asked")
 _Result = TypeVar("_Result")
+MakeEngine = Callable[[], Engine]
+MakePool = Callable[[MakeEngine, int], Executor]
+
+
+def process_pool(make_engine: MakeEngine, engines: int) -> Executor:
+    """Makes an executor with a process for each engine; they end with the process that made it, however that ends.
+
+    They are forked from a server that has imported the engine and has no threads: quick to make, and with their
+    libraries in memory once.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["face_services.app", "face_services.mediapipe_engine"])
+    return ProcessPoolExecutor(engines, context, initializer=equip, initargs=(make_engine,))
 
 
 class EngineRunner:
-    """Runs jobs on engines. Every engine is made, used and dropped by one thread of its own.
+    """Runs jobs on engines.
 
     Args:
-        make_engine: makes an engine; called in the thread that will use it, before that thread's first job.
-        threads: how many jobs run at once.
+        make_engine: makes an engine; called in the process, and the thread, that will use it.
+        engines: how many jobs run at once.
         queue: how many more requests may hold a place.
+        make_pool: makes the executor whose workers begin with `equip`.
     """
 
-    def __init__(self, make_engine: Callable[[], Engine], threads: int, queue: int) -> None:
-        self._make_engine = make_engine
-        self._threads = threads
-        self._places = threading.BoundedSemaphore(threads + queue)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="engine")
-        self._mine = threading.local()
+    def __init__(self, make_engine: MakeEngine, engines: int, queue: int, make_pool: MakePool = process_pool) -> None:
+        self._make = lambda: make_pool(make_engine, engines)
+        self._engines = engines
+        self._places = threading.BoundedSemaphore(engines + queue)
+        self._lock = threading.Lock()
+        self._pool = self._make()
 
     def warm_up(self) -> None:
-        """Has every thread make its engine now, in the background; one that fails is tried again by a job."""
-        for _ in range(self._threads):
-            self._executor.submit(self._on_engine, lambda _engine: None).add_done_callback(_note_failure)
+        """Has the engines made now, in the background."""
+        for _ in range(self._engines):
+            self._pool.submit(_ready).add_done_callback(_note_failure)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -53,23 +74,80 @@ class EngineRunner:
         finally:
             self._places.release()
 
-    def run(self, job: Callable[[Engine], _Result]) -> _Result:
-        """Runs a job on the next free engine and returns what it returns, or raises what it raises."""
-        return self._executor.submit(self._on_engine, job).result()
+    def run(
+        self, job: Callable[Concatenate[Engine, _Asked], _Result], *args: _Asked.args, **kwargs: _Asked.kwargs
+    ) -> _Result:
+        """Runs a job on the next free engine and returns what it returns, or raises what it raises.
 
-    def _on_engine(self, job: Callable[[Engine], _Result]) -> _Result:
-        engine: Engine | None = getattr(self._mine, "engine", None)
-        if engine is None:
-            engine = self._mine.engine = self._make_engine()
-            _log.info("engine made thread=%s", threading.current_thread().name)
+        Args:
+            job: a module's function; it, its arguments and its result go from process to process.
+            args: what it gets after the engine.
+            kwargs: the same by name.
+
+        Raises:
+            EngineDied: a process of the pool was killed, or crashed; the next job gets a new pool.
+        """
+        pool = self._pool
         try:
-            return job(engine)
-        except ServiceError:
-            raise
-        except Exception:
-            # A native graph that failed once may fail for ever: the next job gets a new engine.
-            self._mine.engine = None
-            raise
+            return pool.submit(_on_engine, job, *args, **kwargs).result()
+        except BrokenExecutor:
+            self._replace(pool)
+            raise EngineDied from None
+
+    def _replace(self, broken: Executor) -> None:
+        """Make a new pool, once for all the jobs that saw the old one break."""
+        with self._lock:
+            if self._pool is broken:
+                _log.error("an engine's process ended unexpectedly; all are made anew")
+                broken.shutdown(wait=False)
+                self._pool = self._make()
+
+
+class _Worker(threading.local):
+    """The engine of this process, or of this thread where the pool is one of threads."""
+
+    make: MakeEngine
+    engine: Engine | None = None
+
+
+_worker = _Worker()
+
+
+def equip(make_engine: MakeEngine) -> None:
+    """Begin a worker of the pool: make its engine; one that cannot be made now is tried again by each job."""
+    if (parent := parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _worker.make = make_engine
+    try:
+        _worker.engine = make_engine()
+    except Exception:  # noqa: BLE001 - a pool whose worker fails to begin is broken for good
+        _log.exception("engine not made")
+
+
+def _end_with(parent: object) -> None:
+    """A pool's process waits for work for ever, also when the process that would give it some was killed."""
+    parent.join()  # type: ignore[attr-defined]  # multiprocessing has no public name for what parent_process() returns
+    os._exit(1)
+
+
+def _ready() -> None:
+    """Nothing to do: the worker that takes this has its engine."""
+
+
+def _on_engine(
+    job: Callable[Concatenate[Engine, _Asked], _Result], *args: _Asked.args, **kwargs: _Asked.kwargs
+) -> _Result:
+    engine = _worker.engine
+    if engine is None:
+        engine = _worker.engine = _worker.make()
+    try:
+        return job(engine, *args, **kwargs)
+    except ServiceError:
+        raise
+    except Exception:
+        # A native graph that failed once may fail for ever: the next job gets a new engine.
+        _worker.engine = None
+        raise
 
 
 def _note_failure(warmed: Future[None]) -> None:

@@ -21,14 +21,14 @@ class Settings:
         database: path of the library's SQLite file; its folder is made when missing.
         max_body: largest request body in bytes.
         max_pixels: largest picture in pixels, checked before it is decoded.
-        threads: engines (one thread each) in one process; each takes about 100 MB.
+        engines: engines, a process each, which takes about 150 MB.
         queue: requests that may wait for an engine before others are answered 503.
     """
 
     database: Path = Path("library.db")
     max_body: int = 32 * 1024 * 1024
     max_pixels: int = 50_000_000
-    threads: int = 2
+    engines: int = 2
     queue: int = 128
 
     @classmethod
@@ -43,7 +43,7 @@ class Settings:
             database=Path(env.get("FACE_SERVICES_DATABASE") or cls.database),
             max_body=_whole_number(env, "FACE_SERVICES_MAX_BODY", cls.max_body, 1024, 2**31),
             max_pixels=_whole_number(env, "FACE_SERVICES_MAX_PIXELS", cls.max_pixels, 1024, 2**30),
-            threads=_whole_number(env, "FACE_SERVICES_THREADS", cls.threads, 1, 64),
+            engines=_whole_number(env, "FACE_SERVICES_ENGINES", cls.engines, 1, 64),
             queue=_whole_number(env, "FACE_SERVICES_QUEUE", cls.queue, 0, 10_000),
         )
 

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from face_services.app import SERVICES, create_app
 from face_services.mediapipe_engine import MediaPipeEngine
 from face_services.settings import Settings
-from tests.face_services.fakes import Engines
+from tests.face_services.fakes import Engines, thread_pool
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,7 +35,7 @@ def make_client(tmp_path: Path, engines: Engines) -> Callable[..., FlaskClient]:
 
     def make(services: tuple[str, ...] = SERVICES, **settings: int) -> FlaskClient:
         config = Settings(database=tmp_path / "new" / "library.db", **settings)
-        return create_app(services, config, engines.make).test_client()
+        return create_app(services, config, engines.make, thread_pool).test_client()
 
     return make
 

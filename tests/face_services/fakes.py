@@ -1,15 +1,22 @@
 """An engine without models: every half of a `pictures.coloured` picture that is not black is a face."""
 
 import threading
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from face_services.engine import EMBEDDING_SIZE, Embedding, Face, Image, Points, Pose
 from face_services.geometry import Box
+from face_services.runner import MakeEngine, equip
 
 LEFT, RIGHT = Box(5, 10, 45, 50), Box(60, 15, 90, 45)
 NO_LANDMARKS: Points = np.zeros((68, 2))
+
+
+def thread_pool(make_engine: MakeEngine, engines: int) -> Executor:
+    """A `runner.MakePool` whose workers share the test's memory."""
+    return ThreadPoolExecutor(engines, "engine", initializer=equip, initargs=(make_engine,))
 
 
 @dataclass

@@ -101,17 +101,18 @@ def test_a_client_that_sends_too_much_reads_its_error(server: Server) -> None:
 
 @pytest.mark.slow
 def test_health_is_told_while_many_requests_wait(server: Server) -> None:
-    """With thirty adds at once /healthz answers within a second, many times over."""
+    """While thirty adds wait for each other /healthz waits for none of them."""
     server.call(f"{GROUPS}/busy", {"config": {}})
     body = {"image": {"uri": jpeg(photographs.astronaut())}}
     took = []
+    started = time.monotonic()
     with ThreadPoolExecutor(30) as clients:
         adds = [clients.submit(server.call, f"{GROUPS}/busy/add", body) for _ in range(30)]
         while not all(add.done() for add in adds):
             began = time.monotonic()
             assert server.call("/healthz") == (200, {"status": "ok"})
             took.append(time.monotonic() - began)
-    assert max(took) < 1
+    assert max(took) < (time.monotonic() - started) / 3
     assert len(took) > 5
     assert {add.result()[0] for add in adds} == {200}
 
@@ -141,9 +142,9 @@ def test_an_answered_add_survives_a_kill(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_one_line_and_the_end(tmp_path: Path) -> None:
     """The server says which variable is wrong and ends."""
     log = tmp_path / "server.log"
-    server = gunicorn("face_services.app:create_app()", log, FACE_SERVICES_THREADS="many")
+    server = gunicorn("face_services.app:create_app()", log, FACE_SERVICES_ENGINES="many")
     assert server.process.wait(timeout=DEADLINE_SECONDS) != 0
-    assert log.read_text() == "face services: FACE_SERVICES_THREADS must be a whole number from 1 to 64, not 'many'\n"
+    assert log.read_text() == "face services: FACE_SERVICES_ENGINES must be a whole number from 1 to 64, not 'many'\n"
 
 
 @pytest.mark.parametrize(("service", "served", "missing"), [("info", DETECT, GROUPS), ("library", GROUPS, DETECT)])
@@ -167,7 +168,7 @@ def test_an_unknown_service_is_refused() -> None:
 def test_a_full_queue_is_said_at_once(make_client: Callable[..., FlaskClient], engines: Engines) -> None:
     """One request at work and one place taken: the next is answered 503 with Retry-After, and /healthz answers."""
     engines.held = threading.Event()
-    client = make_client(threads=1, queue=1)
+    client = make_client(engines=1, queue=1)
     body = {"data": {"uri": uri_of(coloured(GREEN))}}
     with ThreadPoolExecutor(1) as clients:
         working = clients.submit(client.application.test_client().post, DETECT, json=body)
