@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from jinja2 import FileSystemBytecodeCache
 
 from face_import.catalogue import Catalogue, ImportTask, TaskConfig
 from face_import.catalogue.engine import migrate
@@ -58,6 +59,12 @@ def catalogue(settings: Settings, _migrated: Path) -> Iterator[Catalogue]:
     catalogue = Catalogue.open(settings)
     yield catalogue
     catalogue.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def _templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Where applications keep the console's compiled pages: each test makes an application of its own."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
 NO_LIMITS = Limits()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from werkzeug.test import TestResponse
 
 import api_shim
@@ -15,13 +16,17 @@ Create = Callable[..., TestResponse]
 
 
 @pytest.fixture
-def client(settings: Settings, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+def client(
+    settings: Settings, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, _templates: FileSystemBytecodeCache
+) -> FlaskClient:
     """A client of the application."""
     monkeypatch.setattr(api_shim.services, "get_catalogue", lambda: catalogue)
     closed = settings.model_copy(update={"airflow_url": "http://127.0.0.1:9", "max_source_bytes": 100_000})
     (closed.home / "secrets").mkdir(parents=True)
     (closed.home / "secrets" / "airflow_password").write_text("secret")
-    return api_shim.create_app(closed).test_client()
+    app = api_shim.create_app(closed)
+    app.jinja_env.bytecode_cache = _templates
+    return app.test_client()
 
 
 @pytest.fixture
