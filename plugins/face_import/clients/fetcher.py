@@ -20,6 +20,7 @@ from yarl import URL
 
 from face_import.clients.addresses import AddressGuard
 from face_import.clients.budget import ByteBudget, Reservation
+from face_import.clients.retrying import persistently
 from face_import.clients.transfer import (
     HEADERS,
     MAX_REDIRECTS,
@@ -149,15 +150,9 @@ class Fetcher:
                 trouble[:] = [str(error)]
                 raise
 
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(TransientFetchError),
-            wait=_pause,
-            stop=_give_up,
-            reraise=True,
-        )
         try:
             async with asyncio.timeout(self._timeout) as deadline:
-                return await retrying(attempt)
+                return await persistently(attempt, TransientFetchError, _retrying)
         except TimeoutError:
             raise FetchError(*trouble or [f"no answer within {self._timeout:g} s"]) from None
 
@@ -219,6 +214,10 @@ def _parsed(uri: str) -> URL:
     except ValueError:
         pass
     raise FetchError("not a valid URL")
+
+
+def _retrying(_first: TransientFetchError) -> AsyncRetrying:
+    return AsyncRetrying(retry=retry_if_exception_type(TransientFetchError), wait=_pause, stop=_give_up, reraise=True)
 
 
 def _pause(state: RetryCallState) -> float:

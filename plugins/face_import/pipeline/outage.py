@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from face_import.clients.retrying import persistently
 from face_import.errors import ServiceRefusal, ServiceUnavailable
 
 log = logging.getLogger(__name__)
@@ -39,41 +40,23 @@ class Outage:
             ServiceRefusal: its definite answer.
         """
         try:
-            answer = await send()
-        except ServiceUnavailable as error:
-            return await self._persist(send, error)
+            answer = await persistently(send, ServiceUnavailable, self._retrying)
         except ServiceRefusal:
             self._answered()
             raise
         self._answered()
         return answer
 
-    async def _persist(self, send: Callable[[], Awaitable[T]], first: ServiceUnavailable) -> T:
+    def _retrying(self, first: ServiceUnavailable) -> AsyncRetrying:
         deadline = time.monotonic() + self._patience_s
         self._failed(first)
-        pending: ServiceUnavailable | None = first
-
-        async def again() -> T:
-            nonlocal pending
-            if pending is not None:
-                error, pending = pending, None
-                raise error
-            return await send()
-
-        retrying = AsyncRetrying(
+        return AsyncRetrying(
             retry=retry_if_exception_type(ServiceUnavailable),
             wait=lambda state: _pause(state, deadline - time.monotonic()),
             stop=lambda state: time.monotonic() + _asked(state) >= deadline,
             before_sleep=self._note,
             reraise=True,
         )
-        try:
-            answer: T = await retrying(again)
-        except ServiceRefusal:
-            self._answered()
-            raise
-        self._answered()
-        return answer
 
     def _note(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
