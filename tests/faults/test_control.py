@@ -125,6 +125,26 @@ def test_the_first_plan_stands_after_changes(faults: Faults) -> None:
 
 
 @pytest.mark.slow
+def test_a_shard_that_dies_for_good_is_an_honest_end(faults: Faults) -> None:
+    """Its source cannot be read however often it tries: run failed, state 3 and what to do; mended, all is done."""
+    task_id = faults.started(600, thread_num=10)
+    faults.stack.api.ok(f"{task_id}/stop")
+    (source,) = (faults.stack.settings.home / "storage" / "sources" / task_id).glob("*.csv")
+    aside = source.rename(source.with_suffix(".aside"))
+    source.mkdir()
+    faults.stack.api.ok(f"{task_id}/start")
+    ended = faults.stack.api.state(task_id, 3, 4, deadline_s=240)
+    assert (ended["state"], ended["errors"]) == (3, {})
+    assert "did not finish: 0 (rows 1-" in ended["last_error"]
+    assert "start the task again" in ended["last_error"]
+    faults.until(lambda: faults.stack.run_state(task_id) == "failed")
+    source.rmdir()
+    aside.rename(source)
+    faults.stack.api.ok(f"{task_id}/start")
+    faults.completes(task_id, 600)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_stop_is_quick_on_a_task_of_500_shards(faults: Faults) -> None:
     """Ten stops of a running 500-shard task: all but the slowest answer within 3 s."""

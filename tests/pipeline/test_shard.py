@@ -156,6 +156,29 @@ async def test_a_bad_row_that_cannot_be_written_has_not_stopped_the_task(
     assert bench.catalogue.tasks.get(task.id).last_error.startswith("row 8: ")
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [RuntimeError("a bug"), MemoryError(), OSError(28, "No space left on device")],
+    ids=["bug", "memory", "disk"],
+)
+async def test_what_is_no_rows_fault_fails_the_try(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    """No row is logged for it; once it is mended the next try does them all."""
+    task = bench.task(lines(bench, 20))
+
+    def fail(*_: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr("face_import.pipeline.row.check_image", fail)
+    with pytest.raises(type(trouble)):
+        await bench.run(task)
+    assert bench.catalogue.ledger.progress(task.id).handled == 0
+    monkeypatch.undo()
+    await bench.run(task)
+    assert bench.succeeded(task) == 20
+
+
 async def test_a_short_outage_costs_no_row(bench: Bench) -> None:
     """A service that answers 503 for less than the patience costs nothing."""
     bench.services.control(faults=[{"kind": "detect", "status": 503, "times": 12}])
