@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import BaseSerialization
 
 from face_import.control import run_conf
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
-from face_import.orchestration.params import task_config
-from face_import.settings import get_settings
+from face_import.orchestration.params import import_params, task_config
+from face_import.settings import Settings, get_settings
 from tests.conftest import MakeTask
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -77,9 +78,35 @@ def test_the_form_refuses_wrong_values(dag: DAG, name: str, wrong: object) -> No
 @pytest.mark.parametrize(
     "source", ["https://example.com/faces.csv?v=1", "s3://bucket/faces.csv", "file:///data/faces.csv", "upload:a-task"]
 )
-def test_the_form_takes_urls(dag: DAG, source: str) -> None:
-    """Whatever settings may allow passes the form, and so does what the API sends; `plan` decides."""
+def test_a_run_keeps_its_source(dag: DAG, source: str) -> None:
+    """What was allowed when the run was asked for passes whatever is allowed by now; so does what the API sends."""
     assert dag.params.get_param("source").resolve(source) == source
+
+
+@pytest.mark.parametrize(
+    ("source", "allowed"),
+    [
+        ("https://example.com/faces.csv?v=1", True),
+        ("http://10.0.0.1/faces.csv", True),  # `plan` refuses the address
+        ("file:///data/faces.csv", True),
+        ("s3://bucket/faces/2030/a.csv", True),
+        ("upload:AAAAAAAAAAAA", True),
+        ("", False),
+        ("file:///etc/passwd", False),
+        ("file:///data", False),
+        ("file:///database/faces.csv", False),
+        ("s3://bucket/other.csv", False),
+        ("s3xxbucket/faces/a.csv", False),
+        ("zip://a.csv::file:///data/a.zip", False),
+        ("ftp://example.com/faces.csv", False),
+    ],
+)
+def test_the_form_takes_the_sources_that_settings_allow(source: str, allowed: bool) -> None:
+    """Airflow's server, which knows the schema alone, refuses what `plan` would refuse by its beginning."""
+    settings = Settings(source_prefixes=("file:///data", "s3://bucket/faces/"))
+    kept = BaseSerialization.deserialize(BaseSerialization.serialize(import_params(settings)["source"]))
+    kept.value = source
+    assert kept.resolve() == (source if allowed else None)
 
 
 @pytest.mark.parametrize("changes_only", [True, False])
