@@ -207,7 +207,7 @@ def test_only_hashes_are_kept_and_only_for_the_owner(keys: KeyFile) -> None:
 
 
 def test_every_text_is_compared_with_every_key(keys: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In constant time, whether the first key fits, the last one or none, and by hashes: time tells nothing of a key."""
+    """In constant time, by hashes, whether the first key fits, the last one or none: time tells nothing of a key."""
     texts = [keys.add(f"key{n}", None) for n in range(3)]
     compared: list[tuple[str, str]] = []
 
