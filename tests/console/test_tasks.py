@@ -125,7 +125,9 @@ def test_wrong_addresses_have_a_page(get: Get, path: str) -> None:
     page = get(path, status=404)
     assert "This is not there (any more)" in page
     assert "All imports" in page
-    assert "内容不存在" in get(path, language="zh", status=404)
+    chinese = get(path, language="zh", status=404)
+    assert "内容不存在" in chinese
+    assert "地址有误，或者导入任务已被删除。" in chinese
 
 
 def test_pages_run_only_our_own_files(client: FlaskClient) -> None:
