@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.definitions.param import process_params
 from airflow.sdk.exceptions import ParamValidationError
-from airflow.serialization.serialized_objects import BaseSerialization
+from airflow.serialization.serialized_objects import DagSerialization
 
 from face_import.control import run_conf
 from face_import.domain.recurring import Entry
@@ -41,6 +42,11 @@ def test_the_ids_never_change(dag: DAG) -> None:
     assert dag.task_ids == ["plan", "shard", "finish"]
     assert dag.get_task("plan").downstream_task_ids == {"shard"}
     assert dag.get_task("shard").downstream_task_ids == {"finish"}
+
+
+def test_airflow_can_keep_it(dag: DAG) -> None:
+    """Its server knows a DAG by what the DAG processor wrote down of it: what cannot be written is no DAG."""
+    assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_ids == dag.task_ids
 
 
 def test_retries_are_quick_and_finish_always_runs(dag: DAG) -> None:
@@ -78,9 +84,14 @@ def test_the_form_refuses_wrong_values(dag: DAG, name: str, wrong: object) -> No
 @pytest.mark.parametrize(
     "source", ["https://example.com/faces.csv?v=1", "s3://bucket/faces.csv", "file:///data/faces.csv", "upload:a-task"]
 )
-def test_a_run_keeps_its_source(dag: DAG, source: str) -> None:
+@pytest.mark.parametrize("task_id", ["plan", "shard", "finish"])
+def test_a_run_keeps_its_source(dag: DAG, task_id: str, source: str) -> None:
     """What was allowed when the run was asked for passes whatever is allowed by now; so does what the API sends."""
-    assert dag.params.get_param("source").resolve(source) == source
+    task = dag.get_task(task_id)
+    conf = {"source": source, "group_name": "staff"}
+    assert process_params(dag, task, conf, suppress_exception=False)["source"] == source
+    with pytest.raises(ParamValidationError):
+        process_params(dag, task, {**conf, "source": "two words"}, suppress_exception=False)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +115,8 @@ def test_a_run_keeps_its_source(dag: DAG, source: str) -> None:
 def test_the_form_takes_the_sources_that_settings_allow(source: str, allowed: bool) -> None:
     """Airflow's server, which knows the schema alone, refuses what `plan` would refuse by its beginning."""
     settings = Settings(source_prefixes=("file:///data", "s3://bucket/faces/"))
-    kept = BaseSerialization.deserialize(BaseSerialization.serialize(import_params(settings)["source"]))
+    dag = DAG("form", schedule=None, params=import_params(settings))
+    kept = DagSerialization.from_dict(DagSerialization.to_dict(dag)).params.get_param("source")
     kept.value = source
     assert kept.resolve() == (source if allowed else None)
 

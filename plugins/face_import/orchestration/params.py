@@ -26,23 +26,6 @@ SOURCE_PATTERN = r"^(upload:|[A-Za-z][A-Za-z0-9+.-]*://)\S+$"
 """A URL, or what the API sends for an upload."""
 
 
-class SourceParam(Param):
-    """A source that settings allow when the run is asked for, and any source in the runs that there are.
-
-    Airflow validates parameters anew for every task instance, and an import that is stopped while settings change has
-    to go on. Its server, which the form asks, knows of a parameter nothing but the schema.
-    """
-
-    def resolve(self, *args: Any, **kwargs: Any) -> Any:
-        """Validate as a task instance does; `plan` goes by the settings, once."""
-        asked = self.schema
-        self.schema = asked | {"pattern": SOURCE_PATTERN}
-        try:
-            return super().resolve(*args, **kwargs)
-        finally:
-            self.schema = asked
-
-
 def source_pattern(settings: Settings) -> str:
     """What a source begins with, at the least: an upload, http(s), or one of the allowed prefixes."""
     folders = (re.escape(prefix.rstrip("/") + "/") for prefix in settings.source_prefixes)
@@ -65,11 +48,11 @@ def import_params(settings: Settings) -> dict[str, Param]:
     """Parameters of the DAG, by name, in the order of the form.
 
     Airflow validates them anew for every task instance: bounds must not follow settings that may be changed while an
-    import is stopped, unless they are for the form alone (`SourceParam`). `plan` applies those, once.
+    import is stopped, but for those that `run_params` takes back. `plan` applies settings, once.
     """
     prefixes = ", ".join(settings.source_prefixes) or "none are configured"
     return {
-        "source": SourceParam(
+        "source": Param(
             "",
             type="string",
             minLength=1,
@@ -122,6 +105,11 @@ def import_params(settings: Settings) -> dict[str, Param]:
             section=RECURRING,
         ),
     }
+
+
+def run_params() -> dict[str, Param]:
+    """Parameters of a task instance that are wider than the form's: a run goes on whatever sources are allowed by now."""
+    return {"source": Param("", type="string", minLength=1, maxLength=4096, pattern=SOURCE_PATTERN)}
 
 
 def task_config(params: Mapping[str, Any]) -> TaskConfig:
