@@ -108,7 +108,7 @@ def import_params(settings: Settings) -> dict[str, Param]:
 
 
 def run_params() -> dict[str, Param]:
-    """Parameters of a task instance that are wider than the form's: a run goes on whatever sources are allowed by now."""
+    """Parameters of tasks that are wider than the form's: a run goes on whatever sources are allowed by now."""
     return {"source": Param("", type="string", minLength=1, maxLength=4096, pattern=SOURCE_PATTERN)}
 
 
