@@ -7,7 +7,7 @@ import time
 import pytest
 
 from face_import.domain.identity import pool_of_run, task_id_of_run
-from face_import.errors import AirflowError
+from face_import.errors import WrongState
 from tests.doubles.process import FaceServices, ImageHost
 from tests.real import RealStack, until
 
@@ -208,7 +208,7 @@ def test_a_run_takes_nobodys_upload(stack: RealStack, images: ImageHost) -> None
 def test_airflow_refuses_a_wrong_form(stack: RealStack, name: str, wrong: object) -> None:
     """No run is made of values that are out of bounds, and of a source that settings do not allow."""
     run_id = f"manual__{time.time()}"
-    with pytest.raises(AirflowError, match=f"Invalid input for param {name}"):
+    with pytest.raises(WrongState, match=f"Invalid input for param {name}"):
         stack.airflow.trigger(run_id, {**FORM, "source": "https://example.com/a.csv", name: wrong}, "")
     assert stack.run_state(run_id) is None
 
