@@ -26,8 +26,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.request_class = uploads.request_class(settings.home / "tmp")
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    # a form beside the file is small, the file itself is bounded by FACE_IMPORT_MAX_SOURCE_BYTES
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_source_bytes + 2**20
+    uploads.register(app, settings.max_source_bytes)
     app.extensions["face_import"] = Services.open(settings)
     guards.register(app, settings)
     access.register(app, settings)

@@ -14,8 +14,6 @@ from face_import import __version__
 from face_import.errors import InvalidRequest
 from face_import.settings import Settings
 
-MAX_JSON_BYTES = 2**20
-
 
 class Validation(FlaskPlugin):
     """Hands validated models to the endpoints by name.
@@ -52,7 +50,6 @@ class Validation(FlaskPlugin):
 
 
 def _json() -> Any:
-    request.max_content_length = MAX_JSON_BYTES
     try:
         body = request.get_json(silent=True)
     except RecursionError:

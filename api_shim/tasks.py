@@ -127,9 +127,14 @@ def download_log(task_id: str, query: DownloadQuery) -> Response:
     """The log as a CSV file without header: uri, code, message."""
     catalogue = services().catalogue
     catalogue.tasks.get(task_id)
-    lines = log_csv(catalogue.ledger.log(task_id), raw=query.raw)
-    headers = {"Content-Disposition": f'attachment; filename="{task_id}.csv"'}
-    return Response(stream_with_context(lines), mimetype="application/octet-stream", headers=headers)
+    return csv_file(task_id, catalogue.ledger.log(task_id), raw=query.raw)
+
+
+def csv_file(name: str, entries: Iterator[LogEntry], *, raw: bool = False) -> Response:
+    """Rows of a log as a file that a browser saves, sent while they are read."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    lines = stream_with_context(log_csv(entries, raw=raw))
+    return Response(lines, mimetype="application/octet-stream", headers=headers)
 
 
 def create_task(form: CreateForm, upload: FileStorage | None) -> str:

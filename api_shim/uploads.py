@@ -1,11 +1,14 @@
-"""Where an upload waits until it is taken in: in our home, not in the machine's temporary folder."""
+"""How large a request may be, and where an upload waits until it is taken in: in our home, not in /tmp."""
 
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from flask import Request
+from flask import Flask, Request, request
 
+BODY_BYTES = 2**20
+"""Largest body that is no upload: it is held in memory, and may come from somebody without a key."""
+_TAKE_FILES = {"tasks.create", "console.create", "console.new_preview"}
 IN_MEMORY = 500_000
 """Bytes of an upload that are kept in memory; a larger one goes to a file without a name."""
 
@@ -25,3 +28,18 @@ def request_class(folder: Path) -> type[Request]:
             return SpooledTemporaryFile(max_size=IN_MEMORY, mode="w+b", dir=str(folder))
 
     return UploadRequest
+
+
+def register(app: Flask, max_source_bytes: int) -> None:
+    """Bound every request, before anything reads it: only where a file is expected a body may be as large as one.
+
+    Args:
+        app: the application.
+        max_source_bytes: largest file; what stands beside it in a form is small.
+    """
+    app.config["MAX_CONTENT_LENGTH"] = max_source_bytes + BODY_BYTES
+
+    @app.before_request
+    def bound() -> None:
+        if request.endpoint not in _TAKE_FILES or request.mimetype != "multipart/form-data":
+            request.max_content_length = BODY_BYTES

@@ -61,7 +61,7 @@ def register(app: Flask, settings: Settings) -> None:
 
 def _register_headers(app: Flask, settings: Settings) -> None:
     """Let pages run and load nothing but our own files, and be framed by nobody but Airflow."""
-    frames = " ".join(("'self'", *view.airflow_origins(settings.airflow_api)))
+    frames = " ".join(view.airflow_origins(settings.airflow_pages))
     policy = f"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors {frames}"
 
     @app.after_request

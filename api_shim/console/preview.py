@@ -15,6 +15,8 @@ from face_import.sources.encoding import CHUNK_BYTES
 FIRST_ROWS = 8
 SHOWN_PROBLEMS = 200
 SHOWN_CHARACTERS = 200
+MOST_STRETCHES = 10_000
+"""Of a hostile file, every other row of which is wrong, so many numbers are a page that a browser can show."""
 SCHEMES = {"http", "https", "data"}
 
 
@@ -29,19 +31,44 @@ class Problem:
 
 
 @dataclass(slots=True)
+class Stretch:
+    """Rows in succession that cannot be imported, by the lines they begin on; `row` is the last one's number."""
+
+    first: int
+    last: int
+    row: int
+
+
+@dataclass(slots=True)
 class Preview:
     """What was understood of a file.
 
     Attributes:
         first: its first rows.
         problems: rows that cannot be imported, the first `SHOWN_PROBLEMS`.
+        others: where the others are, the first `MOST_STRETCHES`.
         problem_count: how many such rows there are.
+        unlisted: how many of them are in neither.
     """
 
     index: SourceIndex
     first: list[Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    others: list[Stretch] = field(default_factory=list)
     problem_count: int = 0
+    unlisted: int = 0
+
+    def add(self, problem: Problem) -> None:
+        """Note a row that cannot be imported; rows come in the file's order."""
+        self.problem_count += 1
+        if len(self.problems) < SHOWN_PROBLEMS:
+            self.problems.append(problem)
+        elif self.others and self.others[-1].row == problem.row - 1:
+            self.others[-1].last, self.others[-1].row = problem.line, problem.row
+        elif len(self.others) < MOST_STRETCHES:
+            self.others.append(Stretch(problem.line, problem.line, problem.row))
+        else:
+            self.unlisted += 1
 
 
 def preview(stream: BinaryIO, bounds: Bounds, folder: Path) -> Preview:
@@ -63,9 +90,7 @@ def preview(stream: BinaryIO, bounds: Bounds, folder: Path) -> Preview:
             if len(seen.first) < FIRST_ROWS:
                 seen.first.append(row)
             if problem := _problem(row):
-                seen.problem_count += 1
-                if len(seen.problems) < SHOWN_PROBLEMS:
-                    seen.problems.append(problem)
+                seen.add(problem)
     return seen
 
 

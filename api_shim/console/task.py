@@ -14,6 +14,7 @@ from api_shim.console.texts import field_problem, request_problem
 from api_shim.console.view import blueprint, link, moved, task_of
 from api_shim.models import ThreadsForm
 from api_shim.services import services
+from api_shim.tasks import csv_file
 from face_import.catalogue import LogEntry
 from face_import.contract import DAG_ID, MAX_ROW, Code
 from face_import.domain.checks import check_thread_num
@@ -81,6 +82,15 @@ def task_threads(task_id: str) -> Response | tuple[str, int]:
     return _done(task_id, lambda: held.control.set_threads(task_id, body.thread_num))
 
 
+@blueprint.get("/tasks/<task_id>/log.csv")
+def task_log(task_id: str) -> Response:
+    """The log as a file, narrowed as the page is; `download_log` would not know a browser that is logged in."""
+    task_of(task_id)
+    shard, code = _shard(task_id), _code()
+    name = "-".join((task_id, *([f"shard-{shard.number}"] if shard else []), *([str(code.value)] if code else [])))
+    return csv_file(name, services().catalogue.ledger.log(task_id, code=code, within=shard))
+
+
 @blueprint.get("/console/thumbnail/<task_id>/<int:row>")
 def picture(task_id: str, row: int) -> Response:
     """A failed row's picture, made small; a drawing that says so where there is none."""
@@ -123,14 +133,13 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[
     failures = (
         look.progress.failures if shard is None else held.catalogue.ledger.progress(task_id, shard.number).failures
     )
-    wanted = request.args.get("code", type=int)
-    code = Code(wanted) if wanted in failures else None
+    code = wanted if (wanted := _code()) in failures else None
     total = sum(failures.values()) if code is None else failures[code]
     pages = -(-total // LOG_PAGE)
     number = min(max(request.args.get("page", 1, int), 1), max(pages, 1))
     skip = (number - 1) * LOG_PAGE
     log = held.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard)
-    airflow = f"{held.settings.airflow_api}/dags/{DAG_ID}/runs/{quote(look.task.run_id, safe='')}"
+    airflow = f"{held.settings.airflow_pages}/dags/{DAG_ID}/runs/{quote(look.task.run_id, safe='')}"
     return render_template(
         "task.html",
         look=look,
@@ -154,6 +163,12 @@ def _shard(task_id: str) -> Shard | None:
     number = request.args.get("shard", type=int)
     shards = services().catalogue.plans.shards(task_id) if number is not None else []
     return next((shard for shard in shards if shard.number == number), None)
+
+
+def _code() -> Code | None:
+    """The code that the log is narrowed to; one that nobody knows narrows nothing."""
+    wanted = request.args.get("code", type=int)
+    return Code(wanted) if wanted in set(Code) else None
 
 
 def _pictured(entry: LogEntry) -> bool:

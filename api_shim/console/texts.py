@@ -82,6 +82,15 @@ _ERRORS = {
     "storage_unavailable": lazy("The storage of files does not answer"),
     "internal_error": lazy("Something went wrong on our side"),
 }
+_HELP = {
+    "not_found": lazy("The address is wrong, or the import was deleted."),
+    "stale_page": lazy("Nothing was done. Load the page again, then try once more."),
+    "too_many_requests": lazy("Wait a minute, then try again."),
+    "airflow_unavailable": lazy("Nothing was changed. Try again in a while."),
+    "catalogue_unavailable": lazy("Try again in a while."),
+    "storage_unavailable": lazy("It may be full. Try again in a while."),
+    "internal_error": lazy("The log of the API has the details."),
+}
 _ENCODINGS = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8 (BOM)",
@@ -94,6 +103,11 @@ _ENCODINGS = {
 def error_title(word: str) -> str:
     """What an error's word means."""
     return _ERRORS.get(word, lazy("This did not work"))
+
+
+def error_help(word: str, text: str) -> str:
+    """What to do about an error, in the request's language; the server's own text where only that knows."""
+    return gettext(_HELP[word]) if word in _HELP else text
 
 
 def encoding(codec: str) -> str:

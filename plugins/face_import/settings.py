@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     storage_url: str = ""
     airflow_url: str = ""
+    airflow_public_url: str = ""
     airflow_user: str = "face_import"
     airflow_password_file: Path | None = None
     info_url: str = ""
@@ -144,6 +145,11 @@ class Settings(BaseSettings):
     def airflow_api(self) -> str:
         """Base URL of Airflow's api-server."""
         return (self.airflow_url or f"http://127.0.0.1:{self.airflow_port}").rstrip("/")
+
+    @property
+    def airflow_pages(self) -> str:
+        """Base URL under which a browser reaches Airflow's pages."""
+        return (self.airflow_public_url or self.airflow_api).rstrip("/")
 
     @property
     def airflow_password(self) -> SecretStr:

@@ -39,6 +39,7 @@ def test_the_api_does_what_its_document_says(tmp_path: Path) -> None:
         log = shim.log.read_text()
     assert done.returncode == 0, done.stdout
     generated, passed = re.search(r"(\d+) generated, (\d+) passed", done.stdout.replace(",\n", ", ")).groups()  # type: ignore[union-attr]
+    print(f"{generated} cases, {passed} passed")  # noqa: T201 - the result
     assert int(generated) == int(passed) >= 2000
     assert "12 selected / 12 total" in done.stdout
     assert "unexpected error" not in log

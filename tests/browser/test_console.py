@@ -108,7 +108,7 @@ def test_an_import_from_drop_to_delete(
     assert violations(page) == []
     with page.expect_download() as download:
         page.get_by_role("link", name=words["download"]).click()
-    assert len(download.value.path().read_text().splitlines()) == 22
+    assert len(download.value.path().read_text().splitlines()) == 12
     page.get_by_role("button", name=words["delete"]).click()
     page.get_by_role("button", name=words["sure"]).click()
     expect(page.get_by_role("status").filter(has_text=words["deleted"])).to_be_visible()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from face_import.cli.records import Task
+from face_import.cli.watch import summarize
 from face_import.contract import Code, TaskState
 from face_import.domain.models import Outcome
 from tests.cli.conftest import MAX_SOURCE, OnTerminal, Shim
@@ -188,3 +190,20 @@ def test_ctrl_c_during_the_upload(shim: Shim, on_terminal: OnTerminal, tmp_path:
         assert terminal.ends() == 130
     terminal.expect("interrupted; nothing was started")
     assert "Traceback" not in terminal.text
+
+
+def test_watching_writes_no_bar_into_a_file(shim: Shim) -> None:
+    """What is for people is a line each, also an error; the summary is on stdout."""
+    done = shim.run("show", shim.task(), "--watch")
+    assert (done.stdout, done.stderr) == ("completed: 3 of 3 rows imported, 0 failed\n", "")
+    assert shim.run("show", "AAAAAAAAAAAA", "--watch").stderr == "face-import: there is no task 'AAAAAAAAAAAA'\n"
+
+
+def test_changes_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """An import of changes says what its rows were to the files before."""
+    changes = {"new": 2, "changed": 1, "unchanged": 40, "gone": 3}
+    answer = {"group_name": "staff", "config": {}, "total_num": 43, "handled_num": 43, "success_num": 43}
+    answer |= {"failed_num": 0, "errors": {}, "changes": changes, "state": 4, "last_error": "", "dag_run_id": "x"}
+    answer |= {"created_at": "2030-01-01T00:00:00+00:00", "started_at": None, "finished_at": None}
+    summarize(Task.model_validate(answer))
+    assert "since earlier files: 2 new, 1 changed, 40 unchanged, 3 gone\n" in capsys.readouterr().out

@@ -137,12 +137,23 @@ def test_the_preview_lists_every_unreadable_line(client: FlaskClient) -> None:
         assert f'<td class="num">{line}</td><td class="num">{row}</td><td>{reason}' in page
 
 
-def test_many_unreadable_lines_are_counted(client: FlaskClient) -> None:
-    """The first 200 are shown, and all are counted."""
-    page = preview(client, b"nonsense,a,b\n" * 1234)
-    assert "1,234 rows cannot be imported" in page
-    assert "The first 200 are shown." in page
+def test_many_unreadable_lines_are_all_listed(client: FlaskClient) -> None:
+    """The first 200 with their reason, all others by their lines, those that follow each other together."""
+    good, bad = b"http://x/1.jpg,a,b\n", b"nonsense,a,b\n"
+    page = preview(client, bad * 200 + good + bad + good + bad * 30 + b'nonsense,"a\nb",c\n\n' + bad + good + bad)
+    assert "234 rows cannot be imported" in page
     assert page.count("not a URI") == 200
+    assert "202, 204–237, 239" in page.partition("on the lines:")[2]
+    assert "more are behind" not in page
+
+
+def test_a_page_has_not_endlessly_many_numbers(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file that was made to have them, the last ones are counted."""
+    monkeypatch.setattr("api_shim.console.preview.MOST_STRETCHES", 50)
+    page = preview(client, b"nonsense,a,b\nhttp://x,a,b\n" * 300)
+    assert "300 rows cannot be imported" in page
+    assert "497, 499</p>" in page
+    assert "50 more are behind these lines." in page
 
 
 def test_a_file_that_would_be_refused_says_so(client: FlaskClient) -> None:

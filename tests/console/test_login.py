@@ -1,6 +1,7 @@
 """Logging in: what a session may do and when it ends, and that no other site's page can use it."""
 
 import io
+import re
 import stat
 from collections.abc import Callable
 from datetime import timedelta
@@ -232,6 +233,7 @@ def test_a_key_for_some_groups_sees_those(
     for method, address in (
         ("GET", "/tasks/{}"),
         ("GET", "/tasks/{}/live"),
+        ("GET", "/tasks/{}/log.csv"),
         ("GET", "/console/thumbnail/{}/1"),
         *(("POST", f"/tasks/{{}}/{name}") for name in ("start", "stop", "delete", "threads")),
     ):
@@ -242,6 +244,20 @@ def test_a_key_for_some_groups_sees_those(
         assert answer.text.replace(theirs.id, NEVER) == never.text
     assert client.get(f"/runs/{theirs.run_id}").status_code == 404
     assert catalogue.tasks.ids("staff", None) == [theirs.id]
+
+
+def test_the_log_is_downloaded_by_a_session(
+    browser: Browser, keys: KeyFile, make_task: MakeTask, fail: Fail, catalogue: Catalogue
+) -> None:
+    """A logged-in browser gets the file that the page's button names; one of another group, or of nobody, does not."""
+    task = make_task()
+    fail(task, (Code.NO_FACE, "http://x/1.jpg", "no face"))
+    client = browser(keys.add("alice", ("staff",)))
+    (address,) = re.findall(r'href="([^"]+)" download', client.get(f"/tasks/{task.id}").text)
+    answer = client.get(address)
+    assert (answer.status_code, answer.text) == (200, "http://x/1.jpg,201,no face\r\n")
+    assert browser(keys.add("bob", ("guests",))).get(address).status_code == 404
+    assert browser().get(address).location.startswith("/login")
 
 
 def test_nobody_logs_in_where_no_key_is_asked_for(browser: Browser) -> None:

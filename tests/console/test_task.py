@@ -1,6 +1,7 @@
 """One import's page: numbers, charts, what can be done, the log and its pictures, and hostile texts."""
 
 import io
+import re
 from base64 import b64encode
 
 import pytest
@@ -91,6 +92,19 @@ def test_the_log_is_narrowed_to_a_shard(get: Get, make_task: MakeTask, fail: Fai
     other = get(f"/tasks/{task.id}?shard=1")
     assert ("Rows 11 to 20 only." in other, "row-1;" in other) == (True, False)
     assert "row-1;" in get(f"/tasks/{task.id}?shard=9")
+
+
+def test_the_log_is_downloaded_as_it_is_shown(client: FlaskClient, get: Get, make_task: MakeTask, fail: Fail) -> None:
+    """The button's file has all rows, not those of a page, and only those of the code and the shard that are chosen."""
+    task = make_task(shards=2, rows=60)
+    fail(task, *[(Code.NO_FACE if n % 2 else Code.YAW, "=http://x", f"row-{n}") for n in range(1, 61)])
+    for chosen, rows in (("", 60), ("?code=203", 30), ("?code=9", 60), ("?shard=0&code=201", 30), ("?shard=9", 60)):
+        (address,) = re.findall(r'href="([^"]+)" download', get(f"/tasks/{task.id}{chosen}"))
+        answer = client.get(address.replace("&amp;", "&"))
+        assert len(answer.text.splitlines()) == rows, chosen
+        assert answer.headers["Content-Disposition"].startswith(f'attachment; filename="{task.id}')
+        assert answer.text.startswith("'=http://x,20")
+    assert "download>" not in get(f"/tasks/{task.id}?shard=1")
 
 
 def test_only_what_is_possible_is_offered(get: Get, catalogue: Catalogue, make_task: MakeTask, fail: Fail) -> None:

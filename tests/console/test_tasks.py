@@ -5,9 +5,11 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
+import api_shim
 from face_import.catalogue import Catalogue
 from face_import.contract import Code
 from face_import.domain.identity import import_of_run, task_id_of_run
+from face_import.settings import Settings
 from tests.conftest import MakeTask
 from tests.console.conftest import Create, Fail, Get
 
@@ -123,7 +125,9 @@ def test_wrong_addresses_have_a_page(get: Get, path: str) -> None:
     page = get(path, status=404)
     assert "This is not there (any more)" in page
     assert "All imports" in page
-    assert "内容不存在" in get(path, language="zh", status=404)
+    chinese = get(path, language="zh", status=404)
+    assert "内容不存在" in chinese
+    assert "地址有误，或者导入任务已被删除。" in chinese
 
 
 def test_pages_run_only_our_own_files(client: FlaskClient) -> None:
@@ -133,10 +137,22 @@ def test_pages_run_only_our_own_files(client: FlaskClient) -> None:
         policy = headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'self';"), path
         assert "unsafe" not in policy
-        assert "frame-ancestors 'self' http://127.0.0.1:9 http://localhost:9" in policy
+        assert policy.endswith("; frame-ancestors http://127.0.0.1:9 http://localhost:9")
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "same-origin"
     assert not re.search(r"<script>|<style|style=|onclick=", client.get("/new").get_data(as_text=True))
+
+
+def test_airflow_is_where_a_browser_finds_it(
+    settings: Settings, catalogue: Catalogue, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where the API does: links lead there, and frames are for its pages alone."""
+    monkeypatch.setattr(api_shim.services, "get_catalogue", lambda: catalogue)
+    names = {"airflow_url": "http://airflow-api-server:8080", "airflow_public_url": "https://airflow.example/"}
+    answer = api_shim.create_app(settings.model_copy(update=names)).test_client().get(f"/tasks/{make_task().id}")
+    assert 'href="https://airflow.example/dags/face_import/runs/' in answer.text
+    assert answer.headers["Content-Security-Policy"].endswith("; frame-ancestors https://airflow.example")
+    assert "airflow-api-server" not in answer.text + str(answer.headers)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.definitions.param import process_params
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
 
 from face_import.control import run_conf
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
-from face_import.orchestration.params import task_config
-from face_import.settings import get_settings
+from face_import.orchestration.params import import_params, task_config
+from face_import.settings import Settings, get_settings
 from tests.conftest import MakeTask
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -40,6 +42,11 @@ def test_the_ids_never_change(dag: DAG) -> None:
     assert dag.task_ids == ["plan", "shard", "finish"]
     assert dag.get_task("plan").downstream_task_ids == {"shard"}
     assert dag.get_task("shard").downstream_task_ids == {"finish"}
+
+
+def test_airflow_can_keep_it(dag: DAG) -> None:
+    """Its server knows a DAG by what the DAG processor wrote down of it: what cannot be written is no DAG."""
+    assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_ids == dag.task_ids
 
 
 def test_retries_are_quick_and_finish_always_runs(dag: DAG) -> None:
@@ -77,9 +84,41 @@ def test_the_form_refuses_wrong_values(dag: DAG, name: str, wrong: object) -> No
 @pytest.mark.parametrize(
     "source", ["https://example.com/faces.csv?v=1", "s3://bucket/faces.csv", "file:///data/faces.csv", "upload:a-task"]
 )
-def test_the_form_takes_urls(dag: DAG, source: str) -> None:
-    """Whatever settings may allow passes the form, and so does what the API sends; `plan` decides."""
-    assert dag.params.get_param("source").resolve(source) == source
+@pytest.mark.parametrize("task_id", ["plan", "shard", "finish"])
+def test_a_run_keeps_its_source(dag: DAG, task_id: str, source: str) -> None:
+    """What was allowed when the run was asked for passes whatever is allowed by now; so does what the API sends."""
+    task = dag.get_task(task_id)
+    conf = {"source": source, "group_name": "staff"}
+    assert process_params(dag, task, conf, suppress_exception=False)["source"] == source
+    with pytest.raises(ParamValidationError):
+        process_params(dag, task, {**conf, "source": "two words"}, suppress_exception=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "allowed"),
+    [
+        ("https://example.com/faces.csv?v=1", True),
+        ("http://10.0.0.1/faces.csv", True),  # `plan` refuses the address
+        ("file:///data/faces.csv", True),
+        ("s3://bucket/faces/2030/a.csv", True),
+        ("upload:AAAAAAAAAAAA", True),
+        ("", False),
+        ("file:///etc/passwd", False),
+        ("file:///data", False),
+        ("file:///database/faces.csv", False),
+        ("s3://bucket/other.csv", False),
+        ("s3xxbucket/faces/a.csv", False),
+        ("zip://a.csv::file:///data/a.zip", False),
+        ("ftp://example.com/faces.csv", False),
+    ],
+)
+def test_the_form_takes_the_sources_that_settings_allow(source: str, allowed: bool) -> None:
+    """Airflow's server, which knows the schema alone, refuses what `plan` would refuse by its beginning."""
+    settings = Settings(source_prefixes=("file:///data", "s3://bucket/faces/"))
+    dag = DAG("form", schedule=None, params=import_params(settings))
+    kept = DagSerialization.from_dict(DagSerialization.to_dict(dag)).params.get_param("source")
+    kept.value = source
+    assert kept.resolve() == (source if allowed else None)
 
 
 @pytest.mark.parametrize("changes_only", [True, False])

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from face_import.domain.identity import pool_of_run, task_id_of_run
+from face_import.errors import WrongState
 from tests.doubles.process import FaceServices, ImageHost
 from tests.real import RealStack, until
 
@@ -147,17 +148,15 @@ def test_a_run_from_airflows_form_is_an_import_task(
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("file:///etc/passwd", "not allowed"),
         ("/missing", "404 Not Found"),
         ("/empty", "no rows"),
     ],
-    ids=["forbidden", "missing", "empty"],
+    ids=["missing", "empty"],
 )
 def test_a_bad_source_ends_the_run_with_a_reason(stack: RealStack, images: ImageHost, source: str, reason: str) -> None:
     """What is wrong with a form's source is the task's last error, and Airflow's run has failed."""
     run_id = f"manual__{time.time()}"
-    url = source if ":" in source else images.url + source
-    stack.airflow.trigger(run_id, {**FORM, "source": url}, "")
+    stack.airflow.trigger(run_id, {**FORM, "source": images.url + source}, "")
     until(lambda: stack.catalogue.tasks.peek(task_id_of_run(run_id)))
     assert reason in stack.api.state(task_id_of_run(run_id), 3)["last_error"]
     until(lambda: stack.run_state(run_id) == "failed")
@@ -166,19 +165,52 @@ def test_a_bad_source_ends_the_run_with_a_reason(stack: RealStack, images: Image
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("zip://faces.csv::file:///etc/passwd", "not allowed"),
+        ("PREFIX/../../../../../etc/passwd", "not allowed"),
+        ("PREFIX/a.zip::file:///etc/passwd", "not allowed"),
         ("http://169.254.169.254/latest/meta-data/", "not public"),
     ],
-    ids=["chained", "metadata"],
+    ids=["parents", "chained", "metadata"],
 )
 def test_a_run_reads_nothing_inside(stack: RealStack, source: str, reason: str) -> None:
-    """What a form names is under the rules of sources: refused with the reason, and nothing of it is kept."""
+    """What begins as a source may is under all rules of sources: refused with the reason, and nothing is kept."""
     run_id = f"manual__{time.time()}"
     task_id = task_id_of_run(run_id)
-    stack.airflow.trigger(run_id, {**FORM, "source": source}, "")
+    url = source.replace("PREFIX", stack.settings.source_prefixes[0])
+    stack.airflow.trigger(run_id, {**FORM, "source": url}, "")
     until(lambda: stack.catalogue.tasks.peek(task_id))
     assert reason in stack.api.state(task_id, 3)["last_error"]
     assert not [path for path in (stack.settings.home / "storage").rglob(f"*{task_id}*/*") if path.is_file()]
+
+
+def test_a_run_takes_nobodys_upload(stack: RealStack, images: ImageHost) -> None:
+    """A form that names the upload of a task makes no import, and that task stays as it is."""
+    other = stack.api.create(rows(images, 3))
+    run_id = f"manual__{time.time()}"
+    stack.airflow.trigger(run_id, {**FORM, "source": f"upload:{other}"}, "")
+    until(lambda: stack.run_state(run_id) == "failed")
+    assert stack.catalogue.tasks.peek(task_id_of_run(run_id)) is None
+    assert stack.api.detail(other)["state"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("source", "/etc/passwd"),
+        ("source", "file:///etc/passwd"),
+        ("source", "zip://faces.csv::file:///etc/passwd"),
+        ("group_name", "two words"),
+        ("thread_num", 0),
+        ("pos_yaw", 181),
+        ("mode", "2"),
+    ],
+    ids=str,
+)
+def test_airflow_refuses_a_wrong_form(stack: RealStack, name: str, wrong: object) -> None:
+    """No run is made of values that are out of bounds, and of a source that settings do not allow."""
+    run_id = f"manual__{time.time()}"
+    with pytest.raises(WrongState, match=f"Invalid input for param {name}"):
+        stack.airflow.trigger(run_id, {**FORM, "source": "https://example.com/a.csv", name: wrong}, "")
+    assert stack.run_state(run_id) is None
 
 
 def test_threads_change_while_it_runs(stack: RealStack, services: FaceServices, images: ImageHost) -> None:

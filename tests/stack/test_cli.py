@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from face_import.settings import Settings
+from face_import.settings import CHECKOUT, Settings
 from face_import.stack.layout import Layout
 from face_import.stack.members import members
 from tests.stack.conftest import face_import, make_settings
@@ -55,3 +55,14 @@ def test_a_busy_port_is_one_line(settings: Settings) -> None:
             server.kill()
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
+
+
+def test_airflows_command_is_airflows(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in the working directory that happens to be called airflow.py is not run in its place."""
+    assert face_import(settings, "credentials").returncode == 0
+    (tmp_path / "airflow.py").write_text("print('not Airflow')")
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT / "plugins"))
+    monkeypatch.chdir(tmp_path)
+    done = face_import(settings, "airflow", "version")
+    assert "3." in done.stdout, done.stderr
+    assert "not Airflow" not in done.stdout

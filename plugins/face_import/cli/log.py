@@ -18,6 +18,7 @@ from face_import.cli.console import cell, errors, output, plain
 from face_import.cli.imports import TaskId
 from face_import.cli.records import Entry
 from face_import.cli.server import Key, Server, Url
+from face_import.errors import InvalidRequest
 
 
 def log(
@@ -90,6 +91,8 @@ def _opened(target: str) -> Iterator[TextIO]:
         with path.open("w", encoding="utf-8", newline="") as file:
             yield file
         return
+    if not path.parent.is_dir():
+        raise InvalidRequest(f"--csv: there is no folder {path.parent}")
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:

@@ -37,7 +37,7 @@ def airflow(context: typer.Context) -> None:
     settings = get_settings()
     environment = stack_environment(settings, Layout.of(settings.home))
     del environment[STACK_VARIABLE]  # a person's command is not the stack's to end
-    os.execve(sys.executable, [sys.executable, "-m", "airflow", *context.args], environment)  # noqa: S606 - no shell wanted
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "airflow", *context.args], environment)  # noqa: S606 - no shell wanted
 
 
 def keeper() -> None:

@@ -20,6 +20,7 @@ class Task(BaseModel):
     success_num: int
     failed_num: int
     errors: dict[int, int]
+    changes: dict[str, int] | None = None
     state: TaskState
     last_error: str
     created_at: datetime

@@ -77,6 +77,9 @@ def summarize(task: Task) -> None:
     """Print how a task ended: counts, failures by code, and what to do next."""
     counts = f"{task.success_num} of {task.total_num} rows imported, {task.failed_num} failed"
     output.print(f"{task.word}: {counts}", markup=False)
+    if task.changes:
+        kinds = ", ".join(f"{rows} {kind}" for kind, rows in task.changes.items())
+        output.print(f"since earlier files: {kinds}", markup=False)
     if task.last_error:
         output.print(plain(task.last_error), markup=False)
     if task.errors:
@@ -96,7 +99,8 @@ def _follow(client: Client, task_id: str) -> Task:
     progress = Progress(TextColumn("importing"), BarColumn(), TaskProgressColumn(), facts, console=errors)
     bar = progress.add_task("", total=None, facts="")
     rate = Rate()
-    with Live(progress, console=errors, refresh_per_second=4) as live:
+    # Into a file there is no bar: its last state would stand before the next line, and the summary says as much.
+    with Live(progress, console=errors, refresh_per_second=4, transient=not errors.is_terminal) as live:
         while True:
             task = _patiently(client, task_id, live)
             speed = rate.add(time.monotonic(), task.handled_num)

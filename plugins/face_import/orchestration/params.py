@@ -1,12 +1,21 @@
 """The parameters of a run: Airflow's form, its bounds, and their reading into a `TaskConfig`."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Param
 
 from face_import.catalogue import TaskConfig
-from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MAX_ANGLE, MAX_PIXELS, MOST_THREADS, Mode
+from face_import.contract import (
+    DEFAULT_THREAD_NUM,
+    ENTRY_NAME_PATTERN,
+    MAX_ANGLE,
+    MAX_PIXELS,
+    MOST_THREADS,
+    UPLOAD,
+    Mode,
+)
 from face_import.domain.models import LIMIT_NAMES, Limits
 from face_import.domain.uri import redact
 from face_import.settings import Settings
@@ -14,7 +23,13 @@ from face_import.settings import Settings
 WHAT, HOW, LIMITS, RECURRING = "Source and group", "How it runs", "Limits", "Recurring import"
 """Sections of the form, in its order."""
 SOURCE_PATTERN = r"^(upload:|[A-Za-z][A-Za-z0-9+.-]*://)\S+$"
-"""A URL. Which ones are allowed depends on settings, so `plan` decides; `upload:` is what the API sends."""
+"""A URL, or what the API sends for an upload."""
+
+
+def source_pattern(settings: Settings) -> str:
+    """What a source begins with, at the least: an upload, http(s), or one of the allowed prefixes."""
+    folders = (re.escape(prefix.rstrip("/") + "/") for prefix in settings.source_prefixes)
+    return rf"^({'|'.join((UPLOAD, 'https?://', *folders))})\S+$"
 
 
 def _limit(title: str, description: str, maximum: int) -> Param:
@@ -24,7 +39,7 @@ def _limit(title: str, description: str, maximum: int) -> Param:
         minimum=0,
         maximum=maximum,
         title=title,
-        description=f"{description} 0 switches this limit off.",
+        description=f"{description} 0 to {maximum}; 0 switches this limit off.",
         section=LIMITS,
     )
 
@@ -32,8 +47,8 @@ def _limit(title: str, description: str, maximum: int) -> Param:
 def import_params(settings: Settings) -> dict[str, Param]:
     """Parameters of the DAG, by name, in the order of the form.
 
-    Airflow validates them anew for every task instance: their bounds must not follow settings that may be
-    changed while an import is stopped. `plan` applies those, once.
+    Airflow validates them anew for every task instance: bounds must not follow settings that may be changed while an
+    import is stopped, but for those that `run_params` takes back. `plan` applies settings, once.
     """
     prefixes = ", ".join(settings.source_prefixes) or "none are configured"
     return {
@@ -42,7 +57,7 @@ def import_params(settings: Settings) -> dict[str, Param]:
             type="string",
             minLength=1,
             maxLength=4096,
-            pattern=SOURCE_PATTERN,
+            pattern=source_pattern(settings),
             title="Source",
             description=f"URL of the CSV file: http(s), or below an allowed prefix ({prefixes}).",
             section=WHAT,
@@ -52,7 +67,8 @@ def import_params(settings: Settings) -> dict[str, Param]:
             type="string",
             pattern=r"^\S{1,250}$",
             title="Group",
-            description="The face group to import into; made if it does not exist.",
+            description="The face group to import into; made if it does not exist. "
+            f"Its name has to match {settings.group_name_pattern}",
             section=WHAT,
         ),
         "thread_num": Param(
@@ -78,7 +94,7 @@ def import_params(settings: Settings) -> dict[str, Param]:
         "pos_rol": _limit("Roll", "Largest roll of a face, in degrees.", MAX_ANGLE),
         "width": _limit("Width", "Smallest width of a face, in pixels.", MAX_PIXELS),
         "height": _limit("Height", "Smallest height of a face, in pixels.", MAX_PIXELS),
-        "blur_degree": _limit("Blur", "Largest blur of a face, from 0 (sharp) to 100 (blurred).", 100),
+        "blur_degree": _limit("Blur", "Largest blur of a face, 1 (sharp) to 100 (blurred).", 100),
         "entry": Param(
             None,
             type=["null", "string"],  # what may be left empty in the form
@@ -89,6 +105,11 @@ def import_params(settings: Settings) -> dict[str, Param]:
             section=RECURRING,
         ),
     }
+
+
+def run_params() -> dict[str, Param]:
+    """Parameters of tasks that are wider than the form's: a run goes on whatever sources are allowed by now."""
+    return {"source": Param("", type="string", minLength=1, maxLength=4096, pattern=SOURCE_PATTERN)}
 
 
 def task_config(params: Mapping[str, Any]) -> TaskConfig:
