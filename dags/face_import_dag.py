@@ -53,9 +53,8 @@ with DAG(
     default_args={"owner": "face-import", "retries": 5, "retry_delay": timedelta(seconds=5)},
 ) as dag:
     plan = import_task(task_id=PLAN_TASK, priority_weight=100)(tasks.plan)
-    shard = import_task(
-        task_id=SHARD_TASK, map_index_template="{{ rows }}", **queue_of_shards(get_settings())
-    )(tasks.shard)
+    queue = queue_of_shards(get_settings())
+    shard = import_task(task_id=SHARD_TASK, map_index_template="{{ rows }}", **queue)(tasks.shard)
     finish = import_task(
         task_id=FINISH_TASK,
         multiple_outputs=False,

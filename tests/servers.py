@@ -1,27 +1,24 @@
-"""PostgreSQL and Redis for tests: where they are, what of them is a test's own, and what happens where there are none."""
+"""PostgreSQL and Redis for tests: what of them is a test's own, and what happens where there are none."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 from uuid import uuid4
 
 import pytest
 import redis
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from examples.distributed import POSTGRES_URL, REDIS_URL, database
 from face_import.stack.layout import Layout
 from face_import.stack.workers import key_prefix
 
-POSTGRES_URL = os.environ.get("FACE_IMPORT_TEST_POSTGRES_URL", "postgresql+psycopg://127.0.0.1:5432/postgres")
-"""A database of a server where more of them may be made; without a name in it, the user's own is the role."""
-REDIS_URL = os.environ.get("FACE_IMPORT_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
-
 
 class Unavailable(Exception):
-    """A server that does not answer; says which."""
+    """A server that tests need does not answer; says which."""
 
 
 @contextmanager
@@ -31,16 +28,10 @@ def databases(count: int) -> Iterator[list[str]]:
     Raises:
         Unavailable: there is no PostgreSQL.
     """
-    server, made = create_engine(POSTGRES_URL, isolation_level="AUTOCOMMIT"), []
-    try:
-        for _ in range(count):
-            made.append(_created(server))
-        yield [make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False) for name in made]
-    finally:
-        for name in made:
-            with server.connect() as connection:
-                connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        server.dispose()
+    server = create_engine(POSTGRES_URL, isolation_level="AUTOCOMMIT")
+    with ExitStack() as made:
+        made.callback(server.dispose)
+        yield [made.enter_context(_database(server)) for _ in range(count)]
 
 
 @contextmanager
@@ -72,11 +63,14 @@ def skip(reason: Unavailable) -> NoReturn:
     pytest.skip(str(reason))
 
 
-def _created(server: Engine) -> str:
+@contextmanager
+def _database(server: Engine) -> Iterator[str]:
     name = f"face_import_test_{uuid4().hex[:12]}"
     try:
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
     except OperationalError as error:
         raise Unavailable(f"no PostgreSQL at FACE_IMPORT_TEST_POSTGRES_URL: {error.orig}") from None
-    return name
+    yield database(name)
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -33,7 +33,7 @@ def _stack(
                 FACE_IMPORT_LIBRARY_URL=_services.url,
                 FACE_IMPORT_WORKERS="2",
                 FACE_IMPORT_EXECUTOR_SLOTS="2",
-                FACE_IMPORT_WORKER_LOST_S="20",
+                FACE_IMPORT_WORKER_LOST_S="30",
                 FACE_IMPORT_START_TIMEOUT_S="240",
             ) as stack,
         ):

@@ -48,7 +48,7 @@ def worker(
         int | None, typer.Option(min=1, max=512, help="Task instances at once; instead of FACE_IMPORT_EXECUTOR_SLOTS.")
     ] = None,
 ) -> None:
-    """Run one more of this home's workers, in the foreground; Ctrl-C ends it once its shards are done, `down` at once."""
+    """Run one more worker of this home's stack; Ctrl-C ends it when its shards are done, `down` at once."""
     settings = get_settings()
     if not settings.broker_url:
         raise ConfigError("FACE_IMPORT_BROKER_URL: not set; without a broker the scheduler's own processes do the work")

@@ -1,4 +1,4 @@
-"""Servers that somebody else runs: whether PostgreSQL and the broker answer, before anything is started."""
+"""Servers that somebody else runs: whether PostgreSQL and Redis answer, before anything is started."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,15 +67,15 @@ def _check_database(variable: str, url: str) -> str:
 
 
 def _check_broker(url: str) -> str:
-    from kombu import Connection  # noqa: PLC0415 - the same
-    from kombu.exceptions import KombuError  # noqa: PLC0415 - the same
+    from redis import Redis, RedisError  # noqa: PLC0415 - slow to import, and few commands need it
+    from sqlalchemy import make_url  # noqa: PLC0415 - the same
 
     try:
-        with Connection(url, transport_options={"socket_connect_timeout": _TIMEOUT_S}) as connection:
-            connection.ensure_connection(max_retries=1, timeout=_TIMEOUT_S)
-            return connection.as_uri()
-    except (KombuError, KeyError, ValueError, OSError, ImportError) as error:
+        with Redis.from_url(url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S) as client:
+            client.ping()
+    except (RedisError, ValueError) as error:
         raise ConfigError(f"FACE_IMPORT_BROKER_URL: {_reason(error)}") from None
+    return make_url(url).render_as_string()
 
 
 def _reason(error: Exception) -> str:
