@@ -26,6 +26,8 @@ def celery_settings(settings: Settings, layout: Layout) -> dict[str, str]:
         # only sends it again, which also replaces a message that was lost with its worker.
         "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": _NO_LIMIT,
         "AIRFLOW__OPERATORS__DEFAULT_QUEUE": _DEFAULT_QUEUE,
+        # Bundles have no versions here; the process that would remove old ones outlives a worker that is killed.
+        "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
         "AIRFLOW__CELERY__BROKER_URL": settings.broker_url,
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.executor_slots),
         # What the tasks need is imported once, before the worker forks its processes, and they the tasks'.
