@@ -8,18 +8,26 @@ import pytest
 
 from face_import.stack import supervision
 from face_import.stack.workers import answering
+from tests.doubles.process import FaceServices, ImageHost
+from tests.faults import test_control
 from tests.faults.conftest import Faults
-from tests.faults.test_control import test_start_right_after_stop_never_overlaps
 from tests.faults.test_crashes import kill
-from tests.main_job.test_main_job import test_an_import_from_create_to_log
+from tests.main_job import test_main_job
 from tests.real import COMMAND, RealStack
-
-__all__ = ["test_an_import_from_create_to_log", "test_start_right_after_stop_never_overlaps"]
-"""The same tests as on the embedded stack, because it is the same code."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SLOW_S, QUICK_S = 2.0, 0.05
+
+
+def test_the_main_job(stack: RealStack, services: FaceServices, images: ImageHost) -> None:
+    """The same test as on the embedded stack, because it is the same code."""
+    test_main_job.test_an_import_from_create_to_log(stack, services, images)
+
+
+def test_stop_and_resume(faults: Faults) -> None:
+    """The same here: three stops and starts, and no row is lost or done twice."""
+    test_control.test_start_right_after_stop_never_overlaps(faults)
 
 
 def with_shards(faults: Faults, worker: psutil.Process) -> list[psutil.Process]:
@@ -52,12 +60,14 @@ def added(_stack: RealStack) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def test_a_worker_added_in_mid_run(faults: Faults, request: pytest.FixtureRequest) -> None:
-    """From being ready it takes at most ten seconds until it works on a shard that nobody had a slot for."""
+    """Within ten seconds of being ready it has taken a shard that nobody had a slot for, and does its part."""
     faults.services.control(reset=True, delay_s=SLOW_S)
     task_id = faults.started(3000, handled=1, thread_num=48)
     added = request.getfixturevalue("added")
     faults.until(lambda: answering(faults.stack.settings, [f"worker-{added.pid}"]), 120)
-    faults.until(lambda: with_shards(faults, psutil.Process(added.pid)), 10)
+    pool = psutil.Process(added.pid).children()
+    faults.until(lambda: any(process.children() for process in pool), 10)
+    faults.until(lambda: with_shards(faults, psutil.Process(added.pid)))
     faults.services.control(delay_s=QUICK_S)
     faults.completes(task_id, 3000)
 

@@ -55,3 +55,11 @@ def test_a_busy_port_is_one_line(settings: Settings) -> None:
             server.kill()
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
+
+
+def test_a_worker_without_a_broker_is_one_line(settings: Settings) -> None:
+    """There is nothing it could take work from."""
+    done = face_import(settings, "worker")
+    assert done.returncode == 1
+    assert done.stderr.startswith("face-import: FACE_IMPORT_BROKER_URL: not set")
+    assert done.stderr.count("\n") == 1
