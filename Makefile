@@ -11,7 +11,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Make the virtual environments; seconds when nothing changed
@@ -32,6 +32,14 @@ up: setup ## Start everything, in the foreground until Ctrl-C
 .PHONY: down
 down: ## End everything this checkout's `make up` started
 	@test ! -x $(BIN)/face-import || $(BIN)/face-import down
+
+.PHONY: up-distributed
+up-distributed: setup ## The same on the PostgreSQL and the Redis of this machine, with two Celery workers
+	@$(BIN)/python -m examples.distributed up
+
+.PHONY: down-distributed
+down-distributed: ## End everything `make up-distributed` started
+	@test ! -x $(BIN)/face-import || $(BIN)/python -m examples.distributed down
 
 .PHONY: status
 status: ## Show what runs and how it is
@@ -73,6 +81,6 @@ lock: ## Recompile the requirement files from their .in files (needs uv)
 	$(COMPILE) --override face_services/overrides.txt face_services/requirements-dev.in -o face_services/requirements-dev.txt
 
 .PHONY: clean
-clean: down ## End everything and remove environments and caches; imports and faces stay
+clean: down down-distributed ## End everything and remove environments and caches; imports and faces stay
 	rm -rf .venv .venv-services .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -23,6 +23,7 @@ from bench.figures import Figure, save
 from bench.intake import intake
 from bench.jobs import busy, first_row, jobs, scale, shard
 from bench.ledger import ledger
+from bench.scaling import scaling
 from bench.workbench import Workbench
 
 Measurement = Callable[[Workbench], Iterator[Figure]]
@@ -36,6 +37,7 @@ MEASUREMENTS: dict[tuple[int, ...], Measurement] = {
     (4,): busy,
     (2, 3): jobs,
     (9,): scale,
+    (11,): scaling,
 }
 """In this order: a stack that idles beside the first ones would cost them something."""
 
@@ -44,7 +46,7 @@ def main() -> int:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("rows", type=int, nargs="*", help="numbers of rows; all, if none is given")
-    asked = set(parser.parse_args().rows) or set(range(1, 11))
+    asked = set(parser.parse_args().rows) or set(range(1, 12))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what was started, as Ctrl-C does
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="face-import-bench-") as folder, ExitStack() as held:

@@ -45,9 +45,9 @@ class Services:
         """Base URL."""
         return f"http://127.0.0.1:{self.port}"
 
-    def delay(self, seconds: float) -> None:
-        """Answer so much later from now on."""
-        self._get(f"/delay/{seconds}")
+    def delay(self, seconds: float, *, images: float | None = None) -> None:
+        """Answer so much later from now on; pictures by another delay, if one is given."""
+        self._get(f"/delay/{seconds if images is None else images}/{seconds}")
 
     def adds(self) -> dict[int, float]:
         """When the first and every hundredth face was added since this was asked last, by their number."""

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import random
 import socket
 import subprocess
@@ -12,8 +11,7 @@ from contextlib import contextmanager
 from statistics import quantiles
 
 import psutil
-from sqlalchemy import create_engine, insert, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import insert
 
 from bench.figures import PAIRS, Figure, at_least, at_most
 from bench.workbench import Workbench
@@ -27,12 +25,12 @@ from face_import.settings import CHECKOUT, Settings
 from face_import.stack.environment import stack_environment
 from face_import.stack.layout import Layout
 from face_import.stack.programs import programs
+from tests import servers
 from tests.real import free_ports, until
 
 ROWS, FAILED_OF_TEN, SHARD_ROWS = 1_000_000, 3, 5_000
 PAGE_ROWS = 100
 CALLS = 200
-MAINTENANCE = os.environ.get("BENCH_POSTGRESQL", "postgresql+psycopg://root@127.0.0.1:5432/postgres")
 _CODES = (101, 102, 201)
 
 
@@ -40,25 +38,11 @@ def ledger(bench: Workbench) -> Iterator[Figure]:
     """Both databases, one after the other."""
     yield from _measured("SQLite", Settings(home=bench.folder / "sqlite", port=free_ports(1)[0]))
     try:
-        with _database() as url:
+        with servers.databases(1) as (url,):
             settings = Settings(home=bench.folder / "postgresql", port=free_ports(1)[0], database_url=url)
             yield from _measured("PostgreSQL", settings)
-    except OperationalError:
-        yield Figure(7, "PostgreSQL", None, 30, at_least=False, unit="ms", note="no PostgreSQL was reachable")
-
-
-@contextmanager
-def _database() -> Iterator[str]:
-    """A PostgreSQL database of the bench's own, dropped afterwards."""
-    engine = create_engine(MAINTENANCE, isolation_level="AUTOCOMMIT")
-    name = f"face_import_bench_{os.getpid()}"
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield engine.url.set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    except servers.Unavailable as reason:
+        yield Figure(7, "PostgreSQL", None, 30, at_least=False, unit="ms", note=str(reason))
 
 
 def _measured(database: str, settings: Settings) -> Iterator[Figure]:

@@ -1,8 +1,8 @@
 """Image host and both face services in one process that does as little as it can: fixed answers after a delay.
 
 The doubles of the tests check every request; this one only counts bytes, because it shares the processors with
-what is measured. `GET /delay/<seconds>` sets the delay; `GET /adds` says when the first and every
-hundredth face was added since it was asked last. `GET /image/<anything>` is always the same picture.
+what is measured. `GET /delay/<seconds>/<seconds>` sets the delays of image host and services; `GET /adds` says when the
+first and every hundredth face was added since it was asked last. `GET /image/<anything>` is always the same picture.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ ADDED = _answer(b'{"id": ""}')
 
 
 class State:
-    """What all connections share: the picture, the delay, and when faces were added."""
+    """What all connections share: the picture, the delays, and when faces were added."""
 
     def __init__(self, picture: bytes) -> None:
         self.image = _answer(picture, "image/jpeg")
-        self.delay = 0.0
+        self.image_delay = self.delay = 0.0
         self.adds = 0
         self.marks: list[tuple[int, float]] = []
 
@@ -40,9 +40,9 @@ class State:
         if method == b"POST":
             return self._posted(path), self.delay
         if path.startswith(b"/image"):
-            return self.image, self.delay
+            return self.image, self.image_delay
         if path.startswith(b"/delay/"):
-            self.delay = float(path.rpartition(b"/")[2])
+            self.image_delay, self.delay = map(float, path.split(b"/")[2:])
             return _answer(b"{}"), 0.0
         told, self.adds, self.marks = self.marks, 0, []
         return _answer(json.dumps(told).encode()), 0.0

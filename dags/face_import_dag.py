@@ -36,7 +36,7 @@ from airflow.sdk import DAG, AssetAlias
 
 from face_import.contract import ASSET_ALIAS, DAG_ID, FINISH_TASK, PLAN_TASK, SHARD_TASK
 from face_import.orchestration import tasks
-from face_import.orchestration.operators import import_task
+from face_import.orchestration.operators import import_task, queue_of_shards
 from face_import.orchestration.params import import_params, run_params
 from face_import.settings import get_settings
 
@@ -53,7 +53,8 @@ with DAG(
     default_args={"owner": "face-import", "retries": 5, "retry_delay": timedelta(seconds=5)},
 ) as dag:
     plan = import_task(task_id=PLAN_TASK, params=run_params(), priority_weight=100)(tasks.plan)
-    shard = import_task(task_id=SHARD_TASK, params=run_params(), map_index_template="{{ rows }}")(tasks.shard)
+    queue = queue_of_shards(get_settings())
+    shard = import_task(task_id=SHARD_TASK, params=run_params(), map_index_template="{{ rows }}", **queue)(tasks.shard)
     finish = import_task(
         task_id=FINISH_TASK,
         params=run_params(),

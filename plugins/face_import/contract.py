@@ -7,6 +7,7 @@ from enum import IntEnum
 
 DAG_ID = "face_import"
 PLAN_TASK, SHARD_TASK, FINISH_TASK = "plan", "shard", "finish"
+SHARD_QUEUE = "shards"
 LOG_XCOM_KEY = "log"
 UPLOAD = "upload:"
 """Prefix of a run's `source` when the file came through the API: its rows are in storage already."""

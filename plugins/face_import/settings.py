@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     airflow_port: Port = 8080
     services_port: Port = 8100
     database_url: str = ""
+    airflow_database_url: str = ""
+    broker_url: str = ""
     storage_url: str = ""
     airflow_url: str = ""
     airflow_public_url: str = ""
@@ -55,6 +57,8 @@ class Settings(BaseSettings):
     max_threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 200
     rows_per_process: Annotated[int, Field(ge=1, le=200)] = 8
     executor_slots: Annotated[int, Field(ge=1, le=512)] = 8
+    workers: Annotated[int, Field(ge=0, le=64)] = 2
+    worker_lost_s: Annotated[int, Field(ge=15)] = 60
     group_name_pattern: str = GROUP_NAME_PATTERN
     group_capacity: Annotated[int, Field(ge=1)] = 10_000_000
     pose_order: Annotated[tuple[PoseAngle, PoseAngle, PoseAngle], NoDecode] = ("pitch", "yaw", "roll")

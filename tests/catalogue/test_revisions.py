@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from alembic import command
@@ -11,8 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, make_url, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import inspect, select
 
 from face_import.catalogue import Catalogue, TaskConfig
 from face_import.catalogue.engine import _config, connect, migrate
@@ -20,9 +18,9 @@ from face_import.catalogue.schema import import_task, metadata, outcome, shard, 
 from face_import.contract import Mode, TaskState
 from face_import.domain.models import Limits, Shard
 from face_import.settings import Settings
+from tests import servers
 from tests.catalogue.test_tasks import finish
 
-SERVER = os.environ.get("FACE_IMPORT_TEST_POSTGRES_URL", "postgresql+psycopg:///postgres")
 TABLES = (import_task, shard, tally, outcome)
 REBUILDING = '''
 """A migration of tomorrow: on SQLite it makes import_task anew, and drops the old one."""
@@ -46,16 +44,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'catalogue.db'}"
         return
-    server, name = create_engine(SERVER, isolation_level="AUTOCOMMIT"), f"face_import_test_{uuid4().hex[:12]}"
     try:
-        with server.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except OperationalError as error:
-        pytest.skip(f"no PostgreSQL at FACE_IMPORT_TEST_POSTGRES_URL: {error.orig}")
-    yield make_url(SERVER).set(database=name).render_as_string(hide_password=False)
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+        with servers.databases(1) as urls:
+            yield from urls
+    except servers.Unavailable as reason:
+        servers.skip(reason)
 
 
 @pytest.fixture

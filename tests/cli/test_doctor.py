@@ -47,9 +47,10 @@ def test_nothing_runs_and_all_is_well(settings: Settings) -> None:
         ({"FACE_IMPORT_STORAGE_URL": "file:///proc/x"}, "problem storage", "set FACE_IMPORT_STORAGE_URL"),
         ({"FACE_IMPORT_STORAGE_URL": "nofs://x"}, "problem storage", "nofs: URLs cannot be opened"),
         ({"FACE_IMPORT_DATABASE_URL": "nodb://x"}, "problem database", "mend FACE_IMPORT_DATABASE_URL"),
+        ({"FACE_IMPORT_BROKER_URL": "redis://127.0.0.1:9"}, "problem server", "workers need PostgreSQL"),
         ({"FACE_IMPORT_INFO_URL": "http://127.0.0.1:9"}, "problem face service", "FACE_IMPORT_INFO_URL"),
     ],
-    ids=["misspelt", "invalid", "home", "storage", "file-system", "database", "service"],
+    ids=["misspelt", "invalid", "home", "storage", "file-system", "database", "server", "service"],
 )
 def test_a_problem_is_named_with_a_way_out(
     settings: Settings, variables: dict[str, str], finding: str, said: str

@@ -66,3 +66,11 @@ def test_airflows_command_is_airflows(settings: Settings, tmp_path: Path, monkey
     done = face_import(settings, "airflow", "version")
     assert "3." in done.stdout, done.stderr
     assert "not Airflow" not in done.stdout
+
+
+def test_a_worker_without_a_broker_is_one_line(settings: Settings) -> None:
+    """There is nothing it could take work from."""
+    done = face_import(settings, "worker")
+    assert done.returncode == 1
+    assert done.stderr.startswith("face-import: FACE_IMPORT_BROKER_URL: not set")
+    assert done.stderr.count("\n") == 1

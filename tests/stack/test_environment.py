@@ -7,21 +7,57 @@ from pathlib import Path
 
 import pytest
 import yaml
+from airflow.providers.celery.get_provider_info import get_provider_info
 
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.credentials import create_credentials
 from face_import.stack.environment import airflow_settings, stack_environment
 from face_import.stack.layout import Layout
+from face_import.stack.programs import programs
 from tests.stack.conftest import make_settings
 
+DISTRIBUTED = {
+    "database_url": "postgresql+psycopg://db/faces",
+    "airflow_database_url": "postgresql+psycopg://db/airflow",
+    "broker_url": "redis://:secret@broker/0",
+}
+UNDOCUMENTED = {
+    ("scheduler", "num_stuck_in_queued_retries"),  # the scheduler reads it
+    ("celery_broker_transport_options", "global_keyprefix"),  # kombu's own; Airflow hands the section on to it
+}
 
-def test_every_airflow_setting_exists(settings: Settings, layout: Layout) -> None:
+
+@pytest.mark.parametrize("changes", [{}, DISTRIBUTED], ids=["embedded", "distributed"])
+def test_every_airflow_setting_exists(layout: Layout, changes: dict[str, str]) -> None:
     """A section or key this Airflow does not have would silently do nothing."""
     known = yaml.safe_load((files("airflow") / "config_templates" / "config.yml").read_text())
+    known |= get_provider_info()["config"]
+    settings = make_settings(layout.home, **changes)
     names = [name for name in airflow_settings(settings, layout) if name.startswith("AIRFLOW__")]
     for name in names:
         _, section, key = name.lower().split("__")
-        assert key in known[section]["options"], name
+        assert (section, key) in UNDOCUMENTED or key in known[section]["options"], name
+
+
+def test_workers_are_set_up_by_urls_alone(layout: Layout, tmp_path: Path) -> None:
+    """Executor, databases and broker follow from three settings; another stack's messages are not these workers'."""
+    found = airflow_settings(make_settings(layout.home, **DISTRIBUTED), layout)
+    assert found["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == DISTRIBUTED["airflow_database_url"]
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] == DISTRIBUTED["airflow_database_url"]
+    assert found["AIRFLOW__CELERY__BROKER_URL"] == DISTRIBUTED["broker_url"]
+    other = airflow_settings(make_settings(tmp_path, **DISTRIBUTED), Layout.of(tmp_path))
+    prefix = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX"
+    assert found[prefix] != other[prefix]
+
+
+def test_workers_are_programs_without_a_secret_in_their_arguments(layout: Layout) -> None:
+    """As many as wanted, started after `stop-active`, with both queues; a list of processes shows no password."""
+    listed = programs(make_settings(layout.home, workers=3, **DISTRIBUTED))
+    workers = [program for program in listed if program.name.startswith("worker-")]
+    assert [program.name for program in workers] == ["worker-1", "worker-2", "worker-3"]
+    assert all(program.late and program.command[-1] == "default,shards" for program in workers)
+    assert "secret" not in " ".join(word for program in listed for word in program.command)
 
 
 def test_no_secret_is_in_it(settings: Settings, layout: Layout) -> None:

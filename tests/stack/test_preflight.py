@@ -8,6 +8,7 @@ import pytest
 
 from face_import.errors import ConfigError
 from face_import.stack import preflight
+from face_import.stack.servers import servers
 from tests.stack.conftest import make_settings
 
 
@@ -67,3 +68,31 @@ def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("FACE_IMPORT_PROT", "9000")
     with pytest.raises(ConfigError, match=r"^FACE_IMPORT_PROT: no such setting: did you mean FACE_IMPORT_PORT\?$"):
         preflight.check_variables()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"database_url": "postgresql+psycopg://u:secret@127.0.0.1:9/x"}, "FACE_IMPORT_DATABASE_URL: .*refused"),
+        ({"airflow_database_url": "nonsense"}, "FACE_IMPORT_AIRFLOW_DATABASE_URL: Could not parse"),
+        ({"broker_url": "redis://127.0.0.1:9/0"}, "FACE_IMPORT_BROKER_URL: workers need PostgreSQL"),
+    ],
+    ids=["database", "no-url", "workers-on-sqlite"],
+)
+def test_a_server_that_cannot_be_used_is_named(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    """In one line, with the variable and without a password."""
+    settings = make_settings(tmp_path, services_python="/bin/sh", **changes)
+    with pytest.raises(ConfigError, match=rf"^{said}.*$") as raised:
+        preflight.check(settings)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_broker_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    """The databases are looked at first; here they are somebody else's matter."""
+    settings = make_settings(
+        tmp_path, airflow_database_url="postgresql+psycopg://db/x", broker_url="redis://:secret@127.0.0.1:9"
+    )
+    broker = servers(settings)[-1]
+    with pytest.raises(ConfigError, match=r"^FACE_IMPORT_BROKER_URL: .*refused") as raised:
+        broker.check()
+    assert "secret" not in str(raised.value)

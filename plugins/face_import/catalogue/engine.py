@@ -69,9 +69,14 @@ def migrate(url: str, revision: str = "head") -> None:
     command.upgrade(_config(url), revision)
 
 
-def revisions(url: str, *, timeout_s: float) -> tuple[str | None, list[str]]:
-    """The revision a database is at (None: it has no tables of ours), and all that this release knows, newest first."""
+def revision(url: str, *, timeout_s: float = BUSY_TIMEOUT_S) -> str | None:
+    """The revision that Alembic notes in a database, whosever it is; None if there is none."""
     engine = connect(url, timeout_s=timeout_s, pooled=False)
     with reading(engine).connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def revisions(url: str, *, timeout_s: float) -> tuple[str | None, list[str]]:
+    """The revision a database is at (None: it has no tables of ours), and all that this release knows, newest first."""
+    current = revision(url, timeout_s=timeout_s)
     return current, [script.revision for script in ScriptDirectory.from_config(_config(url)).walk_revisions()]

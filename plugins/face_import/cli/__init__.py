@@ -53,6 +53,7 @@ app.command(
     rich_help_panel=_PARTS,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
 )(parts.airflow)
+app.command("worker", rich_help_panel=_PARTS)(parts.worker)
 app.command("keeper", rich_help_panel=_PARTS)(parts.keeper)
 app.command("prune", rich_help_panel=_PARTS)(parts.prune)
 app.command("stop-active", rich_help_panel=_PARTS)(parts.stop_active)

@@ -15,6 +15,8 @@ from face_import.stack.credentials import create_credentials
 from face_import.stack.environment import stack_environment
 from face_import.stack.guard import guard as watch
 from face_import.stack.layout import STACK_VARIABLE, Layout
+from face_import.stack.servers import check_servers
+from face_import.stack.workers import worker_command
 
 
 def migrate() -> None:
@@ -38,6 +40,21 @@ def airflow(context: typer.Context) -> None:
     environment = stack_environment(settings, Layout.of(settings.home))
     del environment[STACK_VARIABLE]  # a person's command is not the stack's to end
     os.execve(sys.executable, [sys.executable, "-P", "-m", "airflow", *context.args], environment)  # noqa: S606 - no shell wanted
+
+
+def worker(
+    *,
+    slots: Annotated[
+        int | None, typer.Option(min=1, max=512, help="Task instances at once; instead of FACE_IMPORT_EXECUTOR_SLOTS.")
+    ] = None,
+) -> None:
+    """Run one more worker of this home's stack; Ctrl-C ends it when its shards are done, `down` at once."""
+    settings = get_settings()
+    if not settings.broker_url:
+        raise ConfigError("FACE_IMPORT_BROKER_URL: not set; without a broker the scheduler's own processes do the work")
+    check_servers(settings)
+    command = worker_command(settings, f"worker-{os.getpid()}", slots=slots)
+    os.execve(sys.executable, command, stack_environment(settings, Layout.of(settings.home)))  # noqa: S606 - no shell wanted
 
 
 def keeper() -> None:

@@ -6,6 +6,9 @@ from typing import Any, ClassVar
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
 
+from face_import.contract import SHARD_QUEUE
+from face_import.settings import Settings
+
 
 class ImportOperator(DecoratedOperator, PythonOperator):
     """Calls a function; once Airflow has told its process to end, `asked_to_end` is set.
@@ -43,3 +46,11 @@ class ImportOperator(DecoratedOperator, PythonOperator):
 def import_task(**arguments: Any) -> TaskDecorator:
     """`@task` with this operator; takes the operator's arguments."""
     return task_decorator_factory(decorated_operator_class=ImportOperator, **arguments)
+
+
+def queue_of_shards(settings: Settings) -> dict[str, str]:
+    """Argument that puts shards into a queue of their own where Celery's workers, started by us, take from it, too.
+
+    Celery takes from one queue in the order of arrival: the `plan` of an import would wait for all shards before it.
+    """
+    return {"queue": SHARD_QUEUE} if settings.broker_url else {}

@@ -6,7 +6,7 @@ from face_import.settings import Settings
 from face_import.stack.credentials import write_private
 from face_import.stack.layout import Layout
 
-_NOTED = {"bind", "port", "airflow_port", "services_port", "info_url", "library_url"}
+_NOTED = {"bind", "port", "airflow_port", "services_port", "info_url", "library_url", "broker_url", "workers"}
 
 
 def note_addresses(settings: Settings, layout: Layout) -> None:

@@ -24,6 +24,7 @@ from face_import.stack.health import problems
 from face_import.stack.lifecycle import Stack
 from face_import.stack.members import members
 from face_import.stack.programs import ports, programs
+from face_import.stack.servers import servers
 from face_import.stack.supervision import states
 
 _GIB = 2**30
@@ -67,6 +68,7 @@ def examine() -> Iterator[Finding]:
     yield from _ports(stack)
     yield from _processes(stack)
     yield from _services(stack.settings)
+    yield from _servers(stack.settings)
     yield _database(stack.settings)
     yield _storage(stack.settings)
 
@@ -153,6 +155,15 @@ def _services(settings: Settings) -> Iterator[Finding]:
             yield Finding(Level.PROBLEM, "face service", f"{variable}: {type(error).__name__} at {url}", advice)
         else:
             yield Finding(Level.OK, "face service", f"{variable}: {url} answers")
+
+
+def _servers(settings: Settings) -> Iterator[Finding]:
+    """PostgreSQL and the broker, where the settings name them."""
+    try:
+        for server in servers(settings):
+            yield Finding(Level.OK, "server", f"{server.variable}: {server.check()} answers")
+    except ConfigError as error:
+        yield Finding(Level.PROBLEM, "server", str(error), "start it, or mend the variable")
 
 
 def _database(settings: Settings) -> Finding:

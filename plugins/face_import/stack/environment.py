@@ -1,7 +1,7 @@
 """The environment every process of the stack runs in: Airflow's settings and ours (docs/settings.md).
 
-Airflow gets its settings here and its secrets from `airflow.cfg` (`credentials`), so that no secret is in
-an environment or in an argument list.
+Airflow gets its settings here and its secrets from `airflow.cfg` (`credentials`), so that no secret that we make is in
+an environment, and none at all in an argument list. A password in a URL stays in the environment it came in.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.layout import STACK_VARIABLE, Layout
+from face_import.stack.workers import celery_settings
 
 ADMIN_USER = "admin"
 
@@ -31,7 +32,6 @@ _LIVELINESS = {
 
 _RESILIENCE = {
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "30",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
@@ -75,23 +75,44 @@ def airflow_settings(settings: Settings, layout: Layout) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": str(settings.executor_slots),
         "AIRFLOW__CORE__XCOM_BACKEND": "face_import.orchestration.xcom.LedgerXCom",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN_USER}:admin,{settings.airflow_user}:op",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.secrets / "airflow_users.json"),
-        # Ten seconds of waiting for the write lock: more than SQLite's five, for a busy machine.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow_database}?timeout=10",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(settings.worker_lost_s),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(settings.airflow_port),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "logs" / "dag_processor"),
+        **_database(settings, layout),
+        **_executor(settings, layout),
         **_LIVELINESS,
         **_RESILIENCE,
         **_QUIET,
+    }
+
+
+def _database(settings: Settings, layout: Layout) -> dict[str, str]:
+    """Airflow's own database."""
+    if not settings.airflow_database_url:
+        # Ten seconds of waiting for the write lock: more than SQLite's five, for a busy machine.
+        return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow_database}?timeout=10"}
+    return {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": settings.airflow_database_url,
+        # The default would be asyncpg, which is not installed; psycopg can do both.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": settings.airflow_database_url,
+    }
+
+
+def _executor(settings: Settings, layout: Layout) -> dict[str, str]:
+    """Who runs the task instances: processes of the scheduler, or Celery's workers."""
+    if settings.broker_url:
+        return celery_settings(settings, layout)
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": str(settings.executor_slots),
     }
 
 

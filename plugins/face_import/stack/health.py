@@ -12,6 +12,7 @@ from face_import.errors import AirflowUnavailable
 from face_import.settings import Settings
 from face_import.stack.programs import Program, Sign
 from face_import.stack.supervision import ProcessState
+from face_import.stack.workers import answering
 
 _TIMEOUT_S = 3.0
 _BEATING = {Sign.BEATS, Sign.PARSES}
@@ -27,6 +28,8 @@ def problems(settings: Settings, listed: Sequence[Program], states: Mapping[str,
     """
     beats = _heartbeats(settings) if any(program.sign in _BEATING for program in listed) else {}
     found = {program.name: _problem(program, states.get(program.name), beats) for program in listed}
+    workers = [program.name for program in listed if program.sign is Sign.PONGS and not found[program.name]]
+    found |= dict.fromkeys(set(workers) - answering(settings, workers), "no answer")
     for program in listed:
         if program.sign is Sign.PARSES and not found[program.name] and not _knows_the_dag(settings):
             found[program.name] = f"DAG {DAG_ID} is not there (face-import airflow dags list-import-errors)"

@@ -14,18 +14,20 @@ from face_import.errors import ConfigError
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.layout import STACK_VARIABLE
 from face_import.stack.programs import embeds_services, ports
+from face_import.stack.servers import check_servers
 
 _PREFIX = "FACE_IMPORT_"
 
 
 def check(settings: Settings) -> None:
-    """Check that the programs are installed and their ports are free.
+    """Check that the programs are installed, their ports are free, and databases and broker answer.
 
     Raises:
         ConfigError: something is wrong; names the variable and what to do.
     """
     check_programs(settings)
     _check_ports(settings)
+    check_servers(settings)
 
 
 def check_variables() -> None:

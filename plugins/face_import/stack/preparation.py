@@ -16,20 +16,20 @@ from face_import.stack.layout import Layout
 def prepare(settings: Settings, layout: Layout, environment: Mapping[str, str]) -> None:
     """Make secrets and bring both databases to this release, at the same time.
 
-    Airflow's migration takes seconds even when there is nothing to do, so its version is noted.
+    Airflow's migration takes seconds even when there is nothing to do, so what it came to is noted.
 
     Raises:
         StackError: a migration failed; carries the end of its output.
     """
     create_credentials(settings, layout)
     steps: dict[str, Sequence[str]] = {"migrate-catalogue": (sys.executable, "-m", "face_import.cli", "migrate")}
-    noted = layout.airflow_home / "migrated-to"
-    airflow = version("apache-airflow-core")
-    if not (layout.airflow_database.exists() and noted.exists() and noted.read_text() == airflow):
+    noted, url = layout.airflow_home / "migrated-to", environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    if not (noted.exists() and noted.read_text() == _migrated_to(url)):
         steps["migrate-airflow"] = [sys.executable, "-m", "airflow", "db", "migrate"]
     run_steps(layout, environment, steps)
-    _use_wal(layout)
-    write_private(noted, airflow)
+    if not settings.airflow_database_url:
+        _use_wal(layout)
+    write_private(noted, _migrated_to(url))
 
 
 def run_steps(layout: Layout, environment: Mapping[str, str], steps: Mapping[str, Sequence[str]]) -> None:
@@ -55,6 +55,13 @@ def tail(layout: Layout, program: str, *, lines: int = 15) -> str:
     except OSError:
         text = ""
     return "\n".join(["  " + line for line in text.splitlines()[-lines:]] + [f"  ({path})"])
+
+
+def _migrated_to(url: str) -> str:
+    """Airflow's release and the revision its database is at; none if it is empty."""
+    from face_import.catalogue.engine import revision  # noqa: PLC0415 - the database's packages are slow to import
+
+    return f"{version('apache-airflow-core')} {revision(url)}"
 
 
 def _use_wal(layout: Layout) -> None:

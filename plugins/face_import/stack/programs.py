@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from face_import.settings import Settings
+from face_import.stack.workers import worker_command
 
 API_SERVER = "api-server"
 
@@ -20,6 +21,7 @@ class Sign(Enum):
     ANSWERS = "it answers GET `url` with 200"
     BEATS = "Airflow's health report has a heartbeat younger than the process"
     PARSES = "as BEATS, and Airflow knows the import DAG"
+    PONGS = "it answers Celery's ping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,9 @@ def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
         Program("keeper", (*_OURS, "keeper"), late=True),
         _gunicorn("shim", _PYTHON, f"{settings.bind}:{settings.port}", "api_shim:create_app()", "--threads", "16"),
     ]
+    if settings.broker_url:
+        names = [f"worker-{number}" for number in range(1, settings.workers + 1)]
+        listed += [Program(name, worker_command(settings, name), late=True, sign=Sign.PONGS) for name in names]
     if embeds_services(settings):
         address = f"127.0.0.1:{settings.services_port}"
         listed.append(

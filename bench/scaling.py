@@ -1,0 +1,102 @@
+"""Row 11: what further workers bring to an import that waits for its image host."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from bench.figures import Figure, at_least
+from bench.workbench import Workbench, run_job
+from tests import servers
+from tests.real import COMMAND, RealStack, until
+
+SLOTS, PER_HOST, LATENCY_S = 2, 5, 0.5
+THREADS = 64
+"""Of 8 rows a process that is 8 shards at once, four times what the slots of one worker run."""
+ROWS = 16_000
+STAGES = (1, 2, 4)
+WINDOWS, WINDOW_S, SETTLE_S = 3, 8, 4
+TARGETS = {2: 1.9, 4: 3.6}
+
+
+def scaling(bench: Workbench) -> Iterator[Figure]:
+    """One import, to which workers are added; the images/s of each stage against those of the first."""
+    bench.services.delay(0)
+    try:
+        with _stack(bench) as stack, ExitStack() as added:
+            rates = _measured(bench, stack, added)
+    except servers.Unavailable as reason:
+        for workers, target in TARGETS.items():
+            yield Figure(11, _what(workers), None, target, at_least=True, note=str(reason))
+        return
+    for workers, target in TARGETS.items():
+        ratios = [rate / first for rate, first in zip(rates[workers], rates[1], strict=True)]
+        note = ", ".join(f"{sum(rates[n]) / WINDOWS:.1f} rows/s with {n}" for n in STAGES if n <= workers)
+        yield at_least(11, _what(workers), target, ratios, note=note)
+
+
+def _what(workers: int) -> str:
+    return f"rows/s of an import that waits for its image host, {workers} workers / one"
+
+
+@contextmanager
+def _stack(bench: Workbench) -> Iterator[RealStack]:
+    """A warm stack with one worker, on databases of its own."""
+    home, url = bench.folder / "scaling", bench.services.url
+    with (
+        servers.servers_of(home) as variables,
+        RealStack(
+            home,
+            **variables,
+            FACE_IMPORT_INFO_URL=url,
+            FACE_IMPORT_LIBRARY_URL=url,
+            FACE_IMPORT_WORKERS="1",
+            FACE_IMPORT_EXECUTOR_SLOTS=str(SLOTS),
+            FACE_IMPORT_FETCH_PER_HOST=str(PER_HOST),
+        ) as stack,
+    ):
+        run_job(stack, bench.services.rows(20), 10)
+        yield stack
+
+
+def _measured(bench: Workbench, stack: RealStack, added: ExitStack) -> dict[int, list[float]]:
+    """Rows/s by the number of workers, in windows in the middle of one import."""
+    bench.services.delay(0, images=LATENCY_S)
+    task_id = stack.api.create(bench.services.rows(ROWS), thread_num=THREADS)
+    stack.api.ok(f"{task_id}/start")
+    rates, running = {}, 1
+    for workers in STAGES:
+        for _ in range(workers - running):
+            added.enter_context(_worker(stack))
+        running = workers
+        until(lambda wanted=workers * SLOTS: stack.catalogue.leases.live(task_id) == wanted, 120)
+        time.sleep(SETTLE_S)  # the grants are shared out anew at the next renewals
+        rates[workers] = [_rate(bench) for _ in range(WINDOWS)]
+    assert stack.api.detail(task_id)["failed_num"] == 0
+    stack.api.ok(f"{task_id}/stop")
+    return rates
+
+
+def _rate(bench: Workbench) -> float:
+    """Rows/s between the first and the last face that the library counts in a window."""
+    bench.services.adds()
+    time.sleep(WINDOW_S)
+    marks = bench.services.adds()
+    first, last = min(marks), max(marks)
+    return (last - first) / (marks[last] - marks[first])
+
+
+@contextmanager
+def _worker(stack: RealStack) -> Iterator[None]:
+    """One more worker of the stack, for the block."""
+    command = [COMMAND, "worker", "--slots", str(SLOTS)]
+    with subprocess.Popen(
+        command, env=stack.environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    ) as worker:
+        try:
+            yield
+        finally:
+            worker.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                worker.wait(10)
+            worker.kill()

@@ -1,0 +1,88 @@
+"""Celery's workers: what Airflow has to be told about them, their command, and whether they answer."""
+
+import json
+import socket
+import sys
+from collections.abc import Sequence
+
+from face_import.contract import SHARD_QUEUE
+from face_import.settings import Settings
+from face_import.stack.layout import Layout
+
+_DEFAULT_QUEUE = "default"
+_PING_S = 1.0
+_CONNECT_S = 3.0
+
+_NO_LIMIT = str(10**6)
+
+
+def celery_settings(settings: Settings, layout: Layout) -> dict[str, str]:
+    """Airflow's settings for the CeleryExecutor; results go to Airflow's own database, which is the default."""
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        # The workers' slots are the bound: a worker that joins has to find shards waiting for it.
+        "AIRFLOW__CORE__PARALLELISM": _NO_LIMIT,
+        # So a shard may wait in the queue for hours. Airflow would fail it after the third ten minutes; like this it
+        # only sends it again, which also replaces a message that was lost with its worker.
+        "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": _NO_LIMIT,
+        "AIRFLOW__OPERATORS__DEFAULT_QUEUE": _DEFAULT_QUEUE,
+        # Bundles have no versions here; the process that would remove old ones outlives a worker that is killed.
+        "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
+        "AIRFLOW__CELERY__BROKER_URL": settings.broker_url,
+        "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.executor_slots),
+        # What the tasks need is imported once, before the worker forks its processes, and they the tasks'.
+        "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps({"imports": ["face_import.orchestration.tasks"]}),
+        # A message is sent again after a day: to a shard that still runs then, Airflow does not give a second process.
+        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
+        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": key_prefix(layout),
+    }
+
+
+def key_prefix(layout: Layout) -> str:
+    """What all of this stack's keys in Redis begin with, so that several stacks may share one."""
+    return f"face_import:{layout.stack_id}:"
+
+
+def worker_command(settings: Settings, name: str, *, slots: int | None = None) -> tuple[str, ...]:
+    """Command of a worker.
+
+    It takes from both queues by turns, so that the start of one import does not wait behind all shards of another:
+    Celery knows nothing of Airflow's priorities.
+
+    Args:
+        settings: how many task instances it runs at once, if `slots` does not say.
+        name: unlike that of any other worker of the stack on this machine.
+        slots: see there.
+    """
+    airflow = (sys.executable, "-m", "airflow", "celery", "worker", "--skip-serve-logs")
+    # Workers need nothing of each other, and asking around takes a second of each start.
+    alone = ("--without-mingle", "--without-gossip")
+    options = ("--celery-hostname", node(name), "--concurrency", str(slots or settings.executor_slots))
+    return (*airflow, *alone, *options, "--queues", f"{_DEFAULT_QUEUE},{SHARD_QUEUE}")
+
+
+def node(name: str) -> str:
+    """Celery's name of a worker on this machine."""
+    return f"{name}@{socket.gethostname()}"
+
+
+def answering(settings: Settings, names: Sequence[str]) -> set[str]:
+    """Which of these workers of this machine answer a ping; none if the broker is away."""
+    if not names:
+        return set()
+    from celery import Celery  # noqa: PLC0415 - slow to import, and only stacks with workers need it
+    from kombu.exceptions import OperationalError  # noqa: PLC0415 - the same
+
+    app = Celery("face-import-ping", broker=settings.broker_url, set_as_current=False)
+    app.conf.broker_transport_options = {
+        "global_keyprefix": key_prefix(Layout.of(settings.home)),
+        "socket_connect_timeout": _CONNECT_S,
+        "socket_timeout": _CONNECT_S,
+    }
+    try:
+        answers = app.control.ping(destination=[node(name) for name in names], timeout=_PING_S)
+    except OperationalError:
+        return set()
+    finally:
+        app.close()
+    return {found.partition("@")[0] for answer in answers for found in answer}
