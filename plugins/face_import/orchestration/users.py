@@ -44,7 +44,6 @@ def create_users() -> None:
     passwords: dict[str, str] = json.loads((settings.home / "secrets" / "airflow_users.json").read_text())
     with get_application_builder() as builder:
         manager = builder.sm
-        manager.sync_roles()
         service = _exactly(manager, manager.add_role(SERVICE_ROLE), SERVICE_PERMISSIONS)
         for name, password in passwords.items():
             ours = name == settings.airflow_user

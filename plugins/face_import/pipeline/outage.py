@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from face_import import logs
 from face_import.errors import ServiceRefusal, ServiceUnavailable
+from face_import.pipeline.meter import Meter
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -24,12 +26,14 @@ class Outage:
     Args:
         service: the service's name, for messages.
         patience_s: how long one call is repeated, in seconds.
+        meter: notes how long each request takes.
     """
 
-    def __init__(self, service: str, patience_s: float) -> None:
+    def __init__(self, service: str, patience_s: float, meter: Meter | None = None) -> None:
         self.service = service
         self.down = False
         self._patience_s = patience_s
+        self._meter = meter or Meter()
 
     async def call(self, send: Callable[[], Awaitable[T]]) -> T:
         """Send, and send again while the service does not answer.
@@ -39,7 +43,7 @@ class Outage:
             ServiceRefusal: its definite answer.
         """
         try:
-            answer = await send()
+            answer = await self._send(send)
         except ServiceUnavailable as error:
             return await self._persist(send, error)
         except ServiceRefusal:
@@ -58,7 +62,7 @@ class Outage:
             if pending is not None:
                 error, pending = pending, None
                 raise error
-            return await send()
+            return await self._send(send)
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(ServiceUnavailable),
@@ -75,6 +79,9 @@ class Outage:
         self._answered()
         return answer
 
+    async def _send(self, send: Callable[[], Awaitable[T]]) -> T:
+        return await self._meter.timed(self.service, send, ServiceUnavailable)
+
     def _note(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if error is not None:
@@ -82,12 +89,12 @@ class Outage:
 
     def _failed(self, error: BaseException) -> None:
         if not self.down:
-            log.warning("service away service=%s error=%s", self.service, error)
+            log.warning("service away service=%s %s error=%s", self.service, logs.ids(), error)
         self.down = True
 
     def _answered(self) -> None:
         if self.down:
-            log.info("service back service=%s", self.service)
+            log.info("service back service=%s %s", self.service, logs.ids())
         self.down = False
 
 
