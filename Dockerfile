@@ -26,7 +26,8 @@ COPY face_services face_services
 
 # A named volume takes the owner and the mode of the folder it is mounted over.
 RUN useradd --uid 50000 --no-create-home --home-dir /var/lib/face-import face-import \
-    && install --directory --owner face-import --group face-import --mode 0700 /var/lib/face-import /var/lib/face-library
+    && install --directory --owner face-import --group face-import --mode 0700 \
+        /var/lib/face-import /var/lib/face-import/airflow /var/lib/face-library
 
 ENV PATH=/opt/face-import/.venv/bin:$PATH \
     PYTHONPATH=/opt/face-import/config:/opt/face-import/plugins:/opt/face-import \

@@ -68,7 +68,7 @@ def start(task_id: str) -> Json:
 @documentation.validate(resp=answers(Done, 404, 409, 503))
 def stop(task_id: str) -> Json:
     """Stop a running task; once this is answered no further row starts."""
-    services().control.stop(task_id)
+    services().stop(task_id)
     return {}
 
 

@@ -56,7 +56,7 @@ def task_start(task_id: str) -> Response | tuple[str, int]:
 @blueprint.post("/tasks/<task_id>/stop")
 def task_stop(task_id: str) -> Response | tuple[str, int]:
     """Stop an import."""
-    return _done(task_id, lambda: services().control.stop(task_id))
+    return _done(task_id, lambda: services().stop(task_id))
 
 
 @blueprint.post("/tasks/<task_id>/delete")

@@ -17,7 +17,6 @@
     │   └── ServiceRefusal     a definite answer that is not a success; carries its kind
     ├── AirflowUnavailable     Airflow's REST API gives no usable answer
     │   └── AirflowError       it answers, but cannot do what it was asked
-=======
     ├── ApiUnavailable         our own API gives no usable answer to the command line
     ├── TaskStopped            the task is no longer to be worked on: leave quietly
     ├── Interrupted            this process was asked to end; the next try goes on

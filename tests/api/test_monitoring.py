@@ -27,6 +27,12 @@ def scrape(client: FlaskClient) -> Samples:
     return {(sample.name, "".join(sample.labels.values())): sample.value for sample in samples}
 
 
+def of_shards() -> set[str]:
+    """Names of what shards send, as Prometheus's StatsD exporter gives them on."""
+    mappings = yaml.safe_load((CHECKOUT / "deploy" / "statsd-mapping.yaml").read_text())["mappings"]
+    return {one["name"] + ("_bucket" if "observer_type" in one else "") for one in mappings}
+
+
 def test_an_empty_catalogue_has_every_metric_at_zero(client: FlaskClient) -> None:
     """A metric that appears with its first row has no increase before it."""
     found = scrape(client)
@@ -60,6 +66,17 @@ def test_the_metrics_are_the_catalogues(client: FlaskClient, catalogue: Catalogu
     assert (found["face_import_shards_working", ""], found["face_import_rows_granted", ""]) == (1, 4)
     assert found["face_import_pending_seconds", "start"] == pytest.approx(100, abs=5)
     assert found["face_import_pending_seconds", "purge"] == pytest.approx(50, abs=5)
+
+
+def test_stops_are_timed(client: FlaskClient, make_task: MakeTask) -> None:
+    """A stop by the API counts with its length; one that is refused does not."""
+    task = make_task()
+    assert client.post(f"/v1/tasks/{task.id}/stop").status_code == 200
+    assert client.post(f"/v1/tasks/{task.id}/stop").status_code == 409
+    found = scrape(client)
+    assert found["face_import_stop_seconds_count", ""] == 1
+    assert 0 < found["face_import_stop_seconds_sum", ""] < 10
+    assert found["face_import_stop_seconds_bucket", "+Inf"] == 1
 
 
 def test_a_launched_start_is_not_pending(client: FlaskClient, catalogue: Catalogue, make_task: MakeTask) -> None:
@@ -121,8 +138,8 @@ def expressions() -> Iterator[str]:
 def test_dashboard_and_alerts_ask_for_what_there_is(client: FlaskClient) -> None:
     """A query for a metric or label value that does not exist would never show or fire."""
     found = scrape(client)
-    names = {name for name, _ in found}
+    names = {name for name, _ in found} - {"face_import_stop_seconds_count", "face_import_stop_seconds_sum"}
     asked = list(expressions())
-    assert {name for one in asked for name in re.findall(r"face_import_\w+", one)} == names
+    assert {name for one in asked for name in re.findall(r"face_import_\w+", one)} == names | of_shards()
     selectors = re.findall(r'(face_import_\w+)\{\w+="(\w+)"', " ".join(asked))
     assert set(selectors) <= found.keys()

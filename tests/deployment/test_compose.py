@@ -3,6 +3,8 @@
 import importlib
 import json
 import os
+import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -44,13 +46,35 @@ def test_every_variable_is_explained_and_used() -> None:
 
 
 def test_no_secret_has_a_default_or_stands_in_the_file() -> None:
-    """The password has to be given, and nothing else that is secret is in an environment."""
-    assert {found["kind"] for found in variables() if found["name"] == "POSTGRES_PASSWORD"} == {"?"}
+    """Each password has to be given, and nothing else that is secret is in an environment."""
+    passwords = {name for name in example() if name.endswith("_PASSWORD")}
+    assert passwords == {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "MINIO_ROOT_PASSWORD"}
+    assert {found["kind"] for found in variables() if found["name"] in passwords} == {"?"}
     for name, service in services().items():
-        secret = {k: v for k, v in service["environment"].items() if "PASSWORD" in k or "KEY" in k or "SECRET" in k}
+        names = service["environment"].keys() - {"AWS_ACCESS_KEY_ID"}  # the name of a user
+        secret = {k: service["environment"][k] for k in names if "PASSWORD" in k or "KEY" in k or "SECRET" in k}
         assert all(value == "given" or value.startswith(HOME) for value in secret.values()), name
         for value in service["environment"].values():
-            assert "://" not in value or urlsplit(value).password is None
+            assert "://" not in value or urlsplit(value).password in {None, "given"}
+
+
+def test_make_env_gives_each_password(tmp_path: Path) -> None:
+    """It makes a file for its owner only, of all variables, and leaves one that is there as it is."""
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(CHECKOUT / "deploy" / "make-env", tmp_path / "deploy")
+    shutil.copy(CHECKOUT / ".env.example", tmp_path)
+    assert subprocess.run([tmp_path / "deploy" / "make-env"], check=False).returncode == 0
+    made = dict(
+        line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines() if line and not line.startswith("#")
+    )
+    given = {name: value for name, value in made.items() if name.endswith("_PASSWORD")}
+    assert made | dict.fromkeys(given, "") == example()
+    assert all(len(value) == 48 and value.isalnum() for value in given.values())
+    assert len(set(given.values())) == len(given)
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    again = subprocess.run([tmp_path / "deploy" / "make-env"], check=False, capture_output=True)
+    assert again.returncode != 0
+    assert given["REDIS_PASSWORD"] in (tmp_path / ".env").read_text()
 
 
 def test_our_variables_are_settings() -> None:
@@ -66,10 +90,13 @@ def test_our_variables_are_settings() -> None:
 
 
 def test_airflow_is_set_like_the_embedded_one() -> None:
-    """What a setting was found to be needed for on one machine is needed here too; only places differ."""
+    """What a setting was found to be needed for on one machine is needed here too, but for places and users."""
     here = {
         "AIRFLOW__CORE__DAGS_FOLDER",
         "AIRFLOW__CORE__PLUGINS_FOLDER",
+        "AIRFLOW__CORE__EXECUTOR",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
         "AIRFLOW__API__HOST",
@@ -80,7 +107,12 @@ def test_airflow_is_set_like_the_embedded_one() -> None:
         if not service["depends_on"]:
             continue  # the face services have no Airflow
         given = {k: v for k, v in service["environment"].items() if k.startswith("AIRFLOW")}
-        assert given.keys() - embedded.keys() == {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}, name
+        assert given.keys() - embedded.keys() == {
+            "AIRFLOW__CORE__AUTH_MANAGER",
+            "AIRFLOW__CELERY__BROKER_URL",
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
+        }, name
         assert {k: v for k, v in given.items() if k in embedded.keys() - here} == {
             k: v for k, v in embedded.items() if k not in here
         }, name
@@ -113,19 +145,57 @@ def test_airflows_own_parser_takes_its_commands(tmp_path: Path) -> None:
     """Services and health checks call Airflow the way this release wants it."""
     checks = [service["healthcheck"]["test"][1:] for service in ours().values() if "healthcheck" in service]
     calls = [words[1:] for words in (*commands(), *checks) if words[0] == "airflow"]
-    assert {words[0] for words in calls} == {"api-server", "scheduler", "dag-processor", "triggerer", "db", "jobs"}
+    named = {"api-server", "scheduler", "celery", "dag-processor", "triggerer", "db", "jobs"}
+    assert {words[0] for words in calls} == named
     code = (
         "import json, sys; from airflow.cli.cli_parser import get_parser; parser = get_parser()\n"
         "for words in json.loads(sys.argv[1]): parser.parse_args(words)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(calls)],
-        env=os.environ | {"AIRFLOW_HOME": str(tmp_path)},
+        env=os.environ | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_modules_and_apps_that_are_called_exist() -> None:
+    """`python -m` and Celery's check name what is there."""
+    modules = {words[2] for words in commands() if words[:2] == ["python", "-m"]} - {"gunicorn"}
+    assert modules == {"face_import.orchestration.users"}
+    ping = ours()["airflow-worker"]["healthcheck"]["test"][-1].split()
+    assert ping[:2] == ["celery", "--app"]
+    module, _, name = ping[2].rpartition(".")
+    for one in (*modules, module):
+        assert importlib.util.find_spec(one) is not None
+    assert f"import {name}" in Path(str(importlib.util.find_spec(module).origin)).read_text()  # type: ignore[union-attr]
+
+
+def test_the_workers_run_what_the_scheduler_hands_out() -> None:
+    """Not more is handed out than runs, or what waits in the broker would be taken for stuck."""
+    worker = ours()["airflow-worker"]
+    assert "container_name" not in worker
+    assert "ports" not in worker
+    broker = urlsplit(worker["environment"]["AIRFLOW__CELERY__BROKER_URL"])
+    assert (broker.scheme, broker.hostname, broker.port) == ("redis", "redis", 6379)
+    assert example()["AIRFLOW_WORKER_SLOTS"] == example()["FACE_IMPORT_EXECUTOR_SLOTS"]
+    assert "requirepass $$REDISCLI_AUTH" in services()["redis"]["command"][-1]
+    assert services()["redis"]["environment"] == {"REDISCLI_AUTH": broker.password}
+
+
+def test_the_object_store_is_where_the_settings_say() -> None:
+    """Storage and sources are in the one bucket that is made, with the one user that there is."""
+    environment, minio = ours()["shim"]["environment"], services()["minio"]
+    endpoint = urlsplit(environment["AWS_ENDPOINT_URL"])
+    assert (endpoint.hostname, endpoint.port) == ("minio", 9000)  # MinIO's own port, unless told
+    assert environment["AWS_ACCESS_KEY_ID"] == minio["environment"]["MINIO_ROOT_USER"]
+    raw = load()["x-face-import"]["environment"]
+    assert raw["AWS_SECRET_ACCESS_KEY"] == load()["services"]["minio"]["environment"]["MINIO_ROOT_PASSWORD"]
+    for name in ("FACE_IMPORT_STORAGE_URL", "FACE_IMPORT_SOURCE_PREFIXES"):
+        assert urlsplit(environment[name])[:2] == ("s3", "face-import")
+    assert "'face-import'" in ours()["storage-init"]["command"][-1]
 
 
 def test_gunicorn_is_called_as_in_the_embedded_stack() -> None:
@@ -178,7 +248,7 @@ def test_who_resumes_imports_waits_for_stop_active() -> None:
         for name, service in ours().items()
         if service["depends_on"].get("stop-active") == {"condition": "service_completed_successfully"}
     }
-    assert waiting == late
+    assert waiting == late | {"worker"}
     for name, service in ours().items():
         for other, wanted in service["depends_on"].items():
             assert wanted["condition"] != "service_healthy" or "healthcheck" in services()[other], name

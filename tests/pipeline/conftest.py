@@ -19,6 +19,7 @@ from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, OutcomeBatch
 from face_import.domain.planning import plan_shards
 from face_import.pipeline.changes import ChangesImporter
+from face_import.pipeline.meter import Meter, Observe, unobserved
 from face_import.pipeline.outage import Outage
 from face_import.pipeline.row import RowImporter
 from face_import.pipeline.shard import ShardImport, ShardWork
@@ -61,9 +62,11 @@ class Bench:
         *,
         use: Callable[[ShardImport], Awaitable[None] | None] | None = None,
         push: Callable[[OutcomeBatch], object] | None = None,
+        observe: Observe = unobserved,
     ) -> None:
         """Work on the task's first shard as a task instance would; `use` gets hold of the try meanwhile."""
         async with AsyncExitStack() as stack:
+            meter = Meter()
             entry = task.config.entry
             changes = partial(ChangesImporter, entry=entry, holdings=Holdings(self.catalogue.engine, task))
             importer = (changes if entry else RowImporter)(
@@ -74,15 +77,15 @@ class Bench:
                 fetcher=await stack.enter_async_context(Fetcher(self.settings)),
                 info=await stack.enter_async_context(InfoService(self.settings)),
                 library=(library := await stack.enter_async_context(LibraryService(self.settings))),
-                info_outage=Outage("info", self.settings.outage_patience_s),
-                library_outage=Outage("library", self.settings.outage_patience_s),
+                info_outage=Outage("info", self.settings.outage_patience_s, meter),
+                library_outage=Outage("library", self.settings.outage_patience_s, meter),
                 id_taken=lambda face_id: self.catalogue.ledger.id_taken(task.id, face_id),
                 threads=stack.enter_context(ThreadPoolExecutor(2)),
             )
             await library.ensure_group(task.config.group_name, 1000)
             shard = self.catalogue.plans.shards(task.id)[0]
             rows = Storage.of(self.settings).open_shard(task.id, shard)
-            work = ShardWork(task, shard, str(uuid4()), rows, push or self.catalogue.ledger.write)
+            work = ShardWork(task, shard, str(uuid4()), rows, push or self.catalogue.ledger.write, meter, observe)
             attempt = ShardImport(work, importer, self.catalogue, self.settings)
             helper = asyncio.ensure_future(use(attempt)) if use else None  # type: ignore[arg-type]
             try:

@@ -79,6 +79,15 @@ def test_the_callers_own_settings_do_not_leak_in(
     assert stack_environment(settings, layout).get(name) != "theirs"
 
 
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"])
+def test_an_object_store_is_found_by_its_usual_variables(
+    settings: Settings, layout: Layout, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Storage by s3:// works in every process as it does in the operator's shell."""
+    monkeypatch.setenv(name, "theirs")
+    assert stack_environment(settings, layout)[name] == "theirs"
+
+
 def test_everything_listens_and_talks_on_loopback(settings: Settings, layout: Layout) -> None:
     """Airflow's default is every interface; a proxy must not come between its parts."""
     environment = stack_environment(settings, layout)

@@ -27,6 +27,7 @@ from face_import.domain.uri import redact
 from face_import.orchestration.assets import make_group_asset
 from face_import.orchestration.notes import note_opening, note_result
 from face_import.settings import get_settings
+from face_import.sources.files import load_file_system
 
 log = logging.getLogger(__name__)
 CATALOGUE_TIMEOUT_S = 0.25
@@ -55,6 +56,7 @@ def _for_our_runs(hook: Hook) -> Hook:
 def on_starting(component: object) -> None:  # noqa: ARG001
     """Import what the tasks need, once: a scheduler forks its executor's processes after this, and they the tasks'."""
     import_module("face_import.orchestration.tasks")
+    load_file_system(get_settings().storage_root)
 
 
 @hookimpl

@@ -38,9 +38,11 @@ from face_import.errors import (
     TaskStopped,
 )
 from face_import.orchestration.counts import counts_of
+from face_import.orchestration.metrics import send_metrics
 from face_import.orchestration.operators import ImportOperator
 from face_import.orchestration.params import task_config
 from face_import.pipeline.changes import ChangesImporter
+from face_import.pipeline.meter import Meter
 from face_import.pipeline.outage import Outage
 from face_import.pipeline.row import RowImporter
 from face_import.pipeline.shard import ShardImport, ShardWork
@@ -125,14 +127,17 @@ def shard(number: int) -> None:
         part = catalogue.plans.shards(task_id)[number]
         cast("dict[str, Any]", context)["rows"] = f"rows {part.first_row}-{part.last_row}"
         before = catalogue.ledger.progress(task_id, number).handled
-        log.info("importing rows %s-%s, %s of them handled before", part.first_row, part.last_row, before)
+        log.info(
+            "importing task=%s shard=%s rows=%s-%s handled=%s", task_id, number, part.first_row, part.last_row, before
+        )
         asyncio.run(_import_shard(task, part, str(ti.id), _pusher(ti), catalogue, settings))
     except (TaskFailed, TaskStopped, SourceError, TaskNotFound) as error:
         _give_up(catalogue, run, error)
     except (LeaseLost, Interrupted) as error:
         raise AirflowException(f"{error}; the next try goes on") from None
     progress = catalogue.ledger.progress(task_id, number)
-    log.info("imported %s rows, failed by code: %s", progress.succeeded, progress.failures or "none")
+    failed = ",".join(f"{code}:{rows}" for code, rows in progress.failures.items()) or "none"
+    log.info("imported task=%s shard=%s succeeded=%s failed=%s", task_id, number, progress.succeeded, failed)
 
 
 def _pusher(ti: Any) -> Callable[[OutcomeBatch], None]:
@@ -142,7 +147,12 @@ def _pusher(ti: Any) -> Callable[[OutcomeBatch], None]:
         try:
             ti.xcom_push(key=LOG_XCOM_KEY, value=batch)
         except (AirflowException, AirflowRuntimeError) as error:
-            log.warning("the ledger has the rows, but Airflow did not take their reference: %s", error)
+            log.warning(
+                "the ledger has the rows, but Airflow did not take their reference task=%s shard=%s error=%s",
+                batch.task_id,
+                batch.shard,
+                error,
+            )
 
     return push
 
@@ -156,7 +166,7 @@ async def _import_shard(  # noqa: PLR0913, PLR0917 - what a try needs, said once
     settings: Settings,
 ) -> None:
     async with AsyncExitStack() as stack:
-        entry = task.config.entry
+        meter, entry = Meter(), task.config.entry
         kind = (
             partial(ChangesImporter, entry=entry, holdings=Holdings(catalogue.engine, task)) if entry else RowImporter
         )
@@ -168,13 +178,14 @@ async def _import_shard(  # noqa: PLR0913, PLR0917 - what a try needs, said once
             fetcher=await stack.enter_async_context(Fetcher(settings)),
             info=await stack.enter_async_context(InfoService(settings)),
             library=await stack.enter_async_context(LibraryService(settings)),
-            info_outage=Outage("info", settings.outage_patience_s),
-            library_outage=Outage("library", settings.outage_patience_s),
+            info_outage=Outage("info", settings.outage_patience_s, meter),
+            library_outage=Outage("library", settings.outage_patience_s, meter),
             id_taken=lambda face_id: catalogue.ledger.id_taken(task.id, face_id),
             threads=stack.enter_context(ThreadPoolExecutor(DECODERS, "decode")),
         )
         rows = Storage.of(settings).open_shard(task.id, part, task.source_name)
-        work = ShardImport(ShardWork(task, part, owner, rows, push), importer, catalogue, settings)
+        todo = ShardWork(task, part, owner, rows, push, meter, send_metrics)
+        work = ShardImport(todo, importer, catalogue, settings)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.stop, ENDING)
         if ImportOperator.asked_to_end:
             work.stop(ENDING)

@@ -3,12 +3,15 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from face_import import logs
 from face_import.clients.retrying import persistently
 from face_import.errors import ServiceRefusal, ServiceUnavailable
+from face_import.pipeline.meter import Meter
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -25,12 +28,14 @@ class Outage:
     Args:
         service: the service's name, for messages.
         patience_s: how long one call is repeated, in seconds.
+        meter: notes how long each request takes.
     """
 
-    def __init__(self, service: str, patience_s: float) -> None:
+    def __init__(self, service: str, patience_s: float, meter: Meter | None = None) -> None:
         self.service = service
         self.down = False
         self._patience_s = patience_s
+        self._meter = meter or Meter()
 
     async def call(self, send: Callable[[], Awaitable[T]]) -> T:
         """Send, and send again while the service does not answer.
@@ -40,7 +45,7 @@ class Outage:
             ServiceRefusal: its definite answer.
         """
         try:
-            answer = await persistently(send, ServiceUnavailable, self._retrying)
+            answer = await persistently(partial(self._send, send), ServiceUnavailable, self._retrying)
         except ServiceRefusal:
             self._answered()
             raise
@@ -58,6 +63,9 @@ class Outage:
             reraise=True,
         )
 
+    async def _send(self, send: Callable[[], Awaitable[T]]) -> T:
+        return await self._meter.timed(self.service, send, ServiceUnavailable)
+
     def _note(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if error is not None:
@@ -65,12 +73,12 @@ class Outage:
 
     def _failed(self, error: BaseException) -> None:
         if not self.down:
-            log.warning("service away service=%s error=%s", self.service, error)
+            log.warning("service away service=%s %s error=%s", self.service, logs.ids(), error)
         self.down = True
 
     def _answered(self) -> None:
         if self.down:
-            log.info("service back service=%s", self.service)
+            log.info("service back service=%s %s", self.service, logs.ids())
         self.down = False
 
 

@@ -10,16 +10,18 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 
+from face_import import logs
 from face_import.catalogue import Catalogue, ImportTask
 from face_import.contract import Code, Mode
 from face_import.domain.models import Outcome, OutcomeBatch, Row, Shard
 from face_import.errors import Interrupted, TaskFailed, TaskStopped
 from face_import.pipeline.holder import LeaseHolder, Situation, first_of
+from face_import.pipeline.meter import Meter, Observe, unobserved
 from face_import.pipeline.row import RowImporter
 from face_import.settings import Settings
 
@@ -42,6 +44,8 @@ class ShardWork:
         owner: uuid of the try's task instance.
         rows: the shard's rows, read anew.
         push: hands a batch over to the ledger; called in a thread, may be repeated with the same batch.
+        meter: what the services' calls are noted in.
+        observe: is told what was done after each batch that the ledger has; called in a thread, does not raise.
     """
 
     task: ImportTask
@@ -49,6 +53,8 @@ class ShardWork:
     owner: str
     rows: Iterator[Row]
     push: Callable[[OutcomeBatch], None]
+    meter: Meter = field(default_factory=Meter)
+    observe: Observe = unobserved
 
 
 class ShardImport:
@@ -87,6 +93,7 @@ class ShardImport:
         self._system_errors = 0
         self._unseen = True
         self._halted: BaseException | None = None
+        self._halted_at = 0.0
 
     async def run(self) -> None:
         """Work until every row of the shard is in the ledger.
@@ -97,8 +104,9 @@ class ShardImport:
             TaskFailed: somebody has to do something first.
             LeaseLost: the lease ran out; rows in flight were broken off.
         """
-        await self._holder.take()
         shard = self._work.shard
+        logs.about(task=self._work.task.id, shard=shard.number)
+        await self._holder.take()
         handled = await self._in(
             self._read_thread, self._ledger.handled_rows, self._work.task.id, shard.first_row, shard.last_row
         )
@@ -150,7 +158,10 @@ class ShardImport:
         )
 
     async def _handle(self, row: Row) -> None:
+        logs.about(row=row.number)
+        began = time.monotonic()
         outcome = await self._import_row(row, doubtful=row.number <= self._holder.doubtful_to)
+        self._work.meter.row_took(time.monotonic() - began)
         self._situation.left -= 1
         self._unwritten.append(outcome)
         self._system_errors = self._system_errors + 1 if outcome.code == Code.SYSTEM else 0
@@ -173,12 +184,13 @@ class ShardImport:
         if error is not None:
             self._doubtful.append(row.number)
         if error is not None and not task.cancelled():
+            log.warning("row ends its shard's try %s row=%s error=%s", logs.ids(), row.number, type(error).__name__)
             self._halt(error)
         self._wake.set()
 
     def _halt(self, reason: BaseException) -> None:
         if self._halted is None:
-            self._halted = reason
+            self._halted, self._halted_at = reason, time.monotonic()
         self._wake.set()
 
     def _lease_ended(self, reason: BaseException) -> None:
@@ -195,7 +207,7 @@ class ShardImport:
             try:
                 await self._flush()
             except OperationalError as error:
-                log.warning("outcomes wait for the catalogue task=%s error=%s", self._work.task.id, error.orig)
+                log.warning("outcomes wait for the catalogue %s error=%s", logs.ids(), error.orig)
             except Exception as error:  # noqa: BLE001 - whatever it is ends this try, not the writer in silence
                 self._lease_ended(error)
                 return
@@ -207,19 +219,21 @@ class ShardImport:
             await self._in(self._push_thread, self._work.push, batch)
             del self._unwritten[: len(batch.outcomes)]
             self._wake.set()
+            await self._in(self._push_thread, self._work.observe, self._work.meter.take(batch.outcomes))
 
-    async def _write_last(self) -> None:
+    async def _write_last(self) -> tuple[Outcome, ...]:
         """Write what is left straight into the ledger, and hand it over only if the shard is done.
 
         An earlier batch may still be waiting for Airflow to take its reference, and Airflow kills a process that it
         asked to end 5 s later.
         """
-        if self._unwritten:
-            batch = self._batch()
+        batch = self._batch()
+        if batch.outcomes:
             await asyncio.to_thread(self._ledger.write, batch)
             if self._halted is None:
                 await self._in(self._push_thread, self._work.push, batch)
             self._unwritten.clear()
+        return batch.outcomes
 
     def _batch(self) -> OutcomeBatch:
         work = self._work
@@ -232,24 +246,25 @@ class ShardImport:
             task.cancel()
         await asyncio.gather(*self._in_flight, return_exceptions=True)
         await _ended(writing)
+        written: tuple[Outcome, ...] = ()
         try:
-            await self._write_last()
+            written = await self._write_last()
         except Exception as error:  # noqa: BLE001 - the rows are done again by the next try
             # above a stop: a bad row that did not reach the ledger has not stopped its task (mode 1)
             self._halted = error
         await _ended(keeping)
         await self._holder.give_back([*self._doubtful, *(o.row for o in self._unwritten)])
+        stopped = isinstance(self._halted, TaskStopped | Interrupted)
+        stop_s = time.monotonic() - self._halted_at if stopped else None
+        await asyncio.to_thread(self._work.observe, self._work.meter.take(written, stop_s))
         self._push_thread.shutdown(wait=False)
         self._read_thread.shutdown(wait=False)
 
     async def _drain(self) -> None:
         """Wait for the rows in flight: as long as it takes, or a few seconds once the shard was halted."""
-        halted_at: float | None = None
         while self._in_flight:
-            if self._halted is not None:
-                halted_at = halted_at or time.monotonic()
-                if time.monotonic() - halted_at > self._stop_grace_s:
-                    return
+            if self._halted is not None and time.monotonic() - self._halted_at > self._stop_grace_s:
+                return
             await asyncio.wait(list(self._in_flight), timeout=0.1)
 
     async def _in(self, threads: ThreadPoolExecutor, function: Callable[..., T], *args: object) -> T:

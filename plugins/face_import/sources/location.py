@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from face_import.domain.uri import redact
 from face_import.errors import SourceError, SourceMissing
 from face_import.settings import Settings
-from face_import.sources.storage import file_system
+from face_import.sources.files import as_os_error, file_system
 
 OpenHttp = Callable[[str], AbstractContextManager[BinaryIO]]
 """The safe fetcher: a stream of a page's body, or an error of its own."""
@@ -95,4 +95,5 @@ def _open_local(parts: SplitResult, prefix: SplitResult) -> BinaryIO:
 
 def _open_remote(parts: SplitResult, _prefix: SplitResult) -> BinaryIO:
     fs, path = file_system(parts.geturl())
-    return cast("BinaryIO", fs.open(path, "rb"))
+    with as_os_error():
+        return cast("BinaryIO", fs.open(path, "rb"))

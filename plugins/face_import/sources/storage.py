@@ -1,17 +1,11 @@
 """Where sources are kept: a folder a task, on anything fsspec reaches."""
 
 import json
-import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, BinaryIO, cast
-from urllib.parse import unquote, urlsplit
-
-import fsspec  # type: ignore[import-untyped]  # fsspec ships no types
-from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+from contextlib import suppress
+from typing import Any, BinaryIO
 
 from face_import.domain.identity import UPLOADED
 from face_import.domain.models import Row, Shard, SourceIndex
@@ -19,6 +13,7 @@ from face_import.errors import ConfigError, TaskNotFound
 from face_import.settings import Settings
 from face_import.sources.blocks import join_blocks
 from face_import.sources.encoding import CHUNK_BYTES
+from face_import.sources.files import as_os_error, file_system, writing
 from face_import.sources.intake import Bounds, take_in
 from face_import.sources.reader import read_rows
 
@@ -65,9 +60,9 @@ class Storage:
             SourceTooLarge: it exceeds the bound.
         """
         try:
-            with self._writing(self._path(task_id, f"{name}.csv")) as sink:
+            with writing(self._fs, self._path(task_id, f"{name}.csv")) as sink:
                 index = take_in(stream, sink, self._bounds)
-            with self._writing(self._path(task_id, f"{name}.json")) as sink:
+            with writing(self._fs, self._path(task_id, f"{name}.json")) as sink:
                 sink.write(dump_index(index))
         except BaseException:
             with suppress(OSError):
@@ -77,10 +72,13 @@ class Storage:
 
     def index(self, task_id: str, name: str = UPLOADED) -> SourceIndex | None:
         """The index of a source, or None where no complete one is kept."""
+        path = self._path(task_id, f"{name}.json")
         try:
-            return load_index(self._fs.cat_file(self._path(task_id, f"{name}.json")))
+            with as_os_error():
+                document = self._fs.cat_file(path)
         except FileNotFoundError:
             return None
+        return load_index(document)
 
     def open_shard(self, task_id: str, shard: Shard, name: str = UPLOADED) -> Iterator[Row]:
         """Read a shard's rows, as they are asked for, a megabyte ahead at most.
@@ -104,16 +102,18 @@ class Storage:
         self._remove(task_id, lambda file: not file.startswith(f"{name}."))
 
     def _remove(self, task_id: str, unwanted: Callable[[str], bool]) -> None:
-        with suppress(FileNotFoundError):
-            for path in self._fs.ls(self._path(task_id, "").rstrip("/"), detail=False):
+        folder = self._path(task_id, "").rstrip("/")
+        with suppress(FileNotFoundError), as_os_error():
+            for path in self._fs.ls(folder, detail=False):
                 if unwanted(str(path).rpartition("/")[2]):
                     with suppress(FileNotFoundError):
                         self._fs.rm(path)
 
     def delete(self, task_id: str) -> None:
         """Remove all that is kept for a task; nothing there is fine."""
-        with suppress(FileNotFoundError):
-            self._fs.rm(self._path(task_id, "").rstrip("/"), recursive=True)
+        folder = self._path(task_id, "").rstrip("/")
+        with suppress(FileNotFoundError), as_os_error():
+            self._fs.rm(folder, recursive=True)
 
     def check(self) -> None:
         """Write a little and remove it again, or raise what the file system raises.
@@ -122,7 +122,7 @@ class Storage:
         """
         name = uuid.uuid4().hex
         try:
-            with self._writing(self._path(name, "check")) as sink:
+            with writing(self._fs, self._path(name, "check")) as sink:
                 sink.write(b"can this be written?")
         finally:
             self.delete(name)
@@ -130,7 +130,8 @@ class Storage:
     def task_ids(self) -> list[str]:
         """Tasks that have a folder here, complete or not."""
         try:
-            paths = self._fs.ls(self._folder, detail=False)
+            with as_os_error():
+                paths = self._fs.ls(self._folder, detail=False)
         except FileNotFoundError:
             return []
         names = (str(path).rstrip("/").rpartition("/")[2] for path in paths)
@@ -142,66 +143,11 @@ class Storage:
         return f"{self._folder}/{task_id}/{name}"
 
     def _range(self, path: str, start: int, end: int) -> Iterator[bytes]:
-        with self._fs.open(path, "rb", block_size=_READ_AHEAD) as file:
+        with as_os_error(), self._fs.open(path, "rb", block_size=_READ_AHEAD) as file:
             file.seek(start)
             while start < end and (chunk := file.read(min(CHUNK_BYTES, end - start))):
                 start += len(chunk)
                 yield chunk
-
-    @contextmanager
-    def _writing(self, path: str) -> Iterator[BinaryIO]:
-        """A file that appears at `path` when the block ends well, and only then."""
-        if isinstance(self._fs, LocalFileSystem):
-            with _local_file(Path(path)) as file:
-                yield file
-            return
-        remote = self._fs.open(path, "wb", autocommit=False)
-        try:
-            yield cast("BinaryIO", remote)
-            remote.close()
-        except BaseException:
-            remote.discard()
-            raise
-        remote.commit()
-
-
-@contextmanager
-def _local_file(path: Path) -> Iterator[BinaryIO]:
-    for folder in (path.parents[2], path.parents[1], path.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """File system and path of an fsspec URL.
-
-    Listings are not cached: other processes write here too. A `file:` URL is decoded first, which
-    fsspec does not do: `Path.as_uri()` writes a space as %20.
-
-    Raises:
-        ConfigError: the file system is unknown, or its package is not installed.
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        return LocalFileSystem(), unquote(parts.path)
-    try:
-        return cast("tuple[fsspec.AbstractFileSystem, str]", fsspec.url_to_fs(url, use_listings_cache=False))
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"{parts.scheme}: URLs cannot be opened: {error}") from None
 
 
 def dump_index(index: SourceIndex) -> bytes:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from face_import.catalogue.engine import revisions
 from face_import.errors import ConfigError
 from face_import.settings import Settings, get_settings
-from face_import.sources.storage import file_system
+from face_import.sources.files import file_system
 from face_import.stack import preflight
 from face_import.stack.health import problems
 from face_import.stack.lifecycle import Stack
