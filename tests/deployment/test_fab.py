@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import psutil
 import pytest
 import requests
-from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import create_engine, text
 from werkzeug.security import generate_password_hash
 
 from face_import.clients.airflow import Airflow
@@ -21,7 +19,7 @@ from face_import.contract import DAG_ID, FINISH_TASK, PLAN_TASK, SHARD_TASK
 from face_import.domain.identity import POOL_PREFIX
 from face_import.errors import AirflowError, WrongState
 from face_import.settings import CHECKOUT, Settings
-from tests.catalogue.test_revisions import SERVER
+from tests import servers
 from tests.deployment.compose import HOME, ours
 from tests.real import free_ports, until
 
@@ -66,23 +64,11 @@ class Deployed:
 @pytest.fixture(scope="module")
 def databases() -> Iterator[dict[str, str]]:
     """Two empty databases, by the names that the compose file has for them."""
-    server, suffix = create_engine(SERVER, isolation_level="AUTOCOMMIT"), uuid4().hex[:12]
-    names = {name: f"{name}_test_{suffix}" for name in ("airflow", "face_import")}
     try:
-        with server.connect() as connection:
-            for name in names.values():
-                connection.execute(text(f"CREATE DATABASE {name}"))
-    except OperationalError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no PostgreSQL at FACE_IMPORT_TEST_POSTGRES_URL: {error.orig}")
-    yield {
-        name: make_url(SERVER).set(database=made).render_as_string(hide_password=False) for name, made in names.items()
-    }
-    with server.connect() as connection:
-        for name in names.values():
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
+        with servers.databases(2) as urls:
+            yield dict(zip(("airflow", "face_import"), urls, strict=True))
+    except servers.Unavailable as reason:
+        servers.skip(reason)
 
 
 def environment(home: Path, port: int, databases: dict[str, str]) -> dict[str, str]:
