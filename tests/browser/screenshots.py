@@ -63,7 +63,7 @@ def imports(real: RealStack, host: str, file: Path) -> dict[str, str]:
     answer = real.api.post("create", data=form, files={"file": ("employees.csv", file.read_bytes())})
     ids = {"completed": answer.json()["id"]}
     real.api.ok(f"{ids['completed']}/start")
-    real.api.state(ids["completed"], 4)
+    real.api.state(ids["completed"], 4, deadline_s=300)
     for state, group, rows in (
         ("stopped", "contractors", 400),
         ("running", "visitors", 6000),
@@ -74,10 +74,10 @@ def imports(real: RealStack, host: str, file: Path) -> dict[str, str]:
         answer = real.api.post("create", data=form, files={"file": (f"{group}.csv", content)})
         ids[state] = answer.json()["id"]
     real.api.ok(f"{ids['stopped']}/start")
-    real.api.handled(ids["stopped"], 150)
+    real.api.handled(ids["stopped"], 150, 300)
     real.api.ok(f"{ids['stopped']}/stop")
     real.api.ok(f"{ids['running']}/start")
-    real.api.handled(ids["running"], 500, 120)
+    real.api.handled(ids["running"], 500, 600)
     return ids
 
 
