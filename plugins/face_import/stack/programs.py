@@ -39,6 +39,10 @@ class Program:
     url: str = ""
 
 
+_SHIM = ("--threads", "16", "--keep-alive", "75")
+"""Idle connections are kept for longer than by proxies (nginx: 60 s): so these end them, and no POST meets a closed one."""
+
+
 def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
     """Everything that runs, in the order of `status`.
 
@@ -56,7 +60,7 @@ def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
         Program("dag-processor", (*_AIRFLOW, "dag-processor"), sign=Sign.PARSES),
         Program("triggerer", (*_AIRFLOW, "triggerer", "--skip-serve-logs"), sign=Sign.BEATS),
         Program("keeper", (*_OURS, "keeper"), late=True),
-        _gunicorn("shim", _PYTHON, f"{settings.bind}:{settings.port}", "api_shim:create_app()", "--threads", "16"),
+        _gunicorn("shim", _PYTHON, f"{settings.bind}:{settings.port}", "api_shim:create_app()", *_SHIM),
     ]
     if embeds_services(settings):
         address = f"127.0.0.1:{settings.services_port}"
