@@ -40,7 +40,7 @@ class Program:
 
 
 _SHIM = ("--threads", "16", "--keep-alive", "75")
-"""Idle connections are kept for longer than by proxies (nginx: 60 s): so these end them, and no POST meets a closed one."""
+"""Idle connections are kept for longer than proxies do (nginx: 60 s): they end them, and no POST meets a closed one."""
 
 
 def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
