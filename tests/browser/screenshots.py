@@ -18,6 +18,7 @@ from face_import.contract import Code
 from tests.browser.conftest import MINUTE, Pages, drop
 from tests.real import CHECKOUT, RealStack, until
 
+pytestmark = pytest.mark.timeout(1500)  # real faces take their time on a busy machine
 IMAGES = CHECKOUT / "docs" / "images"
 KEPT = {
     *("imports-light", "imports-dark", "imports-phone", "import-light", "import-dark", "import-zh"),
@@ -74,10 +75,10 @@ def imports(real: RealStack, host: str, file: Path) -> dict[str, str]:
         answer = real.api.post("create", data=form, files={"file": (f"{group}.csv", content)})
         ids[state] = answer.json()["id"]
     real.api.ok(f"{ids['stopped']}/start")
-    real.api.handled(ids["stopped"], 150, 300)
+    real.api.handled(ids["stopped"], 60, 300)
     real.api.ok(f"{ids['stopped']}/stop")
     real.api.ok(f"{ids['running']}/start")
-    real.api.handled(ids["running"], 500, 600)
+    real.api.handled(ids["running"], 250, 600)
     return ids
 
 
