@@ -18,6 +18,7 @@ from face_import.contract import Code
 from tests.browser.conftest import MINUTE, Pages, drop
 from tests.real import CHECKOUT, RealStack, until
 
+pytestmark = pytest.mark.timeout(1500)  # real faces take their time on a busy machine
 IMAGES = CHECKOUT / "docs" / "images"
 KEPT = {
     *("imports-light", "imports-dark", "imports-phone", "import-light", "import-dark", "import-zh"),
@@ -63,7 +64,7 @@ def imports(real: RealStack, host: str, file: Path) -> dict[str, str]:
     answer = real.api.post("create", data=form, files={"file": ("employees.csv", file.read_bytes())})
     ids = {"completed": answer.json()["id"]}
     real.api.ok(f"{ids['completed']}/start")
-    real.api.state(ids["completed"], 4)
+    real.api.state(ids["completed"], 4, deadline_s=300)
     for state, group, rows in (
         ("stopped", "contractors", 400),
         ("running", "visitors", 6000),
@@ -74,10 +75,10 @@ def imports(real: RealStack, host: str, file: Path) -> dict[str, str]:
         answer = real.api.post("create", data=form, files={"file": (f"{group}.csv", content)})
         ids[state] = answer.json()["id"]
     real.api.ok(f"{ids['stopped']}/start")
-    real.api.handled(ids["stopped"], 150)
+    real.api.handled(ids["stopped"], 60, 300)
     real.api.ok(f"{ids['stopped']}/stop")
     real.api.ok(f"{ids['running']}/start")
-    real.api.handled(ids["running"], 500, 120)
+    real.api.handled(ids["running"], 250, 600)
     return ids
 
 

@@ -41,6 +41,10 @@ class Program:
     url: str = ""
 
 
+_SHIM = ("--threads", "16", "--keep-alive", "75")
+"""Idle connections are kept for longer than proxies do (nginx: 60 s): they end them, and no POST meets a closed one."""
+
+
 def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
     """Everything that runs, in the order of `status`.
 
@@ -58,7 +62,7 @@ def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
         Program("dag-processor", (*_AIRFLOW, "dag-processor"), sign=Sign.PARSES),
         Program("triggerer", (*_AIRFLOW, "triggerer", "--skip-serve-logs"), sign=Sign.BEATS),
         Program("keeper", (*_OURS, "keeper"), late=True),
-        _gunicorn("shim", _PYTHON, f"{settings.bind}:{settings.port}", "api_shim:create_app()", "--threads", "16"),
+        _gunicorn("shim", _PYTHON, f"{settings.bind}:{settings.port}", "api_shim:create_app()", *_SHIM),
     ]
     if settings.broker_url:
         names = [f"worker-{number}" for number in range(1, settings.workers + 1)]
