@@ -10,7 +10,7 @@ from bench.workbench import Workbench, run_job
 from tests import servers
 from tests.real import COMMAND, RealStack, until
 
-SLOTS, PER_HOST, LATENCY_S = 2, 5, 0.5
+SLOTS, PER_HOST, LATENCY_S = 2, 4, 0.5
 THREADS = 64
 """Of 8 rows a process that is 8 shards at once, four times what the slots of one worker run."""
 ROWS = 16_000

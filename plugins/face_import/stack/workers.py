@@ -14,6 +14,12 @@ _PING_S = 1.0
 _CONNECT_S = 3.0
 
 _NO_LIMIT = str(10**6)
+_CELERY = {
+    # What the tasks need is imported once, before the worker forks its processes, and they the tasks'.
+    "imports": ["face_import.orchestration.tasks"],
+    "task_publish_retry_policy": {"max_retries": 100, "interval_start": 0.1, "interval_step": 0, "interval_max": 0.1},
+}
+"""Celery's settings that have no name in Airflow's configuration."""
 
 
 def celery_settings(settings: Settings, layout: Layout) -> dict[str, str]:
@@ -30,8 +36,10 @@ def celery_settings(settings: Settings, layout: Layout) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
         "AIRFLOW__CELERY__BROKER_URL": settings.broker_url,
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.executor_slots),
-        # What the tasks need is imported once, before the worker forks its processes, and they the tasks'.
-        "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps({"imports": ["face_import.orchestration.tasks"]}),
+        # While Redis is away, task instances wait in the scheduler: only what ran into Airflow's timeout of a second
+        # is sent again, and what failed earlier would be taken for a failed try.
+        "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": _NO_LIMIT,
+        "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps(_CELERY),
         # A message is sent again after a day: to a shard that still runs then, Airflow does not give a second process.
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": key_prefix(layout),
