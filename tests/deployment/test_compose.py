@@ -21,6 +21,7 @@ from face_import.stack.environment import airflow_settings
 from face_import.stack.layout import Layout
 from face_import.stack.programs import programs
 from tests.deployment.compose import COMPOSE, HOME, VARIABLE, example, fill, load, ours, services
+from tests.doubles.object_store import ObjectStore
 
 SCHEMA = Path(__file__).parent / "schema" / "compose_spec.json"
 PORTS = {"airflow-api-server": 8080, "shim": 8000, "face-info": 8100, "face-library": 8100}
@@ -196,6 +197,17 @@ def test_the_object_store_is_where_the_settings_say() -> None:
     for name in ("FACE_IMPORT_STORAGE_URL", "FACE_IMPORT_SOURCE_PREFIXES"):
         assert urlsplit(environment[name])[:2] == ("s3", "face-import")
     assert "'face-import'" in ours()["storage-init"]["command"][-1]
+
+
+@pytest.mark.slow
+def test_the_bucket_is_made_once(tmp_path: Path) -> None:
+    """The one-shot makes it, and at the next start finds it with what is in it."""
+    with ObjectStore(tmp_path / "log") as store:
+        for _ in range(2):
+            command = [sys.executable, *ours()["storage-init"]["command"][1:]]
+            subprocess.run(command, env=os.environ | store.environment, check=True)
+            store.client.put_object(Bucket="face-import", Key="inbox/a.csv", Body=b"a")
+        assert store.keys("face-import") == ["inbox/a.csv"]
 
 
 def test_gunicorn_is_called_as_in_the_embedded_stack() -> None:

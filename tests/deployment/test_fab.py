@@ -23,7 +23,7 @@ from tests import servers
 from tests.deployment.compose import HOME, ours
 from tests.real import free_ports, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # with the first test's set-up, on a busy machine
 RECURRING = 'imports: [{name: other, schedule: {asset: "test://never"}, source: "http://x/", group: staff}]'
 
 
@@ -110,14 +110,14 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, databases: dict[str, str]
     settings = Settings(home=home, airflow_port=port)
     found = Deployed(settings, environment(home, port, databases))
     found.run(*ours()["airflow-init"]["command"])
-    found.run("airflow", "dags", "reserialize")
     with (home / "api-server.log").open("wb") as log:
         server = subprocess.Popen(
             ours()["airflow-api-server"]["command"], env=found.environment, cwd=CHECKOUT, stdout=log, stderr=log
         )
     try:
+        found.run("airflow", "dags", "reserialize")  # while the server starts
         with Airflow(settings) as airflow:
-            until(lambda: server.poll() is not None or airflow.healthy(), 120)
+            until(lambda: server.poll() is not None or airflow.healthy(), 240)
         assert server.poll() is None, (home / "api-server.log").read_text()[-3000:]
         yield found
     finally:

@@ -14,7 +14,7 @@ from tests.doubles.object_store import ObjectStore
 from tests.doubles.process import FaceServices
 from tests.real import RealStack, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # with the first test's set-up, on a busy machine
 ROWS, MISSING = 60, 3
 
 

@@ -63,6 +63,16 @@ def test_nothing_is_sent_where_nothing_is_on() -> None:
     send_metrics(MEASURED)
 
 
+def test_an_import_does_not_end_for_want_of_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the operator's client raises is a line in the log."""
+
+    def broken(_name: str, _value: float) -> None:
+        raise ValueError("no such host")
+
+    monkeypatch.setattr(stats, "incr", broken)
+    send_metrics(MEASURED)
+
+
 def test_each_name_has_one_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
     """The exporter's file knows every name that is sent, and no others; the dashboard asks for those it makes."""
     sent: set[str] = set()

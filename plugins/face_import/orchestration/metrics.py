@@ -4,15 +4,25 @@ Names instead of tags, because Airflow drops tags on its way to a plain StatsD. 
 gauges of several processes overwrite each other.
 """
 
+import logging
+
 from airflow.sdk.observability import stats
 
 from face_import.pipeline.meter import Measured
 
+log = logging.getLogger(__name__)
 PREFIX = "face_import"
 
 
 def send_metrics(measured: Measured) -> None:
-    """Send what a shard has done since it last did so; a handful of packets a second."""
+    """Send what a shard has done since it last did so; a handful of packets a second. Never raises."""
+    try:
+        _send(measured)
+    except Exception as error:  # noqa: BLE001 - an import does not end for want of a metric
+        log.warning("metrics not sent error=%s", error)
+
+
+def _send(measured: Measured) -> None:
     for code, rows in measured.rows.items():
         stats.incr(f"{PREFIX}.rows.{code:d}", rows)
     _count_ms(f"{PREFIX}.row_ms", measured.row_seconds)
