@@ -65,7 +65,9 @@ async def test_the_api_answers_while_imports_run(stack: RealStack, services: Fac
     for task_id in tasks:
         done = stack.api.state(task_id, 3, 4)
         assert (done["state"], done["success_num"], done["errors"]) == (4, ROWS * 9 // 10, {"101": ROWS // 10})
-    assert services.record()["by_kind"]["add"] == IMPORTS * ROWS * 9 // 10
+    # A lease that ran out on a starved machine has its rows in flight sent again: the library still has each face once.
+    faces = services.record()["groups"]
+    assert [faces[f"load{number}"] for number in range(IMPORTS)] == [ROWS * 9 // 10] * IMPORTS
 
 
 async def bare(url: str, session: aiohttp.ClientSession, seen: Seen, end: float) -> None:
