@@ -26,8 +26,7 @@ REDIS_URL = os.environ.get("FACE_IMPORT_TEST_REDIS_URL", "redis://127.0.0.1:6379
 
 def main() -> None:
     """Become `face-import` with the arguments of this command."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("FACE_IMPORT_TEST_")}
-    home = Path(own.get("FACE_IMPORT_HOME", CHECKOUT / ".face_import-distributed"))
+    home = Path(os.environ.get("FACE_IMPORT_HOME", CHECKOUT / ".face_import-distributed"))
     airflow, catalogue = (f"face_import_{Layout.of(home).stack_id}_{part}" for part in ("airflow", "catalogue"))
     variables = {
         "FACE_IMPORT_HOME": str(home),
@@ -38,7 +37,7 @@ def main() -> None:
     }
     if "up" in sys.argv[1:]:
         create_databases(airflow, catalogue)
-    os.execve(COMMAND, [str(COMMAND), *sys.argv[1:]], variables | own)  # noqa: S606 - no shell wanted
+    os.execve(COMMAND, [str(COMMAND), *sys.argv[1:]], variables | os.environ)  # noqa: S606 - no shell wanted
 
 
 def database(name: str) -> str:

@@ -63,6 +63,12 @@ def test_outer_face_services_need_neither_program_nor_port(tmp_path: Path, busy_
     )
 
 
+def test_where_tests_find_their_servers_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell in which tests run starts a stack as well."""
+    monkeypatch.setenv("FACE_IMPORT_TEST_POSTGRES_URL", "postgresql+psycopg://127.0.0.1/postgres")
+    preflight.check_variables()
+
+
 def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would silently do nothing, so the nearest one is named."""
     monkeypatch.setenv("FACE_IMPORT_PROT", "9000")

@@ -17,6 +17,8 @@ from face_import.stack.programs import embeds_services, ports
 from face_import.stack.servers import check_servers
 
 _PREFIX = "FACE_IMPORT_"
+_NOT_SETTINGS = {STACK_VARIABLE, "FACE_IMPORT_TEST_POSTGRES_URL", "FACE_IMPORT_TEST_REDIS_URL"}
+"""The mark of a stack's processes, and where tests and `make up-distributed` find their servers."""
 
 
 def check(settings: Settings) -> None:
@@ -36,7 +38,7 @@ def check_variables() -> None:
     Raises:
         ConfigError: one is not; names the nearest that is.
     """
-    known = {_PREFIX + name.upper() for name in Settings.model_fields} | {STACK_VARIABLE}
+    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
     for name in sorted(os.environ):
         if name.startswith(_PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
