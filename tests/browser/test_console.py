@@ -11,6 +11,7 @@ from tests.doubles.images import spec_path
 from tests.doubles.process import ImageHost
 from tests.real import RealStack, until
 
+pytestmark = pytest.mark.slow
 expect.set_options(timeout=MINUTE)
 WORDS = {
     "en-GB": {

@@ -47,7 +47,10 @@ def test_two_deletes_at_once(faults: Faults) -> None:
     assert faults.stack.run_state(task_id) is None
 
 
-@pytest.mark.parametrize("when", ["created", "stopped", "completed"])
+@pytest.mark.parametrize(
+    "when",
+    ["created", pytest.param("stopped", marks=pytest.mark.slow), pytest.param("completed", marks=pytest.mark.slow)],
+)
 def test_delete_in_other_states(faults: Faults, when: str) -> None:
     """A task that does not run is deleted just as well."""
     task_id = faults.create(20)
@@ -63,6 +66,7 @@ def test_delete_in_other_states(faults: Faults, when: str) -> None:
     assert not (faults.stack.settings.home / "storage" / "sources" / task_id).exists()
 
 
+@pytest.mark.slow
 def test_a_run_deleted_in_airflow_can_be_started_again(faults: Faults) -> None:
     """Without its run the task is stopped; a start makes a new run for the rest."""
     task_id = faults.started(1000, thread_num=10)
@@ -74,6 +78,7 @@ def test_a_run_deleted_in_airflow_can_be_started_again(faults: Faults) -> None:
     assert faults.services.record()["by_kind"]["add"] == 1000
 
 
+@pytest.mark.slow
 def test_a_run_marked_successful_is_no_completed_task(faults: Faults) -> None:
     """Rows are missing: the task is stopped with a reason, and can be started again."""
     task_id = faults.started(1000, thread_num=10)
@@ -97,6 +102,7 @@ def test_shards_cleared_in_airflow_resume(faults: Faults) -> None:
     assert faults.services.record()["by_kind"]["add"] == 1000
 
 
+@pytest.mark.slow
 def test_a_clear_that_nobody_heard_of_resumes_all_the_same(faults: Faults) -> None:
     """The catalogue is locked when Airflow sets the cleared run running: the keeper finds out, and no row is lost."""
     task_id = faults.started(600, thread_num=10)

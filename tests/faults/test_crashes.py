@@ -43,6 +43,7 @@ def test_one_shards_process(faults: Faults) -> None:
     assert faults.services.record()["max_in_flight"] <= 10
 
 
+@pytest.mark.slow
 def test_the_shim(faults: Faults) -> None:
     """The API is back by itself within seconds; the import does not notice."""
     task_id = faults.started(ROWS, thread_num=10)

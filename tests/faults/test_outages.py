@@ -9,7 +9,12 @@ from tests.faults.conftest import Faults
 
 @pytest.mark.parametrize(
     "fault",
-    [{"status": 503}, {"status": 500}, {"action": "reset"}, {"action": "hang"}],
+    [
+        {"status": 503},
+        pytest.param({"status": 500}, marks=pytest.mark.slow),
+        pytest.param({"action": "reset"}, marks=pytest.mark.slow),
+        {"action": "hang"},
+    ],
     ids=["503", "500", "reset", "hang"],
 )
 def test_an_outage_shorter_than_the_patience_costs_no_row(faults: Faults, fault: dict[str, object]) -> None:
@@ -61,6 +66,7 @@ def test_429_and_retry_after_are_obeyed(faults: Faults) -> None:
         assert again - refused["end"] >= 1.95
 
 
+@pytest.mark.slow
 def test_a_killed_library_keeps_every_face(faults: Faults) -> None:
     """Kill -9 of the library (and info) service and a restart some seconds later cost no row and double none."""
     task_id = faults.started(600, thread_num=10)

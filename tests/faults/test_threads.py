@@ -51,7 +51,9 @@ def set_pool(faults: Faults, name: str, slots: int) -> None:
     faults.until(changed, 90)
 
 
-@pytest.mark.parametrize("slots", [1, 5], ids=["one slot", "more slots than shards need"])
+@pytest.mark.parametrize(
+    "slots", [1, pytest.param(5, marks=pytest.mark.slow)], ids=["one slot", "more slots than shards need"]
+)
 def test_any_pool_works_and_zero_pauses(faults: Faults, slots: int) -> None:
     """0 slots pause an import within seconds, any other number goes on, none starves it."""
     task_id = faults.started(1500, thread_num=10)
