@@ -4,6 +4,9 @@
 # A variable, so that a machine with several says which: make setup PYTHON=/opt/python3.12/bin/python3
 PYTHON ?= $(shell scripts/find-python)
 BIN := .venv/bin
+# These share one stack, and mostly wait for it: the others run beside them.
+ON_A_STACK := tests/browser tests/distributed tests/faults tests/load tests/main_job tests/recurring
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-on-a-stack test-others test-services
 # The services' environment has neither our pytest plugins nor what tests/conftest.py imports.
 SERVICES_PYTEST := PYTHONPATH=plugins:. .venv-services/bin/python -m pytest -c /dev/null --rootdir=. \
 	--confcutdir=tests/face_services tests/face_services
@@ -47,12 +50,24 @@ status: ## Show what runs and how it is
 
 .PHONY: test
 test: setup-dev ## Run the fast tests, some of them on a real Airflow
-	$(BIN)/python -m pytest -m "not slow" --ignore=tests/face_services
-	$(SERVICES_PYTEST) -m "not slow"
+	@echo "tests run side by side; what each set says comes when it has ended, after some minutes"
+	@$(SIDE_BY_SIDE) PYTEST_ADDOPTS='-m "not slow"'
 
 .PHONY: test-all
 test-all: setup-dev ## Run all tests, the slow ones too
-	$(BIN)/python -m pytest --ignore=tests/face_services --durations=40
+	@echo "tests run side by side; what each set says comes when it has ended, the last after most of an hour"
+	@$(SIDE_BY_SIDE) PYTEST_ADDOPTS=--durations=20
+
+.PHONY: test-on-a-stack
+test-on-a-stack:
+	$(BIN)/python -m pytest $(ON_A_STACK)
+
+.PHONY: test-others
+test-others:
+	$(BIN)/python -m pytest tests $(ON_A_STACK:%=--ignore=%) --ignore=tests/face_services
+
+.PHONY: test-services
+test-services:
 	$(SERVICES_PYTEST)
 
 .PHONY: check

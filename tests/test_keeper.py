@@ -66,6 +66,21 @@ def test_a_lost_start_is_carried_out(kept: Keeper, catalogue: Catalogue, airflow
     assert catalogue.tasks.get(task.id).launched_attempt == 1
 
 
+def test_a_start_that_airflow_undid_is_carried_out_again(
+    kept: Keeper, catalogue: Catalogue, airflow: Runs, make_task: MakeTask
+) -> None:
+    """Its scheduler wrote an old verdict over the cleared run; a run that has really ended stops its task."""
+    undone, ended = make_task(), make_task()
+    for task in (undone, ended):
+        catalogue.runs.launched(task.id, 1, queued_at=100.0)
+        airflow.runs[task.run_id] = Run("success", 100.0)
+    airflow.cut_short = {undone.run_id}
+    kept.round()
+    assert airflow.cleared == [undone.run_id]
+    assert catalogue.tasks.get(undone.id).state == TaskState.RUNNING
+    assert "rows are missing" in catalogue.tasks.get(ended.id).last_error
+
+
 def test_a_purge_takes_a_part_of_each_round(
     kept: Keeper, catalogue: Catalogue, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,8 +62,12 @@ class Control:
                 self._tasks.undo_start(before)
                 raise
 
-    def launch(self, task_id: str) -> None:
+    def launch(self, task_id: str, *, again: bool = False) -> None:
         """Carry out a start that is recorded but not known to have reached Airflow.
+
+        Args:
+            task_id: the import task.
+            again: also one that has reached Airflow, and was undone there.
 
         Raises:
             WrongState: somebody else has the task in hand.
@@ -71,7 +75,7 @@ class Control:
         """
         with self._runs.controlled(task_id, patience_s=0):
             task = self._tasks.get(task_id)
-            if task.state == TaskState.RUNNING and task.launched_attempt < task.attempt:
+            if task.state == TaskState.RUNNING and (again or task.launched_attempt < task.attempt):
                 self._launch(task)
 
     def _launch(self, task: ImportTask) -> None:

@@ -125,6 +125,10 @@ class Keeper:
         if run is not None and run.active:
             return
         if not self._tasks.complete(task.id):
+            if run is not None and self._airflow.is_cut_short(task.run_id):
+                log.warning("carrying out a start that Airflow undid task=%s", task.id)
+                self._control.launch(task.id, again=True)
+                return
             reason = {
                 None: f"Airflow's run {task.run_id} was deleted while the import was under way",
                 "success": f"Airflow's run {task.run_id} ended although rows are missing",

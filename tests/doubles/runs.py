@@ -1,5 +1,6 @@
 """Airflow as a dictionary of runs, for what is decided without it; the real one is in `tests/faults`."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from face_import.clients.airflow import Airflow, Run
@@ -15,6 +16,8 @@ class Runs(Airflow):
         self.runs: dict[str, Run] = {}
         self.broken: set[str] = set()
         self.triggered: list[str] = []
+        self.cut_short: set[str] = set()
+        self.cleared: list[str] = []
         self.away = False
 
     def run(self, run_id: str) -> Run | None:
@@ -37,6 +40,20 @@ class Runs(Airflow):
         """Make it."""
         self.triggered.append(run_id)
         self.runs[run_id] = Run("queued", 1.0)
+
+    def is_cut_short(self, run_id: str) -> bool:
+        """As the test says."""
+        return run_id in self.cut_short
+
+    def to_clear(self, run_id: str, unfinished: Sequence[int], finished: Iterable[int]) -> list[Any]:  # noqa: ARG002
+        """All of it."""
+        return ["plan", "shard", "finish"]
+
+    def clear(self, run_id: str, instances: list[Any]) -> None:  # noqa: ARG002
+        """Queue it again."""
+        self.cut_short.discard(run_id)
+        self.cleared.append(run_id)
+        self.runs[run_id] = Run("queued", 2.0)
 
     def delete_run(self, run_id: str) -> bool:
         """Forget it."""
