@@ -10,7 +10,7 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync
 # The services' environment has neither our pytest plugins nor what tests/conftest.py imports.
 SERVICES_PYTEST := PYTHONPATH=plugins:. .venv-services/bin/python -m pytest -c /dev/null --rootdir=. \
 	--confcutdir=tests/face_services tests/face_services
-COMPILE := uv pip compile --quiet --no-strip-extras --universal --python-version 3.11 --generate-hashes
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 
 .PHONY: help
 help: ## Show this list
