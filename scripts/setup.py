@@ -82,7 +82,9 @@ def bring_up_to_date(environment: Environment, parts: tuple[str, ...]) -> None:
     stamp.unlink(missing_ok=True)
     for part in parts:
         print(f"{environment.name}: installing {environment.files[part]}", flush=True)
-        install(environment, *environment.options, "-r", str(CHECKOUT / environment.files[part]))
+        pins = str(CHECKOUT / environment.files[part])
+        # As constraints too: pips before 23.3 do not see that `celery==5.6.3` pins a dependency `celery[redis]`.
+        install(environment, *environment.options, "-r", pins, "-c", pins)
     if environment.editable:
         install(environment, "--no-deps", "-e", str(CHECKOUT))
     stamp.write_text(json.dumps({**installed, **wanted}))
