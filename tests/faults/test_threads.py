@@ -68,7 +68,7 @@ def test_any_pool_works_and_zero_pauses(faults: Faults, slots: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("thread_num", "rows", "delay_s"), [(1, 60, 0.2), (8, 400, 0.4), (200, 8000, 1.0)])
+@pytest.mark.parametrize(("thread_num", "rows", "delay_s"), [(1, 60, 0.2), (8, 400, 0.4), (200, 5000, 2.0)])
 def test_nearly_all_threads_are_used(faults: Faults, thread_num: int, rows: int, delay_s: float) -> None:
     """On a task long enough the mean in flight is at least 0.9 of thread_num, and never above it."""
     faults.services.control(delay_s=delay_s)
