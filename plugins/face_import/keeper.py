@@ -105,8 +105,7 @@ class Keeper:
         """Fail a run that goes on although its task does not: a stop that Airflow missed, or mode 1.
 
         It goes on rightly if somebody cleared it in Airflow, and the listener missed that. A run whose task has just
-        stopped is left to end by itself first: failed from outside while the scheduler looks at it, it has been
-        taken for a success (its last task is skipped then).
+        stopped is left to end by itself first: so `finish` says in Airflow why it ended.
         """
         if task.ended and self._tasks.clock() - (task.stopped_at or 0) > END_AFTER_S:
             now_known = self._runs.is_queued(task.run_id, active[task.run_id].queued_at)

@@ -24,7 +24,7 @@ def test_start_right_after_stop_never_overlaps(faults: Faults) -> None:
 
 
 def test_after_a_stop_nothing_starts(faults: Faults) -> None:
-    """No image is fetched and no face added that was not in flight when stop was answered."""
+    """No image is fetched and no face added that was not in flight when stop was answered; Airflow calls it failed."""
     faults.services.control(delay_s=0.3)
     task_id = faults.started(800, thread_num=20)
     faults.stack.api.ok(f"{task_id}/stop")
@@ -35,6 +35,8 @@ def test_after_a_stop_nothing_starts(faults: Faults) -> None:
     assert faults.images.record()["fetches"] == fetched
     assert faults.stack.api.detail(task_id)["handled_num"] == faults.services.record()["groups"]["staff"]
     faults.accounts(task_id)
+    faults.until(lambda: faults.stack.run_state(task_id) == "failed")
+    assert faults.stack.rest(f"dags/face_import/dagRuns/{task_id}/taskInstances/finish")["state"] == "failed"
 
 
 def test_two_deletes_at_once(faults: Faults) -> None:

@@ -83,15 +83,14 @@ class Airflow:
         return {run["dag_run_id"]: _run(run) for run in self._pages(self._runs, "dag_runs", {"state": ACTIVE})}
 
     def fail_run(self, run_id: str) -> None:
-        """Mark a run failed: first what of it runs, one by one, then the rest with the run.
+        """Mark a run failed: first its last task and what of it runs, one by one, then the rest with the run.
 
-        Marking the run alone would also turn its successful shards into failed ones.
+        Marking the run alone would also turn its successful shards into failed ones, and leave the last task skipped:
+        a scheduler that looks at the run just then takes it for a success.
         """
-        running = [
-            _entity(ti["task_id"], ti["map_index"], new_state="failed")
-            for ti in self._task_instances(run_id, state=("running", "restarting", "up_for_retry"))
-        ]
-        self._update_instances(run_id, running)
+        running = self._task_instances(run_id, state=("running", "restarting", "up_for_retry"))
+        unfinished = {(FINISH_TASK, -1), *((ti["task_id"], ti["map_index"]) for ti in running)}
+        self._update_instances(run_id, [_entity(*instance, new_state="failed") for instance in sorted(unfinished)])
         self._call("PATCH", f"{self._runs}/{quote(run_id, safe='')}", {"state": "failed"}, expect=(200, 404, 409))
 
     def delete_run(self, run_id: str) -> bool:
@@ -139,9 +138,8 @@ class Airflow:
         """Whether a run that has ended has task instances that were never looked at.
 
         Airflow's scheduler reads a run, and some time later writes what it makes of it. On PostgreSQL that overwrites
-        a clear in between: a run that was failed, and started again at once, is called a success then (measured: its
-        last task was skipped when it was failed), although what was cleared waits. Nobody who marks a run leaves
-        anything waiting.
+        a clear in between: a run that was failed, and started again at once, has ended once more then, although what
+        was cleared waits. Nobody who marks a run leaves anything waiting.
         """
         return any(ti["state"] is None for ti in self._task_instances(run_id))
 

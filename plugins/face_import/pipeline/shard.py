@@ -1,17 +1,18 @@
 """Many rows at once: a shard's rows under a lease, at the parallelism its grant allows (design decisions 3, 5, 12).
 
-Three loops share one event loop: the *starter* starts rows while it may, the *holder* renews the lease, the
-*writer* hands outcomes over about once a second. Blocking work (catalogue, hand-over, decoding, reading the
-source) runs in threads.
+Three loops share one event loop: the *starter* starts rows while it may (where one ends, the next follows at once),
+the *holder* renews the lease, the *writer* hands outcomes over about once a second. Blocking work (catalogue,
+hand-over, decoding, reading the source) runs in threads.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy.exc import OperationalError
 
@@ -87,6 +88,7 @@ class ShardImport:
         )
         self._push_thread = ThreadPoolExecutor(1, "push")
         self._read_thread = ThreadPoolExecutor(1, "read")
+        self._ready: deque[Row] = deque()
         self._in_flight: dict[asyncio.Task[None], Row] = {}
         self._unwritten: list[Outcome] = []
         self._doubtful: list[int] = []
@@ -126,36 +128,53 @@ class ShardImport:
         self._halt(Interrupted(reason))
 
     async def _start_rows(self, handled: set[int]) -> None:
-        async for row in self._rows():
-            if row.number in handled:
-                continue
-            await self._may_start(row)
+        """Have rows ready, a bounded portion at a time, and start as many of them as may be in flight."""
+        while portion := await self._in(self._read_thread, _portion, self._work.rows):
+            self._ready.extend(row for row in portion if row.number not in handled)
+            while self._ready and self._halted is None:
+                if self._may_start():
+                    task = asyncio.create_task(self._handle_rows())
+                    task.add_done_callback(self._ended)
+                    self._take_row(task)
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
             if self._halted is not None:
                 return
-            task = asyncio.create_task(self._handle(row))
-            self._in_flight[task] = row
-            self._situation.in_flight += 1
-            task.add_done_callback(self._row_ended)
 
-    async def _rows(self) -> AsyncIterator[Row]:
-        """Read ahead in a thread, a bounded portion at a time."""
-        while portion := await self._in(self._read_thread, _portion, self._work.rows):
-            for row in portion:
-                yield row
+    async def _handle_rows(self) -> None:
+        """Handle the row that this task was given, and the next ones while they may start.
 
-    async def _may_start(self, row: Row) -> None:
-        self._situation.position = row.number
-        while self._halted is None and not self._free_for(row):
-            self._wake.clear()
-            await self._wake.wait()
+        To start each of them anew would have them wait three times for the event loop.
+        """
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        while row := self._in_flight.get(task):
+            await self._handle(row)
+            self._row_ended(task)
+            if self._may_start():
+                self._take_row(task)
+            if not self._ready or self._may_start():
+                self._wake.set()
 
-    def _free_for(self, row: Row) -> bool:
-        """Whether a row may start: by the lease, by what is still to be written, and by the services' health."""
+    def _may_start(self) -> bool:
+        """Whether the next row may start: by the lease, by what is still to be written, by the services' health."""
+        if self._halted is not None or not self._ready:
+            return False
+        position = self._situation.position = self._ready[0].number
         return (
-            self._holder.allows(row.number)
+            self._holder.allows(position)
             and len(self._unwritten) < HOLD_AT
             and (not self._in_flight or not any(outage.down for outage in self._outages))
         )
+
+    def _take_row(self, task: asyncio.Task[None]) -> None:
+        self._in_flight[task] = self._ready.popleft()
+        self._situation.in_flight = len(self._in_flight)
+
+    def _row_ended(self, task: asyncio.Task[None]) -> Row | None:
+        row = self._in_flight.pop(task, None)
+        self._situation.in_flight = len(self._in_flight)
+        return row
 
     async def _handle(self, row: Row) -> None:
         logs.about(row=row.number)
@@ -177,14 +196,14 @@ class ShardImport:
             self._unseen = False  # the first row of a try is shown at once: somebody waits for a sign of life
             self._write_now.set()
 
-    def _row_ended(self, task: asyncio.Task[None]) -> None:
-        row = self._in_flight.pop(task)
-        self._situation.in_flight -= 1
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is not None:
-            self._doubtful.append(row.number)
-        if error is not None and not task.cancelled():
-            log.warning("row ends its shard's try %s row=%s error=%s", logs.ids(), row.number, type(error).__name__)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A row that its task leaves behind has no outcome."""
+        row = self._row_ended(task)
+        number = row.number if row else None
+        if number is not None:
+            self._doubtful.append(number)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("row ends its shard's try %s row=%s error=%s", logs.ids(), number, type(error).__name__)
             self._halt(error)
         self._wake.set()
 
