@@ -16,7 +16,7 @@ from bench.doubles import CHECKOUT, Services, photograph, services
 from bench.shard import Shards
 from face_import.catalogue.schema import outcome
 from face_import.settings import Settings
-from tests.real import RealStack
+from tests.real import RealStack, until
 
 LATENCY_S = 0.02
 
@@ -30,11 +30,12 @@ class Job(NamedTuple):
 
 
 def run_job(stack: RealStack, lines: Sequence[str], thread_num: int) -> Job:
-    """A whole job through the API."""
+    """A whole job through the API, which is asked how it goes twice a second, as `face-import import --watch` does."""
     task_id = stack.api.create(lines, thread_num=thread_num)
     began = time.time()
     stack.api.ok(f"{task_id}/start")
-    detail = stack.api.state(task_id, 3, 4, deadline_s=900)
+    until(lambda: stack.api.detail(task_id)["state"] in {3, 4}, 900, every_s=0.5)
+    detail = stack.api.detail(task_id)
     assert detail["success_num"] == len(lines), detail
     finished = stack.catalogue.tasks.get(task_id).finished_at
     assert finished is not None

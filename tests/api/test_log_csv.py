@@ -69,3 +69,18 @@ def test_nothing_is_lost_between_pieces() -> None:
     pieces = list(log_csv(entries, raw=False))
     assert len(pieces) == 3
     assert [row[0] for row in csv.reader(io.StringIO("".join(pieces)))] == [e.uri for e in entries]
+
+
+def test_a_cell_among_thousands_does_not_slip_through() -> None:
+    """Rows are looked at together, and one that is not harmless is found wherever it is."""
+    cells = [f"u{n}" for n in range(2500)]
+    cells[0], cells[999], cells[1000], cells[2499] = "=1", "a;=1", "@1", "\n=1"
+    text = "".join(log_csv([LogEntry(n, cell, 101, "m") for n, cell in enumerate(cells)], raw=False))
+    read = [row[0] for row in csv.reader(io.StringIO(text, newline=""))]
+    assert [(n, cell) for n, cell in enumerate(read) if cell != f"u{n}"] == [
+        (0, "'=1"),
+        (999, "a;=1"),
+        (1000, "'@1"),
+        (2499, "'\n=1"),
+    ]
+    assert '"a;=1","101","m"' in text

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, Select, func, insert, select, update
@@ -137,14 +138,19 @@ class Ledger:
             within: only the rows of this shard.
         """
         left = BEHIND_ALL_ROWS if limit is None else limit
+        return chain.from_iterable(self._pages(task_id, skip, left, code, within))
+
+    def _pages(
+        self, task_id: str, skip: int, left: int, code: int | None, within: Shard | None
+    ) -> Iterator[list[LogEntry]]:
         spans = self._spans(task_id, code) if within is None else [Span(within.first_row, within.last_row, skip + left)]
         for span in spans:
             if skip >= span.failures:
                 skip -= span.failures
                 continue
-            for entry in self._entries(task_id, span, skip, left, code):
-                yield entry
-                left -= 1
+            for page in self._pages_within(task_id, span, skip, left, code):
+                yield page
+                left -= len(page)
             skip = 0
             if left <= 0:
                 return
@@ -173,12 +179,14 @@ class Ledger:
                     spans.append(Span(first_row, last_row, int(failures)))
         return spans
 
-    def _entries(self, task_id: str, span: Span, skip: int, limit: int, code: int | None) -> Iterator[LogEntry]:
+    def _pages_within(
+        self, task_id: str, span: Span, skip: int, limit: int, code: int | None
+    ) -> Iterator[list[LogEntry]]:
         first_row = span.first_row
         while limit > 0:
             wanted = min(limit, LOG_PAGE)
             page = self._page(task_id, (first_row, span.last_row), skip, wanted, code)
-            yield from page
+            yield page
             if len(page) < wanted:
                 return
             first_row, skip, limit = page[-1].row + 1, 0, limit - len(page)

@@ -3,9 +3,10 @@
 import binascii
 import hashlib
 import re
-from base64 import b64encode
 from typing import NewType
 from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
+
+from pybase64 import b64encode_as_string
 
 from face_import.errors import RowError
 
@@ -31,7 +32,7 @@ def scheme_of(uri: str) -> str:
 
 def to_data_uri(data: bytes) -> DataUri:
     """Wrap bytes the way the face services take them: `data:application/octet-stream;base64,...`."""
-    return DataUri(_PREFIX + b64encode(data).decode("ascii"))
+    return DataUri(_PREFIX + b64encode_as_string(data))
 
 
 def decode_data_uri(uri: str, max_bytes: int) -> bytes:
