@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Response, request, stream_with_context
@@ -34,6 +35,7 @@ from face_import.errors import InvalidRequest, TaskNotFound
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 Json = dict[str, Any]
+_ENTRIES_AT_ONCE = 1000
 
 
 @blueprint.before_request
@@ -195,9 +197,9 @@ def _time(seconds: float | None) -> str | None:
 
 
 def _log_json(entries: Iterator[LogEntry], total: int) -> Iterator[str]:
-    yield '{"logs":['
-    comma = ""
-    for entry in entries:
-        yield comma + json.dumps(entry._asdict(), ensure_ascii=False)
-        comma = ","
-    yield f'],"total_count":{total}}}\n'
+    """The log as JSON, some entries at a time: each piece is a chunk, and a system call, of its own."""
+    piece = '{"logs":['
+    while some := list(islice(entries, _ENTRIES_AT_ONCE)):
+        yield piece + json.dumps([entry._asdict() for entry in some], ensure_ascii=False)[1:-1]
+        piece = ","
+    yield f'{piece.removesuffix(",")}],"total_count":{total}}}\n'
