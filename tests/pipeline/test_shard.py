@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from face_import.contract import Mode, TaskState
 from face_import.domain.models import OutcomeBatch
 from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
 from face_import.pipeline.shard import ShardImport
+from tests.doubles.process import FaceServices
 from tests.pipeline.conftest import Bench
 
 
@@ -215,6 +217,26 @@ async def test_a_vanished_group_stops_the_shard(bench: Bench) -> None:
     with pytest.raises(TaskFailed, match="'staff' is not in the face library"):
         await bench.run(task, use=remove)
     assert bench.failures(task) == {}
+
+
+@pytest.mark.parametrize("service", ["info", "library"])
+async def test_one_service_killed_beside_the_other(bench: Bench, service: str, tmp_path: Path) -> None:
+    """Kill -9 of one of the two services, and its restart, cost no row, and no face is added twice."""
+    bench.services.control(delay_s=0.02)
+    with FaceServices(FACE_DOUBLE_JOURNAL=str(tmp_path / "journal")) as other:
+        bench.settings = bench.settings.model_copy(update={f"{service}_url": other.url, "outage_patience_s": 30})
+        task = bench.task(lines(bench, 400))
+
+        async def kill(attempt: ShardImport) -> None:
+            await until(lambda: bench.catalogue.ledger.progress(task.id).handled > 0)
+            await asyncio.to_thread(other.kill)
+            await until(lambda: any(outage.down for outage in attempt._outages))
+            await asyncio.to_thread(other.start)
+
+        await bench.run(task, use=kill)
+        seen = (other if service == "library" else bench.services).record()
+    assert (bench.failures(task), bench.succeeded(task)) == ({}, 400)
+    assert (seen["groups"]["staff"], seen["most_adds_of_an_id"]) == (400, 1)
 
 
 async def test_many_system_errors_in_succession_stop_the_shard(bench: Bench) -> None:
