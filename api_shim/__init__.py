@@ -1,7 +1,5 @@
 """The `/v1/tasks` HTTP API and the web console: a thin Flask application over the catalogue and Airflow's REST API."""
 
-import sys
-
 from flask import Flask, Response, jsonify
 
 from api_shim import access, console, errors, guards, monitoring, tasks, uploads
@@ -11,11 +9,6 @@ from face_import import logs
 from face_import.settings import Settings, get_settings
 
 __all__ = ["create_app"]
-
-SWITCH_INTERVAL_S = 0.0005
-"""A request gives Python's lock up at each statement of the database, and waits for it again behind another request's
-work: by default up to 5 ms each time.
-"""
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -28,7 +21,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         ConfigError: a setting is wrong, or would expose the API without keys.
     """
     logs.configure()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     settings = settings or get_settings()
     guards.refuse_open_bind(settings)
     app = Flask(__name__, static_folder=None)
