@@ -71,13 +71,6 @@ def main() -> None:
 
 def bring_up_to_date(environment: Environment, parts: tuple[str, ...]) -> None:
     """Install the parts whose requirements changed since they were installed last."""
-    try:
-        _bring_up_to_date(environment, parts)
-    except subprocess.CalledProcessError as error:
-        fail(f"{environment.name}: exit code {error.returncode} of {' '.join(error.cmd[:4])} ...")
-
-
-def _bring_up_to_date(environment: Environment, parts: tuple[str, ...]) -> None:
     if not usable(environment):
         create(environment)
     stamp = environment.path / STAMP
@@ -137,8 +130,10 @@ def digest(environment: Environment, part: str) -> str:
 
 
 def run(command: list[object]) -> None:
-    """Run a command, with its output shown."""
-    subprocess.run([str(word) for word in command], check=True)
+    """Run a command, with its output shown, and leave if it fails."""
+    words = [str(word) for word in command]
+    if code := subprocess.run(words, check=False).returncode:
+        fail(f"exit code {code} of {' '.join(words)}")
 
 
 def fail(message: str) -> None:
