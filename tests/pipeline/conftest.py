@@ -21,6 +21,7 @@ from face_import.domain.planning import plan_shards
 from face_import.pipeline.changes import ChangesImporter
 from face_import.pipeline.meter import Meter, Observe, unobserved
 from face_import.pipeline.outage import Outage
+from face_import.pipeline.places import Places
 from face_import.pipeline.row import RowImporter
 from face_import.pipeline.shard import ShardImport, ShardWork
 from face_import.settings import Settings
@@ -66,21 +67,21 @@ class Bench:
     ) -> None:
         """Work on the task's first shard as a task instance would; `use` gets hold of the try meanwhile."""
         async with AsyncExitStack() as stack:
-            meter = Meter()
-            entry = task.config.entry
+            meter, places, entry = Meter(), Places(), task.config.entry
             changes = partial(ChangesImporter, entry=entry, holdings=Holdings(self.catalogue.engine, task))
             importer = (changes if entry else RowImporter)(
                 task_id=task.id,
                 group=task.config.group_name,
                 limits=task.config.limits,
                 max_pixels=self.settings.max_image_pixels,
-                fetcher=await stack.enter_async_context(Fetcher(self.settings)),
+                fetcher=await stack.enter_async_context(Fetcher(self.settings, places.aside)),
                 info=await stack.enter_async_context(InfoService(self.settings)),
                 library=(library := await stack.enter_async_context(LibraryService(self.settings))),
                 info_outage=Outage("info", self.settings.outage_patience_s, meter),
                 library_outage=Outage("library", self.settings.outage_patience_s, meter),
                 id_taken=lambda face_id: self.catalogue.ledger.id_taken(task.id, face_id),
                 threads=stack.enter_context(ThreadPoolExecutor(2)),
+                places=places,
             )
             await library.ensure_group(task.config.group_name, 1000)
             shard = self.catalogue.plans.shards(task.id)[0]

@@ -3,17 +3,23 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from face_import.clients.fetcher import Fetcher
+from face_import.clients.http import JsonService
 from face_import.contract import Mode, TaskState
+from face_import.domain.image import check_image
 from face_import.domain.models import OutcomeBatch
 from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
 from face_import.pipeline.shard import ShardImport
 from tests.doubles.process import FaceServices
 from tests.pipeline.conftest import Bench
+
+T = TypeVar("T")
 
 
 def lines(bench: Bench, rows: int, *, bad: set[int] = frozenset()) -> list[str]:  # type: ignore[assignment]
@@ -40,6 +46,81 @@ async def test_thread_num_is_exact(bench: Bench, thread_num: int) -> None:
     assert seen["max_in_flight"] <= thread_num
     assert seen["mean_in_flight"] >= 0.6 * thread_num
     assert bench.succeeded(task) == 12 * thread_num
+
+
+@pytest.mark.parametrize("thread_num", [1, 6])
+async def test_a_row_that_decodes_leaves_its_place(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, thread_num: int
+) -> None:
+    """Calls of all kinds are thread_num at most, and the next rows are fetched while others decode."""
+    calls, most, fetched_aside = 0, 0, 0
+    decoding: list[bytes] = []
+
+    def counted(function: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+        async def call(*args: object) -> T:
+            nonlocal calls, most, fetched_aside
+            calls += 1
+            most = max(most, calls)
+            fetched_aside += function.__name__ == "_attempt" and bool(decoding)
+            try:
+                return await function(*args)
+            finally:
+                calls -= 1
+
+        return call
+
+    def slow(data: bytes, max_pixels: int) -> None:
+        decoding.append(data)
+        time.sleep(0.03)  # a large picture
+        check_image(data, max_pixels)
+        decoding.remove(data)
+
+    monkeypatch.setattr(Fetcher, "_attempt", counted(Fetcher._attempt))
+    monkeypatch.setattr(JsonService, "_post", counted(JsonService._post))
+    monkeypatch.setattr("face_import.pipeline.row.check_image", slow)
+    bench.services.control(delay_s=0.02)
+    task = bench.task(lines(bench, 20 * thread_num), thread_num=thread_num)
+    await bench.run(task)
+    assert bench.succeeded(task) == 20 * thread_num
+    assert most == thread_num
+    assert fetched_aside > 0
+
+
+@pytest.mark.parametrize("thread_num", [1, 3])
+async def test_rows_that_wait_for_room_do_not_keep_others_from_ending(bench: Bench, thread_num: int) -> None:
+    """With room for one picture at a time all rows are imported, though each that has one needs a place too."""
+    pictures = lines(bench, 60)
+    async with Fetcher(bench.settings) as fetcher:
+        most = max([len(await fetcher.fetch(line.partition(",")[0])) for line in pictures])
+    bench.settings = bench.settings.model_copy(update={"max_image_bytes": most, "max_bytes_in_flight": most})
+    task = bench.task(pictures, thread_num=thread_num)
+    async with asyncio.timeout(30):
+        await bench.run(task)
+    assert bench.succeeded(task) == 60
+
+
+async def test_rows_aside_end_at_a_stop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop leaves no picture half imported: rows that decode go on to their end, and no other row starts."""
+    go_on = threading.Event()
+
+    def held(data: bytes, max_pixels: int) -> None:
+        go_on.wait(10)
+        check_image(data, max_pixels)
+
+    monkeypatch.setattr("face_import.pipeline.row.check_image", held)
+    task = bench.task(lines(bench, 60), thread_num=1)
+
+    async def stop(attempt: ShardImport) -> None:
+        await until(lambda: bench.images.record()["fetches"] >= 3)
+        bench.catalogue.tasks.stop(task.id)
+        await until(lambda: attempt._halted is not None)
+        go_on.set()
+
+    with pytest.raises(TaskStopped):
+        await bench.run(task, use=stop)
+    ended = bench.catalogue.ledger.progress(task.id).handled
+    assert ended == bench.images.record()["fetches"] == bench.services.record()["groups"]["staff"]
+    assert bench.services.record()["max_in_flight"] == 1
 
 
 async def test_thread_num_changes_on_the_way(bench: Bench) -> None:
@@ -122,7 +203,7 @@ async def test_a_slow_hand_over_does_not_keep_the_last_rows_out_of_the_ledger(be
 
 
 async def test_mode_1_stops_at_the_bad_row_and_goes_on_behind_it(bench: Bench) -> None:
-    """The first bad row stops the task and is named; a start goes on without it."""
+    """The first bad row stops the task and is named, and no row behind it was fetched; a start goes on without it."""
     task = bench.task(lines(bench, 20, bad={8}), mode=Mode.STOP, thread_num=1)
     with pytest.raises(TaskStopped):
         await bench.run(task)
@@ -130,7 +211,7 @@ async def test_mode_1_stops_at_the_bad_row_and_goes_on_behind_it(bench: Bench) -
     assert stopped.state == TaskState.STOPPED
     assert stopped.last_error.startswith("row 8: http://127.0.0.1:")
     assert stopped.last_error.endswith("201 no face found")
-    assert bench.catalogue.ledger.progress(task.id).handled == 8
+    assert bench.catalogue.ledger.progress(task.id).handled == bench.images.record()["fetches"] == 8
     bench.catalogue.tasks.start(task.id)
     await bench.run(task)
     assert bench.succeeded(task) == 19

@@ -2,8 +2,16 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
+
+Wait = Callable[[Awaitable[None]], Awaitable[None]]
+
+
+async def just_wait(turn: Awaitable[None]) -> None:
+    """Wait, and nothing else."""
+    await turn
 
 
 class ByteBudget:
@@ -14,11 +22,13 @@ class ByteBudget:
 
     Args:
         total: bytes that may be held at once; a larger single request is granted when it is alone.
+        wait: how to wait; whoever waits must not keep what holders of bytes need to end.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, wait: Wait = just_wait) -> None:
         self._total = total
         self._free = total
+        self._wait = wait
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
@@ -38,7 +48,7 @@ class ByteBudget:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((size, turn))
         try:
-            await turn
+            await self._wait(turn)
         except asyncio.CancelledError:
             if not turn.cancelled():  # let in and cancelled in the same moment
                 self._free += size

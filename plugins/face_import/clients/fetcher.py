@@ -19,7 +19,7 @@ from tenacity import (
 from yarl import URL
 
 from face_import.clients.addresses import AddressGuard
-from face_import.clients.budget import ByteBudget, Reservation
+from face_import.clients.budget import ByteBudget, Reservation, Wait, just_wait
 from face_import.clients.retrying import persistently
 from face_import.clients.transfer import (
     HEADERS,
@@ -65,15 +65,19 @@ class Fetcher:
         async with Fetcher(settings) as fetcher:
             async with fetcher.fetched(uri) as data:
                 ...
+
+    Args:
+        settings: bounds of time and size, allowed addresses.
+        wait: how a row waits for room for its picture.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, wait: Wait = just_wait) -> None:
         self._timeout = settings.fetch_timeout_s
         self._connect_timeout = settings.fetch_connect_timeout_s
         self._per_host = settings.fetch_per_host
         self._max_bytes = settings.max_image_bytes
         self._guard = AddressGuard(settings.fetch_allow)
-        self._budget = ByteBudget(max(settings.max_bytes_in_flight, settings.max_image_bytes))
+        self._budget = ByteBudget(max(settings.max_bytes_in_flight, settings.max_image_bytes), wait)
 
     async def __aenter__(self) -> Self:
         """Open the connection pool; belongs to the running event loop."""

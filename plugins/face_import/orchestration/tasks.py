@@ -44,6 +44,7 @@ from face_import.orchestration.params import task_config
 from face_import.pipeline.changes import ChangesImporter
 from face_import.pipeline.meter import Meter
 from face_import.pipeline.outage import Outage
+from face_import.pipeline.places import Places
 from face_import.pipeline.row import RowImporter
 from face_import.pipeline.shard import ShardImport, ShardWork
 from face_import.settings import Settings, get_settings
@@ -166,7 +167,7 @@ async def _import_shard(  # noqa: PLR0913, PLR0917 - what a try needs, said once
     settings: Settings,
 ) -> None:
     async with AsyncExitStack() as stack:
-        meter, entry = Meter(), task.config.entry
+        meter, places, entry = Meter(), Places(), task.config.entry
         kind = (
             partial(ChangesImporter, entry=entry, holdings=Holdings(catalogue.engine, task)) if entry else RowImporter
         )
@@ -175,13 +176,14 @@ async def _import_shard(  # noqa: PLR0913, PLR0917 - what a try needs, said once
             group=task.config.group_name,
             limits=task.config.limits,
             max_pixels=settings.max_image_pixels,
-            fetcher=await stack.enter_async_context(Fetcher(settings)),
+            fetcher=await stack.enter_async_context(Fetcher(settings, places.aside)),
             info=await stack.enter_async_context(InfoService(settings)),
             library=await stack.enter_async_context(LibraryService(settings)),
             info_outage=Outage("info", settings.outage_patience_s, meter),
             library_outage=Outage("library", settings.outage_patience_s, meter),
             id_taken=lambda face_id: catalogue.ledger.id_taken(task.id, face_id),
             threads=stack.enter_context(ThreadPoolExecutor(DECODERS, "decode")),
+            places=places,
         )
         rows = Storage.of(settings).open_shard(task.id, part, task.source_name)
         todo = ShardWork(task, part, owner, rows, push, meter, send_metrics)

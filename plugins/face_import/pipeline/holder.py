@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from face_import.catalogue import Lease, Leases
 from face_import.errors import LeaseLost, TaskStopped
+from face_import.pipeline.places import Places
 from face_import.settings import Settings
 
 T = TypeVar("T")
@@ -28,13 +29,13 @@ class Situation:
 
     Attributes:
         position: number of the row that starts next.
-        left: rows of the shard without an outcome, those in flight included.
-        in_flight: rows under way.
+        left: rows of the shard without an outcome, those under way included.
+        places: which of these make calls.
     """
 
     position: int
     left: int
-    in_flight: int = 0
+    places: Places
 
 
 class LeaseHolder:
@@ -76,6 +77,8 @@ class LeaseHolder:
         self._began = 0.0
         self._claimed_to = 0
         self.doubtful_to = 0
+        self.limit = 0
+        """Rows that may make calls. Those of a stopped task end with what they had, though no row may start."""
 
     def allows(self, row: int) -> bool:
         """Whether this row may start now: within the grant, announced, and by a lease renewed just now."""
@@ -84,7 +87,7 @@ class LeaseHolder:
         if row > self._claimed_to:
             return False
         fresh = time.monotonic() - self._began < self._settings.lease_start_window_s
-        return fresh and self._situation.in_flight < self._limit
+        return fresh and len(self._situation.places) < self._limit
 
     async def take(self) -> None:
         """Wait for the lease: a try that was broken off may still be ending its rows.
@@ -103,7 +106,8 @@ class LeaseHolder:
                 log.warning("catalogue away task=%s shard=%s", self._task_id, self._number)
                 lease = None
             if lease is not None:
-                self._limit, self._attempt, self.doubtful_to = lease.grant, lease.attempt, lease.doubtful_to
+                self._attempt, self.doubtful_to = lease.attempt, lease.doubtful_to
+                self.limit = self._limit = lease.grant
                 return
             await asyncio.sleep(self._settings.lease_renew_s / 2)
 
@@ -127,6 +131,7 @@ class LeaseHolder:
             else:
                 renewed_at, self._claimed_to = began, claim
                 self._limit, self._began = lease.grant, began
+                self.limit = lease.grant if lease.running else max(1, self.limit)
                 if not lease.running:
                     self._ended(TaskStopped("the task was stopped"))
                 self._changed()
@@ -163,7 +168,7 @@ class LeaseHolder:
             self._owner,
             self._attempt,
             wants=self._situation.left,
-            using=max(self._limit, self._situation.in_flight),
+            using=max(self._limit, len(self._situation.places)),
             claim=claim,
         )
 

@@ -16,6 +16,7 @@ from face_import.domain.models import Face, Limits, Measurements, Outcome, Pose,
 from face_import.domain.uri import DataUri, display, to_data_uri
 from face_import.errors import RefusalKind, ServiceRefusal, ServiceUnavailable, TaskFailed
 from face_import.pipeline.outage import Outage
+from face_import.pipeline.places import Places
 
 Verdict = tuple[Code, str]
 Add = Callable[[DataUri, Face], Awaitable[tuple[str, Verdict | None]]]
@@ -29,6 +30,7 @@ class RowImporter:
     Attributes:
         id_taken: whether another row of the task was added under this face id; asked only after a crash.
         threads: where images are decoded, off the event loop.
+        places: which rows may make calls; a row that decodes leaves its own to another.
     """
 
     task_id: str
@@ -42,6 +44,7 @@ class RowImporter:
     library_outage: Outage
     id_taken: Callable[[str], bool]
     threads: Executor
+    places: Places
 
     async def import_row(  # noqa: PLR0911 - a return for each end of the way
         self, row: Row, *, doubtful: bool = False
@@ -83,7 +86,7 @@ class RowImporter:
     async def _import_image(self, row: Row, data: bytes, add: Add) -> Outcome:
         """Check an image, and have its face added if all is well."""
         outcome = partial(Outcome, row.number, display(row.uri))
-        await self._in_thread(check_image, data, self.max_pixels)
+        await self.places.aside(self._in_thread(check_image, data, self.max_pixels))
         uri = to_data_uri(data)
         faces = await self.info_outage.call(lambda: self.info.detect(uri))
         if not faces:
@@ -107,7 +110,7 @@ class RowImporter:
                 measured = replace(measured, pitch=pose.pitch, yaw=pose.yaw, roll=pose.roll)
             verdict = pose_violation(pose, limits)
         if verdict is None and limits.blur_degree:
-            blur = await self._in_thread(blur_of, data, face.box)
+            blur = await self.places.aside(self._in_thread(blur_of, data, face.box))
             measured = replace(measured, blur=blur)
             verdict = blur_violation(blur, limits)
         return measured, verdict

@@ -35,6 +35,8 @@ HOLD_AT = 5000
 """Outcomes waiting for a slow catalogue beyond which no further row starts."""
 SYSTEM_ERRORS_IN_A_ROW = 20
 READ_ROWS, READ_BYTES = 100, 4 * 2**20
+ROWS_ASIDE = 4
+"""Rows that decode, or have decoded, beside those that make calls: as many as keep the decoding threads busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +78,23 @@ class ShardImport:
         self._stop_grace_s = settings.stop_grace_s
         self._wake = asyncio.Event()
         self._write_now = asyncio.Event()
-        self._situation = Situation(position=work.shard.first_row, left=work.shard.rows)
+        self._places = importer.places
+        self._situation = Situation(work.shard.first_row, work.shard.rows, importer.places)
         self._holder = LeaseHolder(
             catalogue.leases,
             (work.task.id, work.shard.number, work.shard.last_row),
             work.owner,
             self._situation,
             settings,
-            changed=self._wake.set,
+            changed=self._changed,
             ended=self._lease_ended,
         )
         self._push_thread = ThreadPoolExecutor(1, "push")
         self._read_thread = ThreadPoolExecutor(1, "read")
         self._ready: deque[Row] = deque()
-        self._in_flight: dict[asyncio.Task[None], Row] = {}
+        self._places.govern(is_free=self._may_go_on, left=self._start_next)
+        self._aside = 0 if work.task.config.mode == Mode.STOP else ROWS_ASIDE  # there a row more is one too many
+        self._under_way: dict[asyncio.Task[None], Row] = {}
         self._unwritten: list[Outcome] = []
         self._doubtful: list[int] = []
         self._system_errors = 0
@@ -132,11 +137,8 @@ class ShardImport:
         while portion := await self._in(self._read_thread, _portion, self._work.rows):
             self._ready.extend(row for row in portion if row.number not in handled)
             while self._ready and self._halted is None:
-                if self._may_start():
-                    task = asyncio.create_task(self._handle_rows())
-                    task.add_done_callback(self._ended)
-                    self._take_row(task)
-                else:
+                self._start_next()
+                if self._ready:
                     self._wake.clear()
                     await self._wake.wait()
             if self._halted is not None:
@@ -148,13 +150,22 @@ class ShardImport:
         To start each of them anew would have them wait three times for the event loop.
         """
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        while row := self._in_flight.get(task):
+        while row := self._under_way.get(task):
             await self._handle(row)
             self._row_ended(task)
             if self._may_start():
                 self._take_row(task)
             if not self._ready or self._may_start():
                 self._wake.set()
+
+    def _start_next(self) -> None:
+        """Start rows, each in a task of its own, as long as they may start."""
+        while self._may_start():
+            task = asyncio.create_task(self._handle_rows())
+            task.add_done_callback(self._ended)
+            self._take_row(task)
+        if not self._ready:
+            self._wake.set()
 
     def _may_start(self) -> bool:
         """Whether the next row may start: by the lease, by what is still to be written, by the services' health."""
@@ -163,17 +174,31 @@ class ShardImport:
         position = self._situation.position = self._ready[0].number
         return (
             self._holder.allows(position)
+            and len(self._under_way) < self._holder.limit + self._aside
             and len(self._unwritten) < HOLD_AT
-            and (not self._in_flight or not any(outage.down for outage in self._outages))
+            and self._may_call()
         )
 
+    def _may_go_on(self) -> bool:
+        """Whether a row under way may have a place again."""
+        return len(self._places) < self._holder.limit and self._may_call()
+
+    def _may_call(self) -> bool:
+        """A service that is away is asked by one row at a time (ADR 7)."""
+        return not self._places or not any(outage.down for outage in self._outages)
+
+    def _changed(self) -> None:
+        """The lease was renewed: there may be more places."""
+        self._places.fill()
+        self._wake.set()
+
     def _take_row(self, task: asyncio.Task[None]) -> None:
-        self._in_flight[task] = self._ready.popleft()
-        self._situation.in_flight = len(self._in_flight)
+        self._under_way[task] = self._ready.popleft()
+        self._places.take(task)
 
     def _row_ended(self, task: asyncio.Task[None]) -> Row | None:
-        row = self._in_flight.pop(task, None)
-        self._situation.in_flight = len(self._in_flight)
+        row = self._under_way.pop(task, None)
+        self._places.leave(task)
         return row
 
     async def _handle(self, row: Row) -> None:
@@ -216,7 +241,7 @@ class ShardImport:
         """Without a lease others may take the rows: break off those in flight; a stop lets them end."""
         self._halt(reason)
         if not isinstance(reason, TaskStopped):
-            for task in self._in_flight:
+            for task in self._under_way:
                 task.cancel()
 
     async def _write(self) -> None:
@@ -261,9 +286,9 @@ class ShardImport:
     async def _wind_up(self, keeping: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
         """Let rows in flight end, write the last outcomes, and give the lease back."""
         await self._drain()
-        for task in self._in_flight:
+        for task in self._under_way:
             task.cancel()
-        await asyncio.gather(*self._in_flight, return_exceptions=True)
+        await asyncio.gather(*self._under_way, return_exceptions=True)
         await _ended(writing)
         written: tuple[Outcome, ...] = ()
         try:
@@ -281,10 +306,10 @@ class ShardImport:
 
     async def _drain(self) -> None:
         """Wait for the rows in flight: as long as it takes, or a few seconds once the shard was halted."""
-        while self._in_flight:
+        while self._under_way:
             if self._halted is not None and time.monotonic() - self._halted_at > self._stop_grace_s:
                 return
-            await asyncio.wait(list(self._in_flight), timeout=0.1)
+            await asyncio.wait(list(self._under_way), timeout=0.1)
 
     async def _in(self, threads: ThreadPoolExecutor, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, function, *args)
