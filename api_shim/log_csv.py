@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from operator import attrgetter
 
 from face_import.catalogue import LogEntry
 
@@ -16,34 +15,39 @@ _NOT_SEEN = " \t\r\n\"'\u00a0\u200b\u2060\ufeff"
 _OTHER_SEPARATORS = (";", "\t", "|")
 _HARMLESS = re.compile(r"(?:\w[^;|\t\r\n]*\n)*").fullmatch
 """Lines of cells, as nearly all are: each begins with a letter or digit, and no spreadsheet splits it."""
+_PLAIN = re.compile(r'(?:\w[^;|\t\r\n,"]*\n)*').fullmatch
+"""Of these, what CSV has nothing to quote in."""
 _ROWS_AT_ONCE = 1000
-_CELLS = attrgetter("uri", "code", "message")
 
 
 def log_csv(entries: Iterable[LogEntry], *, raw: bool) -> Iterator[str]:
     """Lines of uri, code, message without a header, some at a time.
 
-    Rows that are harmless together are written together: nothing of Python runs for each of them.
+    Rows that are plain or harmless together are written together: next to nothing of Python runs for each of them.
 
     Args:
         entries: failed rows.
         raw: leave cells that a spreadsheet would run as they are.
     """
     left = iter(entries)
-    while rows := list(map(_CELLS, islice(left, _ROWS_AT_ONCE))):
+    while rows := list(islice(left, _ROWS_AT_ONCE)):
+        cells = "".join([f"{uri}\n{message}\n" for _, uri, _, message in rows])
+        if _PLAIN(cells):
+            yield "".join([f"{uri},{code},{message}\r\n" for _, uri, code, message in rows])
+            continue
         buffer = io.StringIO()
-        if raw or _HARMLESS("".join([f"{uri}\n{message}\n" for uri, _, message in rows])):
-            csv.writer(buffer).writerows(rows)
+        if raw or _HARMLESS(cells):
+            csv.writer(buffer).writerows(row[1:] for row in rows)
         else:
             _write_carefully(buffer, rows)
         yield buffer.getvalue()
 
 
-def _write_carefully(buffer: io.StringIO, rows: Iterable[tuple[str, int, str]]) -> None:
+def _write_carefully(buffer: io.StringIO, rows: Iterable[LogEntry]) -> None:
     plain = csv.writer(buffer)
     # A spreadsheet of another country splits at semicolons, but not inside quotation marks.
     quoted = csv.writer(buffer, quoting=csv.QUOTE_ALL)
-    for uri, code, message in rows:
+    for _, uri, code, message in rows:
         writer = quoted if any(mark in uri or mark in message for mark in _OTHER_SEPARATORS) else plain
         writer.writerow((_neutral(uri), code, _neutral(message)))
 

@@ -17,7 +17,7 @@ from face_import.settings import CHECKOUT, Settings
 from face_import.stack.programs import programs
 from tests.real import free_ports, until
 
-FACES = 600
+FACES = 360
 CORES = 2
 CLIENTS = 6
 WARM_UP = 40

@@ -63,6 +63,16 @@ def test_no_cell_begins_behind_another_separator(separator: str) -> None:
     assert text == f'"http://host/a{separator}=1+1{separator}b","101","m"\r\n'
 
 
+@pytest.mark.parametrize("cell", ["http://host/a", "a b", "a,b", 'a"b', 'a",b', "a\r\nb", " a", "女"], ids=ascii)
+@pytest.mark.parametrize("raw", [False, True], ids=["neutral", "raw"])
+def test_lines_are_those_of_the_csv_module(cell: str, raw: bool) -> None:
+    """However lines are written, among others or alone, they are quoted as `csv` quotes them."""
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([(cell, 101, "m"), ("http://host/b", 102, cell)])
+    entries = [LogEntry(1, cell, 101, "m"), LogEntry(2, "http://host/b", 102, cell)]
+    assert "".join(log_csv(entries, raw=raw)) == buffer.getvalue()
+
+
 def test_nothing_is_lost_between_pieces() -> None:
     """Thousands of rows come in pieces, in order."""
     entries = [LogEntry(n, f"u{n}", 101, "m") for n in range(2500)]

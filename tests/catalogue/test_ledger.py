@@ -113,6 +113,19 @@ def test_pages_of_the_log_are_slices_of_it(
     assert [e.row for e in catalogue.ledger.log(task.id, within=within)] == [12, 15, 18]
 
 
+def test_a_page_without_a_row_does_not_end_the_log(
+    catalogue: Catalogue, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where failures fill their pages exactly an empty one follows, and behind it the next shard's."""
+    monkeypatch.setattr(ledger, "LOG_PAGE", 5)
+    task = make_task(shards=3)
+    for number in range(3):
+        rows = range(number * 10 + 1, number * 10 + 11)
+        catalogue.leases.take(task.id, number, "me", 10)
+        catalogue.ledger.write(batch(task.id, rows, shard=number, bad=list(rows[::2])))
+    assert [e.row for e in catalogue.ledger.log(task.id)] == list(range(1, 31, 2))
+
+
 def test_progress_is_told_by_shard_and_task(catalogue: Catalogue, make_task: MakeTask) -> None:
     """Counts by code add up over shards, and a complete shard is known as such."""
     task = make_task(shards=2)
