@@ -2,7 +2,7 @@
 
 The doubles of the tests check every request; this one only counts bytes, because it shares the processors with
 what is measured. `GET /delay/<seconds>/<seconds>` sets the delays of image host and services; `GET /adds` says when the
-first and every hundredth face was added since it was asked last. `GET /image/<anything>` is always the same picture.
+first and every tenth face was added since it was asked last. `GET /image/<anything>` is always the same picture.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-MARK_EVERY = 100
+MARK_EVERY = 10
 _FACE = {"index": 1, "class": "face", "score": 0.9876, "pts": [[180, 80], [330, 80], [330, 230], [180, 230]]}
 
 

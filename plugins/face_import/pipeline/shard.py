@@ -1,7 +1,7 @@
 """Many rows at once: a shard's rows under a lease, at the parallelism its grant allows (design decisions 3, 5, 12).
 
 Three loops share one event loop: the *starter* starts rows while it may (where one ends, the next follows at once),
-the *holder* renews the lease, the *writer* hands outcomes over every one to three seconds. Blocking work (catalogue,
+the *holder* renews the lease, the *writer* hands outcomes over about once a second. Blocking work (catalogue,
 hand-over, decoding, reading the source) runs in threads.
 """
 
@@ -29,8 +29,7 @@ from face_import.settings import Settings
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-WRITE_EVERY_S, WRITE_SELDOM_S, WRITE_SHARE = 1.0, 3.0, 0.01
-"""Seconds from one hand-over to the next, and the share of a shard's time that they are to take (ADR 17)."""
+WRITE_EVERY_S = 1.0
 WRITE_AT = 500
 HOLD_AT = 5000
 """Outcomes waiting for a slow catalogue beyond which no further row starts."""
@@ -246,11 +245,9 @@ class ShardImport:
                 task.cancel()
 
     async def _write(self) -> None:
-        pause_s = WRITE_EVERY_S
         while True:
-            await first_of(self._write_now, pause_s)
+            await first_of(self._write_now, WRITE_EVERY_S)
             self._write_now.clear()
-            began = time.monotonic()
             try:
                 await self._flush()
             except OperationalError as error:
@@ -258,8 +255,6 @@ class ShardImport:
             except Exception as error:  # noqa: BLE001 - whatever it is ends this try, not the writer in silence
                 self._lease_ended(error)
                 return
-            took_s = time.monotonic() - began
-            pause_s = min(max(WRITE_EVERY_S, took_s / WRITE_SHARE), WRITE_SELDOM_S)
 
     async def _flush(self) -> None:
         """Hand over what is there; it stays until the ledger has it, and a repeat changes nothing there."""
