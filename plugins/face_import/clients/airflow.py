@@ -83,14 +83,16 @@ class Airflow:
         return {run["dag_run_id"]: _run(run) for run in self._pages(self._runs, "dag_runs", {"state": ACTIVE})}
 
     def fail_run(self, run_id: str) -> None:
-        """Mark a run failed: first its last task and what of it runs, one by one, then the rest with the run.
+        """Mark a run failed: first what of it runs, one by one, then its last task, then the rest with the run.
 
         Marking the run alone would also turn its successful shards into failed ones, and leave the last task skipped:
-        a scheduler that looks at the run just then takes it for a success.
+        a scheduler that looks at the run just then takes it for a success. In one request Airflow takes instances in
+        any order, and what fails skips the last task, failed or not.
         """
         running = self._task_instances(run_id, state=("running", "restarting", "up_for_retry"))
-        unfinished = {(FINISH_TASK, -1), *((ti["task_id"], ti["map_index"]) for ti in running)}
-        self._update_instances(run_id, [_entity(*instance, new_state="failed") for instance in sorted(unfinished)])
+        upstream = [(ti["task_id"], ti["map_index"]) for ti in running if ti["task_id"] != FINISH_TASK]
+        for instances in (sorted(upstream), [(FINISH_TASK, -1)]):
+            self._update_instances(run_id, [_entity(*instance, new_state="failed") for instance in instances])
         self._call("PATCH", f"{self._runs}/{quote(run_id, safe='')}", {"state": "failed"}, expect=(200, 404, 409))
 
     def delete_run(self, run_id: str) -> bool:
