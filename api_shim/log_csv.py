@@ -32,7 +32,7 @@ def log_csv(entries: Iterable[LogEntry], *, raw: bool) -> Iterator[str]:
     left = iter(entries)
     while rows := list(islice(left, _ROWS_AT_ONCE)):
         cells = "".join([f"{uri}\n{message}\n" for _, uri, _, message in rows])
-        if _PLAIN(cells):
+        if cells.count("\n") == 2 * len(rows) and _PLAIN(cells):  # else a cell has lines of its own
             yield "".join([f"{uri},{code},{message}\r\n" for _, uri, code, message in rows])
             continue
         buffer = io.StringIO()
