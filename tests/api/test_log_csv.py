@@ -63,7 +63,7 @@ def test_no_cell_begins_behind_another_separator(separator: str) -> None:
     assert text == f'"http://host/a{separator}=1+1{separator}b","101","m"\r\n'
 
 
-@pytest.mark.parametrize("cell", ["http://host/a", "a b", "a,b", 'a"b', 'a",b', "a\r\nb", "a\nb", " a", "女"], ids=ascii)
+@pytest.mark.parametrize("cell", ["http://host", "a b", "a,b", 'a"b', 'a",b', "a\r\nb", "a\nb", " a", "女"], ids=ascii)
 @pytest.mark.parametrize("raw", [False, True], ids=["neutral", "raw"])
 def test_lines_are_those_of_the_csv_module(cell: str, raw: bool) -> None:
     """However lines are written, among others or alone, they are quoted as `csv` quotes them."""
