@@ -4,6 +4,7 @@ import ipaddress
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -108,6 +109,14 @@ class Settings(BaseSettings):
     def _permutation(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if set(value) != {"pitch", "yaw", "roll"}:
             raise ValueError("name pitch, yaw and roll once each")
+        return value
+
+    @field_validator("info_url", "library_url", "airflow_url", "airflow_public_url", "public_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        url = urlsplit(value)
+        if value and not (url.scheme in {"http", "https"} and url.hostname and url.port != 0):
+            raise ValueError("give an http or https URL with a host")
         return value
 
     @field_validator("home")

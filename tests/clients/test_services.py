@@ -131,7 +131,7 @@ async def test_a_face_is_added_as_it_was_described(library: LibraryService, serv
 
 
 async def test_a_large_picture_is_sent_whole(library: LibraryService, services: FaceServices) -> None:
-    """A body above the size that is sent in one piece arrives unchanged."""
+    """A body that no socket takes at once arrives unchanged."""
     data = make_image({"n": 1}) + bytes(5_000_000)
     await library.add("team", "large", to_data_uri(data), "", "", FACE)
     assert services.record()["violations"] == []

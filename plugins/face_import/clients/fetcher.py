@@ -172,7 +172,9 @@ class Fetcher:
                     # a validator of this URL says nothing about where it leads now
                     return await self._attempt(url, held, deadline, "")
                 if not 200 <= response.status < 300:
-                    raise status_error(response.status, response.reason, retry_after(response.headers))
+                    raise status_error(
+                        response.status, response.reason, retry_after(response.headers.get("Retry-After", ""))
+                    )
                 data = await self._read(response, held, deadline)
                 wanted = validator is not None and not response.history
                 return Fetched(data, validator_of(response.headers) if wanted else "")

@@ -2,13 +2,10 @@
 
 import json
 import re
-from io import BytesIO
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
-from yarl import URL
-
+from face_import.clients.keepalive import Answer, AnswerTooLarge, KeepAlive, NoAnswer, NoConnection
 from face_import.clients.transfer import retry_after
 from face_import.errors import RefusalKind, ServiceRefusal, ServiceUnavailable
 
@@ -16,7 +13,6 @@ MAX_ANSWER_BYTES = 4 * 2**20
 MAX_TEXT = 300
 """Characters of a service's text that are kept: it ends up in a row's message."""
 
-_IN_ONE_PIECE = 2**20
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "face-import"}
 _PASSING = {408, 425, 429}
 
@@ -56,21 +52,14 @@ class JsonService:
         self._timeout_s = timeout_s
 
     async def __aenter__(self) -> Self:
-        """Open the connection pool; belongs to the running event loop."""
-        self._session = aiohttp.ClientSession(
-            # shorter than gunicorn keeps an idle connection (2 s): a POST on a closed one is lost
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=1.5),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-            headers=_HEADERS,
-            trust_env=False,
-        )
+        """Make the connection pool; belongs to the running event loop."""
+        self._connections = KeepAlive(self._base, _HEADERS, MAX_ANSWER_BYTES)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        self._connections.close()
 
     async def _post(self, path: str, body: str) -> dict[str, Any]:
         """Send a JSON text and return the object that was answered with 2xx.
@@ -79,35 +68,31 @@ class JsonService:
             ServiceUnavailable: no usable answer; another try may bring one.
             ServiceRefusal: a definite answer that is not a success.
         """
-        data = body.encode()
         try:
-            async with self._session.post(
-                URL(self._base + path),
-                data=data if len(data) <= _IN_ONE_PIECE else BytesIO(data),
-                allow_redirects=False,
-            ) as response:
-                answer = await _bounded(response)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ServiceUnavailable(f"{self._name}: no connection ({_cause(error)})", sent=False) from None
+            answer = await self._connections.post(path, body.encode(), self._timeout_s)
+        except NoConnection as error:
+            raise ServiceUnavailable(f"{self._name}: no connection ({error})", sent=False) from None
         except TimeoutError:
             raise ServiceUnavailable(f"{self._name}: no answer within {self._timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise ServiceUnavailable(f"{self._name}: no answer ({_cause(error)})") from None
-        return self._understood(response, answer)
+        except NoAnswer as error:
+            raise ServiceUnavailable(f"{self._name}: no answer ({error})") from None
+        except AnswerTooLarge as error:
+            raise malformed(str(error)) from None
+        return self._understood(answer)
 
-    def _understood(self, response: aiohttp.ClientResponse, raw: bytes) -> dict[str, Any]:
+    def _understood(self, response: Answer) -> dict[str, Any]:
+        status, raw = response.status, response.body
         try:
             answer = json.loads(raw)
         except (ValueError, RecursionError):
             answer = None
-        status = response.status
         if 200 <= status < 300:
             if answer is None and raw.strip() != b"null":
                 raise ServiceUnavailable(f"{self._name}: answer is not JSON: {_shown(raw)}")
             if not isinstance(answer, dict):
                 raise malformed("not an object")
             return answer
-        text = _error_text(answer) or _shown(raw) or (response.reason or "")
+        text = _error_text(answer) or _shown(raw) or response.reason
         kind = classify(text)
         if kind is not None:
             raise ServiceRefusal(text, kind=kind)
@@ -115,7 +100,7 @@ class JsonService:
             # 429 means that nothing was done; a 5xx may come from a proxy after the service did it all
             raise ServiceUnavailable(
                 f"{self._name}: {status} {text}".strip(),
-                retry_after=retry_after(response.headers),
+                retry_after=retry_after(response.headers.get("retry-after", "")),
                 sent=status != 429,
             )
         raise ServiceRefusal(f"{status} {text}".strip()[:MAX_TEXT])
@@ -137,16 +122,6 @@ def malformed(what: str) -> ServiceRefusal:
     return ServiceRefusal(f"malformed answer: {what}"[:MAX_TEXT])
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    chunks, size = [], 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > MAX_ANSWER_BYTES:
-            raise malformed(f"larger than {MAX_ANSWER_BYTES} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
 def _error_text(answer: object) -> str:
     """Return the text under "error" or "message", the two places the services put it."""
     if not isinstance(answer, dict):
@@ -159,8 +134,3 @@ def _error_text(answer: object) -> str:
 
 def _shown(raw: bytes) -> str:
     return " ".join(raw[:MAX_TEXT].decode("utf-8", "replace").split())
-
-
-def _cause(error: Exception) -> str:
-    os_error = getattr(error, "os_error", None)
-    return str(getattr(os_error, "strerror", None) or type(error).__name__)

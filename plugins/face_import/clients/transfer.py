@@ -2,7 +2,6 @@
 
 import http
 import socket
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from errno import EACCES
@@ -46,9 +45,8 @@ def status_error(status: int, reason: str | None, wait: float | None = None) -> 
     return FetchError(message)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(value: str) -> float | None:
     """Return the seconds a `Retry-After` header asks for, given as a number or as a date; None if neither."""
-    value = headers.get("Retry-After", "")
     if value.isascii() and value.isdigit():
         return float(value)
     try:
