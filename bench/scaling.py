@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from bench.figures import Figure, at_least
+from bench.figures import Figure, at_least, at_most
 from bench.workbench import Workbench, run_job
 from tests import servers
 from tests.real import COMMAND, RealStack, until
@@ -17,6 +17,8 @@ ROWS = 16_000
 STAGES = (1, 2, 4)
 WINDOWS, WINDOW_S, SETTLE_S = 3, 10, 4
 TARGETS = {2: 1.9, 4: 3.6}
+JOINS_WITHIN_S = 10
+_JOINS = "a worker is added to that import: from the command to its first shard"
 
 
 def scaling(bench: Workbench) -> Iterator[Figure]:
@@ -24,15 +26,18 @@ def scaling(bench: Workbench) -> Iterator[Figure]:
     bench.services.delay(0)
     try:
         with _stack(bench) as stack, ExitStack() as added:
-            rates = _measured(bench, stack, added)
+            rates, joined = _measured(bench, stack, added)
     except servers.Unavailable as reason:
         for workers, target in TARGETS.items():
             yield Figure(11, _what(workers), None, target, at_least=True, note=str(reason))
+        yield Figure(11, _JOINS, None, JOINS_WITHIN_S, at_least=False, note=str(reason))
         return
     for workers, target in TARGETS.items():
         ratios = [rate / first for rate, first in zip(rates[workers], rates[1], strict=True)]
         note = ", ".join(f"{sum(rates[n]) / WINDOWS:.1f} rows/s with {n}" for n in STAGES if n <= workers)
         yield at_least(11, _what(workers), target, ratios, note=note)
+    note = ", ".join(f"{seconds:.1f} s" for seconds in joined) + ": one worker, then two at once"
+    yield at_most(11, _JOINS, JOINS_WITHIN_S, joined, unit="s", note=note)
 
 
 def _what(workers: int) -> str:
@@ -59,22 +64,31 @@ def _stack(bench: Workbench) -> Iterator[RealStack]:
         yield stack
 
 
-def _measured(bench: Workbench, stack: RealStack, added: ExitStack) -> dict[int, list[float]]:
-    """Rows/s by the number of workers, in windows in the middle of one import."""
+def _measured(bench: Workbench, stack: RealStack, added: ExitStack) -> tuple[dict[int, list[float]], list[float]]:
+    """Rows/s by the number of workers, in windows in the middle of one import; seconds until added ones had a shard."""
     bench.services.delay(0, images=LATENCY_S)
     task_id = stack.api.create(bench.services.rows(ROWS), thread_num=THREADS)
     stack.api.ok(f"{task_id}/start")
-    rates, running = {}, 1
+
+    def has_shards(count: int) -> None:
+        until(lambda: stack.catalogue.leases.live(task_id) >= count, 120)
+
+    rates, joined, running = {}, [], 1
+    has_shards(SLOTS)
     for workers in STAGES:
+        began = time.monotonic()
         for _ in range(workers - running):
             added.enter_context(_worker(stack))
+        if workers > running:
+            has_shards(running * SLOTS + 1)
+            joined.append(time.monotonic() - began)
         running = workers
-        until(lambda wanted=workers * SLOTS: stack.catalogue.leases.live(task_id) == wanted, 120)
+        has_shards(workers * SLOTS)
         time.sleep(SETTLE_S)  # the grants are shared out anew at the next renewals
         rates[workers] = [_rate(bench) for _ in range(WINDOWS)]
     assert stack.api.detail(task_id)["failed_num"] == 0
     stack.api.ok(f"{task_id}/stop")
-    return rates
+    return rates, joined
 
 
 def _rate(bench: Workbench) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-Row = asyncio.Task[None]
+RowTask = asyncio.Task[None]
 
 
 class Places:
@@ -17,8 +17,8 @@ class Places:
     """
 
     def __init__(self) -> None:
-        self._taken: set[Row] = set()
-        self._waiting: deque[tuple[Row, asyncio.Future[None]]] = deque()
+        self._taken: set[RowTask] = set()
+        self._waiting: deque[tuple[RowTask, asyncio.Future[None]]] = deque()
         self._is_free: Callable[[], bool] = lambda: True
         self._left: Callable[[], None] = lambda: None
 
@@ -35,11 +35,11 @@ class Places:
         """
         self._is_free, self._left = is_free, left
 
-    def take(self, row: Row) -> None:
+    def take(self, row: RowTask) -> None:
         """Give a row that starts its place."""
         self._taken.add(row)
 
-    def leave(self, row: Row) -> None:
+    def leave(self, row: RowTask) -> None:
         """Take the place of a row that has ended, if it has one, for whoever waits."""
         self._taken.discard(row)
         self.fill()
