@@ -11,7 +11,7 @@ from bench.workbench import LATENCY_S, Workbench
 THREADS = 10
 SHARD_ROWS = 2500  # as each of the four shards of the job of 10,000 rows has
 JOB_ROWS, SCRIPT_ROWS = 10_000, 1_000
-BUSY_THREADS, BUSY_ROWS, BUSY_SCRIPT_ROWS = 32, 6_000, 1_000
+BUSY_THREADS, BUSY_ROWS, BUSY_SCRIPT_ROWS = 32, 5_000, 1_000
 IDLE_S = 10
 ROUNDS = 40
 

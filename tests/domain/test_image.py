@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 from skimage import data as samples
 
-from face_import.domain.image import FORMATS, ImageError, blur_of, check_image
+from face_import.domain.image import FORMATS, SMALL_BYTES, ImageError, blur_of, check_image, is_small
 from tests.doubles.images import make_image
 
 MAX_PIXELS = 1_000_000
@@ -43,6 +43,26 @@ def test_whole_pictures_pass(name: str) -> None:
     info = check_image(FILES[name], MAX_PIXELS)
     assert (info.width, info.height) == (200, 120)
     assert info.format in FORMATS
+
+
+@pytest.mark.parametrize(
+    ("data", "small"),
+    [
+        (FILES["JPEG"], True),
+        (FILES["progressive"], True),
+        (FILES["JPEG"] + bytes(SMALL_BYTES), False),
+        (encoded(Image.new("L", (1024, 1024)), "JPEG"), True),
+        (encoded(Image.new("L", (1025, 1024)), "JPEG"), False),
+        (encoded(Image.new("1", (7000, 7000)), "PNG"), False),
+        (FILES["PNG"], False),
+        (FILES["JPEG"][:20], False),
+        (b"", False),
+    ],
+    ids=["JPEG", "progressive", "bytes", "pixels", "a pixel more", "bomb", "PNG", "broken", "empty"],
+)
+def test_what_is_small(data: bytes, *, small: bool) -> None:
+    """A JPEG of few bytes and few pixels: nothing else is sure to be decoded at once."""
+    assert is_small(data) is small
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "progressive", "lzw", "BMP"])

@@ -78,12 +78,31 @@ async def test_a_row_that_decodes_leaves_its_place(
     monkeypatch.setattr(Fetcher, "_attempt", counted(Fetcher._attempt))
     monkeypatch.setattr(JsonService, "_post", counted(JsonService._post))
     monkeypatch.setattr("face_import.pipeline.row.check_image", slow)
+    monkeypatch.setattr("face_import.pipeline.row.is_small", lambda _: False)
     bench.services.control(delay_s=0.02)
     task = bench.task(lines(bench, 20 * thread_num), thread_num=thread_num)
     await bench.run(task)
     assert bench.succeeded(task) == 20 * thread_num
     assert most == thread_num
     assert fetched_aside > 0
+
+
+@pytest.mark.parametrize(("size", "small"), [((320, 240), True), ((1400, 1000), False)])
+async def test_only_small_pictures_are_decoded_in_the_event_loop(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], *, small: bool
+) -> None:
+    """They take as long as handing them to a thread; another would have all rows and the lease wait."""
+    threads = set()
+
+    def noted(data: bytes, max_pixels: int) -> None:
+        threads.add(threading.current_thread() is threading.main_thread())
+        check_image(data, max_pixels)
+
+    monkeypatch.setattr("face_import.pipeline.row.check_image", noted)
+    task = bench.task([bench.images.image(n=n, size=size) for n in range(5)])
+    await bench.run(task)
+    assert bench.succeeded(task) == 5
+    assert threads == {small}
 
 
 @pytest.mark.parametrize("thread_num", [1, 3])
@@ -108,6 +127,7 @@ async def test_rows_aside_end_at_a_stop(bench: Bench, monkeypatch: pytest.Monkey
         check_image(data, max_pixels)
 
     monkeypatch.setattr("face_import.pipeline.row.check_image", held)
+    monkeypatch.setattr("face_import.pipeline.row.is_small", lambda _: False)
     task = bench.task(lines(bench, 60), thread_num=1)
 
     async def stop(attempt: ShardImport) -> None:

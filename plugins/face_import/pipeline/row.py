@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService, LibraryService
 from face_import.clients.transfer import FetchError
 from face_import.contract import Code
-from face_import.domain.image import ImageError, blur_of, check_image
+from face_import.domain.image import ImageError, blur_of, check_image, is_small
 from face_import.domain.limits import blur_violation, largest, pose_violation, size_violation
 from face_import.domain.models import Face, Limits, Measurements, Outcome, Pose, Row
 from face_import.domain.uri import DataUri, display, to_data_uri
@@ -18,6 +19,7 @@ from face_import.errors import RefusalKind, ServiceRefusal, ServiceUnavailable, 
 from face_import.pipeline.outage import Outage
 from face_import.pipeline.places import Places
 
+T = TypeVar("T")
 Verdict = tuple[Code, str]
 Add = Callable[[DataUri, Face], Awaitable[tuple[str, Verdict | None]]]
 """Adds a face that passed all checks; returns its id, or why it was not added."""
@@ -29,7 +31,7 @@ class RowImporter:
 
     Attributes:
         id_taken: whether another row of the task was added under this face id; asked only after a crash.
-        threads: where images are decoded, off the event loop.
+        threads: where larger images are decoded, off the event loop.
         places: which rows may make calls; a row that decodes leaves its own to another.
     """
 
@@ -86,7 +88,7 @@ class RowImporter:
     async def _import_image(self, row: Row, data: bytes, add: Add) -> Outcome:
         """Check an image, and have its face added if all is well."""
         outcome = partial(Outcome, row.number, display(row.uri))
-        await self.places.aside(self._in_thread(check_image, data, self.max_pixels))
+        await self._decoding(check_image, data, self.max_pixels)
         uri = to_data_uri(data)
         faces = await self.info_outage.call(lambda: self.info.detect(uri))
         if not faces:
@@ -110,7 +112,7 @@ class RowImporter:
                 measured = replace(measured, pitch=pose.pitch, yaw=pose.yaw, roll=pose.roll)
             verdict = pose_violation(pose, limits)
         if verdict is None and limits.blur_degree:
-            blur = await self.places.aside(self._in_thread(blur_of, data, face.box))
+            blur = await self._decoding(blur_of, data, face.box)
             measured = replace(measured, blur=blur)
             verdict = blur_violation(blur, limits)
         return measured, verdict
@@ -161,5 +163,11 @@ class RowImporter:
             case _:
                 return Code.LIBRARY_UNAVAILABLE, f"library service: {error}"
 
-    async def _in_thread(self, function: Callable[..., object], *args: object):  # type: ignore[no-untyped-def]
+    async def _decoding(self, function: Callable[..., T], data: bytes, *args: object) -> T:
+        """Decode a picture: a small one right here, another in a thread, while the row's place is somebody else's."""
+        if is_small(data):
+            return function(data, *args)
+        return await self.places.aside(self._in_thread(function, data, *args))
+
+    async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)
