@@ -256,6 +256,31 @@ async def test_no_connection(host: str) -> None:
         await post(KeepAlive(f"http://{host}", {}, MOST))
 
 
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"])
+async def test_a_server_of_another_kind(greeting: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """It hangs up, or speaks first: that is known at once, whether it comes before the request is sent or after."""
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        client = KeepAlive(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {}, MOST)
+        for _ in range(20):
+            with pytest.raises((NoConnection, NoAnswer)):
+                await post(client)
+    assert caplog.records == []
+
+
+async def test_what_comes_before_the_request_ends_the_connection() -> None:
+    """As the test before, but certainly in that order."""
+    async with talking() as (client, _):
+        connection = await client._connect()
+        connection.data_received(b"SSH-2.0-OpenSSH_9.2\r\n")
+        with pytest.raises(NoConnection, match="closed at once"):
+            connection.send(b"", b"")
+
+
 async def test_a_handshake_that_does_not_end_is_no_connection() -> None:
     """Nothing was sent either."""
     async with talking() as (_, origin), origin.serving() as address:

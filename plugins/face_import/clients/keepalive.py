@@ -118,9 +118,9 @@ class _Connection(asyncio.Protocol):
     """A connection with at most one request under way; the methods `on_...` are called by the parser."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self._max_bytes = self._room = max_bytes
         self._pending: asyncio.Future[Answer] | None = None
-        self._keep = False
+        self._keep = self._ends_with_connection = False
         self.idle_since = 0.0
 
     @property
@@ -130,6 +130,8 @@ class _Connection(asyncio.Protocol):
         return self._keep and not transport.is_closing() and not transport.get_write_buffer_size()
 
     def send(self, head: bytes, body: bytes) -> asyncio.Future[Answer]:
+        if self._transport.is_closing():  # nobody would ever tell the future
+            raise NoConnection("the connection was closed at once")
         self._room = self._max_bytes
         self._ends_with_connection = False
         self._parser = HttpResponseParser(self)
