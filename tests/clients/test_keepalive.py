@@ -181,12 +181,13 @@ async def test_an_answer_may_have_no_body(status: int) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Le",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nok",
+        b"HTTP/1.1 103 Early\r\nX-A: b\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
     ],
-    ids=["nothing", "in the head", "in the body", "in a chunk", "ssh", "upgrade", "two lengths", "length and chunks"],
+    ids=["nothing", "head", "body", "chunk", "informational", "ssh", "upgrade", "two lengths", "length and chunks"],
 )
 async def test_an_answer_that_is_none(answer: bytes) -> None:
     """It broke off, or is not HTTP, or says two things at once: whether the service did what was asked is unknown."""

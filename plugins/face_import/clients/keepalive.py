@@ -184,8 +184,10 @@ class _Connection(asyncio.Protocol):
         self._body.append(part)
 
     def on_message_complete(self) -> None:
-        if self._parser.get_status_code() >= 200:  # those below it say that the answer is to come
+        if self._parser.get_status_code() >= 200:
             self._complete()
+        else:  # the answer is still to come
+            self._ends_with_connection = False
 
     def _complete(self) -> None:
         if self._pending is None or self._pending.done():
