@@ -26,7 +26,7 @@ from api_shim.models import (
     ThreadsBody,
 )
 from api_shim.services import services
-from face_import.catalogue import ImportTask, LogEntry, Progress, TaskConfig
+from face_import.catalogue import ImportTask, LogEntry, LogPage, Progress, TaskConfig
 from face_import.contract import Mode, TaskState
 from face_import.domain.checks import check_group_name, check_thread_num
 from face_import.domain.identity import is_task_id, new_task_id
@@ -129,13 +129,13 @@ def download_log(task_id: str, query: DownloadQuery) -> Response:
     """The log as a CSV file without header: uri, code, message."""
     catalogue = services().catalogue
     catalogue.tasks.get(task_id)
-    return csv_file(task_id, catalogue.ledger.log(task_id), raw=query.raw)
+    return csv_file(task_id, catalogue.ledger.log_pages(task_id), raw=query.raw)
 
 
-def csv_file(name: str, entries: Iterator[LogEntry], *, raw: bool = False) -> Response:
+def csv_file(name: str, pages: Iterator[LogPage], *, raw: bool = False) -> Response:
     """Rows of a log as a file that a browser saves, sent while they are read."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    lines = stream_with_context(log_csv(entries, raw=raw))
+    lines = stream_with_context(log_csv(pages, raw=raw))
     return Response(lines, mimetype="application/octet-stream", headers=headers)
 
 

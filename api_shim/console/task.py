@@ -88,7 +88,7 @@ def task_log(task_id: str) -> Response:
     task_of(task_id)
     shard, code = _shard(task_id), _code()
     name = "-".join((task_id, *([f"shard-{shard.number}"] if shard else []), *([str(code.value)] if code else [])))
-    return csv_file(name, services().catalogue.ledger.log(task_id, code=code, within=shard))
+    return csv_file(name, services().catalogue.ledger.log_pages(task_id, code=code, within=shard))
 
 
 @blueprint.get("/console/thumbnail/<task_id>/<int:row>")

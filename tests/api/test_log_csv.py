@@ -6,7 +6,7 @@ import io
 import pytest
 
 from api_shim.log_csv import log_csv
-from face_import.catalogue import LogEntry
+from face_import.catalogue import LogPage
 
 RUN = [
     "=1+1",
@@ -34,7 +34,7 @@ LEFT = ["http://host/a=b+c-d@e", "a=1", "1-2", "data:,x", "", "'a", "女", 'say 
 
 def lines(uri: str, *, raw: bool = False, message: str = "m") -> str:
     """The file of one row."""
-    return "".join(log_csv([LogEntry(1, uri, 101, message)], raw=raw))
+    return "".join(log_csv([[(1, uri, 101, message)]], raw=raw))
 
 
 @pytest.mark.parametrize("cell", RUN, ids=ascii)
@@ -69,28 +69,27 @@ def test_lines_are_those_of_the_csv_module(cell: str, raw: bool) -> None:
     """However lines are written, among others or alone, they are quoted as `csv` quotes them."""
     buffer = io.StringIO()
     csv.writer(buffer).writerows([(cell, 101, "m"), ("http://host/b", 102, cell)])
-    entries = [LogEntry(1, cell, 101, "m"), LogEntry(2, "http://host/b", 102, cell)]
-    assert "".join(log_csv(entries, raw=raw)) == buffer.getvalue()
+    page: LogPage = [(1, cell, 101, "m"), (2, "http://host/b", 102, cell)]
+    assert "".join(log_csv([page], raw=raw)) == buffer.getvalue()
 
 
-def test_nothing_is_lost_between_pieces() -> None:
-    """Thousands of rows come in pieces, in order."""
-    entries = [LogEntry(n, f"u{n}", 101, "m") for n in range(2500)]
-    pieces = list(log_csv(entries, raw=False))
-    assert len(pieces) == 3
-    assert [row[0] for row in csv.reader(io.StringIO("".join(pieces)))] == [e.uri for e in entries]
+def test_nothing_is_lost_between_pages() -> None:
+    """A log comes page by page, in order, and an empty page does not end it."""
+    rows: LogPage = [(n, f"u{n}", 101, "m") for n in range(25)]
+    text = "".join(log_csv([rows[:10], rows[10:20], [], rows[20:]], raw=False))
+    assert [row[0] for row in csv.reader(io.StringIO(text))] == [uri for _, uri, _, _ in rows]
 
 
-def test_a_cell_among_thousands_does_not_slip_through() -> None:
+@pytest.mark.parametrize("place", [0, 999, 1999])
+@pytest.mark.parametrize(
+    ("cell", "written"), [("=1", "'=1"), ("a;=1", "a;=1"), ("\n=1", "'\n=1"), ("a\r\n=1", "a\r\n=1"), ("a,=1", "a,=1")]
+)
+@pytest.mark.parametrize("column", ["uri", "message"])
+def test_a_cell_among_thousands_does_not_slip_through(cell: str, written: str, place: int, column: str) -> None:
     """Rows are looked at together, and one that is not harmless is found wherever it is."""
-    cells = [f"u{n}" for n in range(2500)]
-    cells[0], cells[999], cells[1000], cells[2499] = "=1", "a;=1", "@1", "\n=1"
-    text = "".join(log_csv([LogEntry(n, cell, 101, "m") for n, cell in enumerate(cells)], raw=False))
-    read = [row[0] for row in csv.reader(io.StringIO(text, newline=""))]
-    assert [(n, cell) for n, cell in enumerate(read) if cell != f"u{n}"] == [
-        (0, "'=1"),
-        (999, "a;=1"),
-        (1000, "'@1"),
-        (2499, "'\n=1"),
-    ]
-    assert '"a;=1","101","m"' in text
+    page: LogPage = [(n, f"u{n}", 101, f"m{n}") for n in range(2000)]
+    page[place] = (place, cell, 101, f"m{place}") if column == "uri" else (place, f"u{place}", 101, cell)
+    read = list(csv.reader(io.StringIO("".join(log_csv([page], raw=False)), newline="")))
+    expected = [[f"u{n}", "101", f"m{n}"] for n in range(2000)]
+    expected[place][0 if column == "uri" else 2] = written
+    assert read == expected

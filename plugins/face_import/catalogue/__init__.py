@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from face_import.catalogue import engine as _engine
 from face_import.catalogue.holdings import Holdings
 from face_import.catalogue.leases import Lease, Leases
-from face_import.catalogue.ledger import Ledger, LogEntry, Progress
+from face_import.catalogue.ledger import Ledger, LogEntry, LogPage, Progress
 from face_import.catalogue.plans import Plans
 from face_import.catalogue.records import ImportTask, TaskConfig
 from face_import.catalogue.runs import Runs
@@ -25,6 +25,7 @@ __all__ = [
     "Leases",
     "Ledger",
     "LogEntry",
+    "LogPage",
     "Plans",
     "Progress",
     "Runs",

@@ -21,9 +21,12 @@ from face_import.errors import LeaseLost, TaskStopped
 LOG_PAGE = 5000
 BEHIND_ALL_ROWS = 2**31 - 1
 
+LogPage = list[tuple[int, str, int, str]]
+"""Row, uri, code and message of failed rows, as the driver gives them: logs have millions."""
+
 
 class LogEntry(NamedTuple):
-    """A failed row, as the log shows it; a tuple, since logs have millions of them."""
+    """A failed row, as the log shows it."""
 
     row: int
     uri: str
@@ -138,13 +141,14 @@ class Ledger:
             code: only this error code.
             within: only the rows of this shard.
         """
-        if limit is None:
-            return chain.from_iterable(_ahead(self._pages(task_id, skip, BEHIND_ALL_ROWS, code, within)))
-        return chain.from_iterable(self._pages(task_id, skip, limit, code, within))
+        pages = self._pages(task_id, skip, BEHIND_ALL_ROWS if limit is None else limit, code, within)
+        return map(LogEntry._make, chain.from_iterable(pages))
 
-    def _pages(
-        self, task_id: str, skip: int, left: int, code: int | None, within: Shard | None
-    ) -> Iterator[list[LogEntry]]:
+    def log_pages(self, task_id: str, *, code: int | None = None, within: Shard | None = None) -> Iterator[LogPage]:
+        """All that `log` gives, for a file: nothing is made of a row that the driver does not make."""
+        return _ahead(self._pages(task_id, 0, BEHIND_ALL_ROWS, code, within))
+
+    def _pages(self, task_id: str, skip: int, left: int, code: int | None, within: Shard | None) -> Iterator[LogPage]:
         spans = self._spans(task_id, code) if within is None else [Span(within.first_row, within.last_row, skip + left)]
         for span in spans:
             if skip >= span.failures:
@@ -181,9 +185,7 @@ class Ledger:
                     spans.append(Span(first_row, last_row, int(failures)))
         return spans
 
-    def _pages_within(
-        self, task_id: str, span: Span, skip: int, limit: int, code: int | None
-    ) -> Iterator[list[LogEntry]]:
+    def _pages_within(self, task_id: str, span: Span, skip: int, limit: int, code: int | None) -> Iterator[LogPage]:
         first_row = span.first_row
         while limit > 0:
             wanted = min(limit, LOG_PAGE)
@@ -191,9 +193,9 @@ class Ledger:
             yield page
             if len(page) < wanted:
                 return
-            first_row, skip, limit = page[-1].row + 1, 0, limit - len(page)
+            first_row, skip, limit = page[-1][0] + 1, 0, limit - len(page)
 
-    def _page(self, task_id: str, rows: tuple[int, int], skip: int, limit: int, code: int | None) -> list[LogEntry]:
+    def _page(self, task_id: str, rows: tuple[int, int], skip: int, limit: int, code: int | None) -> LogPage:
         query: Select[int, str, int, str] = (
             select(outcome.c.row, outcome.c.uri, outcome.c.code, outcome.c.message)
             .where(outcome.c.task_id == task_id, outcome.c.row.between(*rows), FAILED)
@@ -203,12 +205,12 @@ class Ledger:
         )
         if code is not None:
             query = query.where(outcome.c.code == code)
-        with self._reader.begin() as connection:
-            # Their names are those of an entry, and another tuple of each would take as long as to read them.
-            return cast("list[LogEntry]", connection.execute(query).all())
+        with self._reader.begin() as connection, connection.execute(query) as result:
+            # SQLAlchemy's row of each would take as long as to read them.
+            return cast("LogPage", result.cursor.fetchall())
 
 
-def _ahead(pages: Iterator[list[LogEntry]]) -> Iterator[list[LogEntry]]:
+def _ahead(pages: Iterator[LogPage]) -> Iterator[LogPage]:
     """Have the database look for the next page while the last one is written out."""
     with ThreadPoolExecutor(1, "log") as thread:
         coming = thread.submit(next, pages, None)

@@ -164,10 +164,15 @@ class RowImporter:
                 return Code.LIBRARY_UNAVAILABLE, f"library service: {error}"
 
     async def _decoding(self, function: Callable[..., T], data: bytes, *args: object) -> T:
-        """Decode a picture: a small one right here, another in a thread, while the row's place is somebody else's."""
-        if is_small(data):
-            return function(data, *args)
-        return await self.places.aside(self._in_thread(function, data, *args))
+        """Decode a picture, a small one in the event loop, while the row's place is somebody else's."""
+        where = _here if is_small(data) else self._in_thread
+        return await self.places.aside(where(function, data, *args))
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)
+
+
+async def _here(function: Callable[..., T], *args: object) -> T:
+    """Do it in the event loop, when whoever was given this row's place has made its call."""
+    await asyncio.sleep(0)
+    return function(*args)
