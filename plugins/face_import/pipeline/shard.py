@@ -2,7 +2,7 @@
 
 Three loops share one event loop: the *starter* starts rows while it may (where one ends, the next follows at once),
 the *holder* renews the lease, the *writer* hands outcomes over about once a second. Blocking work (catalogue,
-hand-over, decoding, reading the source) runs in threads.
+hand-over, decoding large pictures, reading the source) runs in threads.
 """
 
 import asyncio
