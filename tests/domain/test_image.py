@@ -37,6 +37,11 @@ FILES = {name: encoded(PICTURE, name) for name in FORMATS} | {
 }
 
 
+def with_thumbnail(jpeg: bytes, thumbnail: bytes) -> bytes:
+    """A JPEG with another one in its first segment."""
+    return jpeg[:2] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2) + thumbnail + jpeg[2:]
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_whole_pictures_pass(name: str) -> None:
     """Every allowed format opens, with its size."""
@@ -55,10 +60,12 @@ def test_whole_pictures_pass(name: str) -> None:
         (encoded(Image.new("L", (1025, 1024)), "JPEG"), False),
         (encoded(Image.new("1", (7000, 7000)), "PNG"), False),
         (FILES["PNG"], False),
+        (with_thumbnail(encoded(Image.new("L", (1025, 1024)), "JPEG"), FILES["JPEG"]), False),
         (FILES["JPEG"][:20], False),
+        (FILES["JPEG"][:2] + b"\xff\xe0\0\0" * 1000, False),
         (b"", False),
     ],
-    ids=["JPEG", "progressive", "bytes", "pixels", "a pixel more", "bomb", "PNG", "broken", "empty"],
+    ids=["JPEG", "progressive", "bytes", "pixels", "a pixel more", "bomb", "PNG", "thumbnail", "broken", "0", "empty"],
 )
 def test_what_is_small(data: bytes, *, small: bool) -> None:
     """A JPEG of few bytes and few pixels: nothing else is sure to be decoded at once."""
