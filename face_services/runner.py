@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process
+from multiprocessing.queues import SimpleQueue
 from typing import Concatenate, ParamSpec, TypeVar
 
 from flask import current_app
@@ -35,13 +36,29 @@ def process_pool(make_engine: MakeEngine, engines: int) -> Executor:
     """Makes an executor with a process for each engine; they end with the process that made it, however that ends.
 
     They are forked from a server that has imported the engine and has no threads: quick to make, and with their
-    libraries in memory once.
+    libraries in memory once. If there is one for each processor, each has its own: left to the system, two of them
+    share one now and then while the other idles.
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(["face_services.app", "face_services.mediapipe_engine"])
-    pool = ProcessPoolExecutor(engines, context, initializer=equip, initargs=(make_engine,))
+    processors = context.SimpleQueue()
+    for processor in _processors() if len(_processors()) == engines else ():
+        processors.put(processor)
+    pool = ProcessPoolExecutor(engines, context, initializer=_settle, initargs=(make_engine, processors))
     _widen(pool)
     return pool
+
+
+def _processors() -> set[int]:
+    """Numbers of the processors that this process may use; none where the system does not say."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+def _settle(make_engine: MakeEngine, processors: "SimpleQueue[int]") -> None:
+    """Begin a process of the pool, on a processor of its own if there is one left."""
+    if not processors.empty():
+        os.sched_setaffinity(0, {processors.get()})  # before the engine starts threads, which inherit it
+    equip(make_engine)
 
 
 def _widen(pool: ProcessPoolExecutor) -> None:

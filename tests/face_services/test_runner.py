@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -104,3 +105,23 @@ def test_engines_are_in_processes_of_their_own() -> None:
     with pytest.raises(EngineDied):
         deque(iter(lambda: runner.run(process_of), None), maxlen=0)  # until the death is noticed
     assert runner.run(process_of) not in {first, os.getpid()}
+
+
+def processors_of(_engine: PlainEngine) -> tuple[int, frozenset[int]]:
+    """The process that works for an engine, and the processors it may use."""
+    return os.getpid(), frozenset(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("more", [0, 1], ids=["one for each processor", "one more"])
+def test_an_engine_has_its_own_processor_if_there_is_one_for_each(more: int) -> None:
+    """Two engines never share a processor that way; with another number of them the system sees to it."""
+    usable = os.sched_getaffinity(0)
+    engines = len(usable) + more
+    runner = EngineRunner(PlainEngine, engines, engines)  # type: ignore[arg-type]
+    seen: dict[int, frozenset[int]] = {}
+    deadline = time.monotonic() + 60
+    with ThreadPoolExecutor(2 * engines) as callers:
+        while len(seen) < engines and time.monotonic() < deadline:
+            seen |= dict(callers.map(lambda _: runner.run(processors_of), range(4 * engines)))
+    expected = [frozenset({processor}) for processor in usable] if more == 0 else [frozenset(usable)] * engines
+    assert sorted(map(sorted, seen.values())) == sorted(map(sorted, expected))
