@@ -19,7 +19,7 @@ from face_import.stack.programs import programs
 from tests.real import free_ports, until
 
 FACES = 180
-TURNS = 15  # short ones: the machine's speed changes within seconds
+TURNS = 13  # short ones: the machine's speed changes within seconds
 CORES = 2
 CLIENTS = 6
 WARM_UP = 40

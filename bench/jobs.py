@@ -10,11 +10,11 @@ from bench.figures import PAIRS, Figure, at_least, at_most, pairs, ratios
 from bench.workbench import LATENCY_S, Workbench
 
 THREADS = 10
-SHARD_ROWS = 1200
-JOB_ROWS, SCRIPT_ROWS = 10_000, 700
-BUSY_THREADS, BUSY_ROWS, BUSY_SCRIPT_ROWS = 32, 4_000, 700
+SHARD_ROWS = 1000
+JOB_ROWS, SCRIPT_ROWS = 10_000, 500
+BUSY_THREADS, BUSY_ROWS, BUSY_SCRIPT_ROWS = 32, 3_000, 500
 IDLE_S = 10
-ROUNDS = 40
+ROUNDS = 25
 
 
 def shard(bench: Workbench) -> Iterator[Figure]:

@@ -15,7 +15,7 @@ THREADS = 64
 """Of 8 rows a process that is 8 shards at once, four times what the slots of one worker run."""
 ROWS = 16_000
 STAGES = (1, 2, 4)
-WINDOWS, WINDOW_S, SETTLE_S = 3, 8, 4
+WINDOWS, WINDOW_S, SETTLE_S = 3, 6, 4
 TARGETS = {2: 1.9, 4: 3.6}
 JOINS_WITHIN_S = 10
 _JOINS = "a worker is added to that import: from the command to its first shard"
