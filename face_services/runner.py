@@ -42,7 +42,8 @@ def process_pool(make_engine: MakeEngine, engines: int) -> Executor:
     context = get_context("forkserver")
     context.set_forkserver_preload(["face_services.app", "face_services.mediapipe_engine"])
     processors = context.SimpleQueue()
-    for processor in _processors() if len(_processors()) == engines else ():
+    usable = _processors()
+    for processor in usable if len(usable) == engines else ():
         processors.put(processor)
     pool = ProcessPoolExecutor(engines, context, initializer=_settle, initargs=(make_engine, processors))
     _widen(pool)
