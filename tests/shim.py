@@ -13,6 +13,7 @@ from face_import.catalogue.engine import migrate
 from face_import.settings import Settings
 from face_import.stack.layout import STACK_VARIABLE
 from face_import.stack.programs import programs
+from tests.memory import peak_bytes
 from tests.real import CHECKOUT, free_ports, until
 
 
@@ -79,9 +80,7 @@ class Shim:
     def peak_bytes(self) -> int:
         """Most memory the worker ever had."""
         (pid,) = self.workers()
-        status = Path(f"/proc/{pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+        return peak_bytes(pid)
 
     def _answers(self) -> bool:
         assert self._process is not None
