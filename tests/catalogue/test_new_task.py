@@ -76,11 +76,12 @@ def test_no_use_reads_all_rows_of_a_task(catalogue: Catalogue, task_id: str, use
 
     @event.listens_for(catalogue.engine, "before_cursor_execute")
     def _explain(
-        connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
+        connection: Connection, _: object, statement: str, parameters: Any, _context: object, _many: bool
     ) -> None:
         if " outcome" in statement and statement.startswith(("SELECT", "WITH")):
-            explained = connection.connection.cursor().execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
-            ((plan,),) = explained.fetchone()
+            cursor = connection.connection.cursor()
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+            ((plan,),) = cursor.fetchone()
             read.append(_rows_read(plan["Plan"]))
 
     USES[use](catalogue, task_id)

@@ -242,7 +242,7 @@ def _unwritten(connection: Connection, batch: OutcomeBatch) -> list[Outcome]:
     By the numbers alone PostgreSQL, as long as it has no statistics about a new task, would read all of its outcomes.
     """
     numbers = [o.row for o in batch.outcomes]
-    ours = outcome.c.row.between(min(numbers), max(numbers)) & outcome.c.row.in_(numbers)
+    ours = outcome.c.row.between(min(numbers, default=0), max(numbers, default=0)) & outcome.c.row.in_(numbers)
     present = set(connection.scalars(select(outcome.c.row).where(outcome.c.task_id == batch.task_id, ours)))
     return [o for o in {o.row: o for o in batch.outcomes}.values() if o.row not in present]
 

@@ -183,7 +183,6 @@ class OutcomeBatch:
 
     Attributes:
         owner: the task instance that holds the shard's lease; a write by any other is refused.
-        outcomes: one at least.
     """
 
     task_id: str
