@@ -17,7 +17,8 @@ import requests
 from face_import.catalogue import Catalogue
 from face_import.clients.airflow import Airflow
 from face_import.settings import Settings
-from face_import.stack.layout import STACK_VARIABLE, Layout
+from face_import.stack.layout import Layout
+from face_import.stack.members import members
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("face-import")
@@ -122,15 +123,8 @@ class RealStack:
         return found
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this stack, by the mark in its environment."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(STACK_VARIABLE) == self.layout.stack_id and process.status() != "zombie":
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        return found
+        """Every process of this stack."""
+        return members(self.layout.stack_id)
 
 
 class Api:

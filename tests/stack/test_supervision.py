@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from configparser import RawConfigParser
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from face_import.settings import Settings
+from face_import.settings import CHECKOUT, Settings
 from face_import.stack import supervision
 from face_import.stack.environment import stack_environment
 from face_import.stack.layout import Layout
@@ -27,6 +28,16 @@ DESERTER = (
 )
 """Has a grandchild that left its session, group and parent, as Airflow's tasks may."""
 STUBBORN = (sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)")
+HIDDEN = (sys.executable, "-c", "import ctypes, time; ctypes.CDLL(None).prctl(4, 0); time.sleep(600)")
+"""Keeps its environment from all but root (PR_SET_DUMPABLE), as Airflow's workers do."""
+PARENT = (
+    sys.executable,
+    "-c",
+    "import subprocess, sys, time; [subprocess.Popen(sys.argv[n : n + 3]) for n in (1, 4)]; time.sleep(600)",
+)
+"""Of two programs of three words each."""
+AS_A_USER = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if os.getuid() == 0 else ()
+NAMED = "import sys; from face_import.stack.members import members; print(*(p.pid for p in members(sys.argv[1])))"
 GUARD = (sys.executable, "-m", "face_import.cli", "guard")
 CAST = [
     Program("guard", GUARD),
@@ -143,3 +154,28 @@ def test_leftovers_without_a_supervisor_are_found(layout: Layout) -> None:
         assert end_members(layout.stack_id) == 1
         assert not leftover.is_running()
         assert stranger.is_running()
+
+
+def test_processes_that_hide_their_environment_are_found(layout: Layout) -> None:
+    """By the session that they share with the stack's first process, also when it has died; a stranger's is not."""
+    environment = stack_environment(make_settings(layout.home), layout)
+    first = (*AS_A_USER, *PARENT, *HIDDEN, *SLEEPER)
+
+    def named() -> set[int]:
+        command = (*AS_A_USER, sys.executable, "-c", NAMED, layout.stack_id)
+        done = subprocess.run(command, cwd=CHECKOUT / "plugins", capture_output=True, text=True, check=True)
+        return set(map(int, done.stdout.split()))
+
+    with (
+        subprocess.Popen((*AS_A_USER, *HIDDEN), start_new_session=True) as stranger,
+        subprocess.Popen(first, env=environment, start_new_session=True) as parent,
+        ExitStack() as stack,
+    ):
+        stack.callback(stranger.kill)
+        stack.callback(parent.kill)
+        wait_until(lambda: len(psutil.Process(parent.pid).children()) == 2, what="both children")
+        everybody = {parent.pid, *(child.pid for child in psutil.Process(parent.pid).children())}
+        wait_until(lambda: named() == everybody, what="all of the stack, and nothing else")
+        parent.kill()
+        parent.wait()
+        wait_until(lambda: named() == everybody - {parent.pid}, what="what it left behind")

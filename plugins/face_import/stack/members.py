@@ -2,7 +2,8 @@
 
 A process belongs to a stack if its environment says so. Airflow's tasks leave their process group and lose
 their parents, so neither a group nor a tree names them all; the environment they cannot lose (design
-decision 15).
+decision 15). Airflow hides it, though, from everybody but root, as soon as a process has run a task; such a
+process belongs to the stack whose session it is in, which is supervisord's and nobody else's.
 """
 
 import os
@@ -19,13 +20,23 @@ GRACE_S = 10.0
 
 _HOPELESS_S = 20.0
 
+_HIDDEN = "?"
+
 _WORKER_TITLE = "airflow worker -- LocalExecutor"
 
 
 def members(stack_id: str) -> list[psutil.Process]:
-    """Live processes of this user that carry the stack's mark, without the caller and its ancestors."""
+    """Live processes of this user that belong to the stack, without the caller and its ancestors."""
+    marks = {process: _mark(process) for process in psutil.process_iter() if _is_ours(process)}
+    carriers = {process.pid for process, mark in marks.items() if mark == stack_id}
+    sessions = {session for session in map(_session, carriers) if session in carriers or not psutil.pid_exists(session)}
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [process for process in psutil.process_iter() if process.pid not in spared and _carries(process, stack_id)]
+    return [
+        process
+        for process, mark in marks.items()
+        if process.pid not in spared
+        and (process.pid in carriers or (mark == _HIDDEN and _session(process.pid) in sessions))
+    ]
 
 
 def end_members(stack_id: str, *, grace: float = GRACE_S) -> int:
@@ -72,11 +83,29 @@ def _idle_workers(processes: Iterable[psutil.Process]) -> set[psutil.Process]:
     return {process for process in workers if not _children(process)}
 
 
-def _carries(process: psutil.Process, stack_id: str) -> bool:
+def _is_ours(process: psutil.Process) -> bool:
     try:
-        return process.uids().real == os.getuid() and process.environ().get(STACK_VARIABLE) == stack_id
-    except (psutil.Error, OSError):
+        return bool(process.uids().real == os.getuid())
+    except psutil.Error:
         return False
+
+
+def _mark(process: psutil.Process) -> str:
+    """The stack that a process says it belongs to, `_HIDDEN` if it may not be asked, nothing if it is of none."""
+    try:
+        return process.environ().get(STACK_VARIABLE, "")
+    except psutil.AccessDenied:
+        return _HIDDEN
+    except (psutil.Error, OSError):
+        return ""
+
+
+def _session(pid: int) -> int:
+    """Process id of the leader of a process's session; 0 if the process is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
 
 
 def _signal(processes: Iterable[psutil.Process], send: Callable[[psutil.Process], None]) -> None:
