@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from face_import.catalogue.engine import reading
 from face_import.catalogue.holdings import changes_of, settle
-from face_import.catalogue.schema import FAILED, import_task, now, outcome, shard, tally
+from face_import.catalogue.schema import FAILED, OWN_ID, import_task, now, outcome, shard, tally
 from face_import.contract import Code, Mode, TaskState
 from face_import.domain.models import Changes, Outcome, OutcomeBatch, Shard
 from face_import.domain.uri import redact
@@ -116,10 +116,8 @@ class Ledger:
             return changes_of(connection, task_id)
 
     def id_taken(self, task_id: str, face_id: str) -> bool:
-        """Whether another row of the task was added under this face id."""
-        query = select(outcome.c.row).where(
-            outcome.c.task_id == task_id, outcome.c.face_id == face_id, outcome.c.code == Code.OK
-        )
+        """Whether another row of the task was added under this face id, which is one that the file gave."""
+        query = select(outcome.c.row).where(outcome.c.task_id == task_id, outcome.c.face_id == face_id, OWN_ID)
         with self._reader.begin() as connection:
             return connection.scalar(query.limit(1)) is not None
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -158,6 +159,9 @@ Index(
     postgresql_where=FAILED,
     sqlite_where=FAILED,
 )
+OWN_ID = text("code = 0 AND face_id <> task_id || '-' || CAST(\"row\" AS TEXT)")
+"""Of rows with an id of their own in the file: others have the task's id and their number, and need no index."""
+Index("ix_outcome_own_id", outcome.c.task_id, outcome.c.face_id, postgresql_where=OWN_ID, sqlite_where=OWN_ID)
 
 holding = Table(
     "holding",
