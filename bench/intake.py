@@ -20,6 +20,7 @@ def intake(bench: Workbench) -> Iterator[Figure]:
 
     def ours() -> float:
         told = child("bench.intake_process", "store", many, home)
+        assert told["rows"] == ROWS, told
         peaks.append(told["peak_mb"])
         return float(told["seconds"])
 

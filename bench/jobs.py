@@ -124,6 +124,7 @@ def first_row(bench: Workbench) -> Iterator[Figure]:
 def scale(bench: Workbench) -> Iterator[Figure]:
     """Row 9: CPU per row at three sizes, with small pictures so that 100,000 rows take a minute."""
     _ = bench.stack
+    bench.services.delay(0)
     bench.small.delay(0)
     samples = defaultdict(list)
     for rows in (1_000, 10_000, 100_000, 10_000):  # before and after, since the machine's speed changes meanwhile

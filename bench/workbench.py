@@ -89,7 +89,9 @@ class Workbench:
         """The plain script over the same rows: its rows, seconds and CPU seconds."""
         source = self.folder / "script.csv"
         source.write_text("\n".join(lines))
-        return child("bench.plain_script", source, self.services.url, thread_num)
+        told = child("bench.plain_script", source, self.services.url, thread_num)
+        assert (told["rows"], told["failed"]) == (len(lines), 0), told
+        return told
 
     def first_handled(self, task_id: str) -> float:
         """When the first row of a task got into the ledger."""

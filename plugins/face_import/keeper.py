@@ -181,7 +181,8 @@ class Keeper:
             if name not in in_use:
                 self._airflow.delete_pool(name)
         clock = time.monotonic()
-        without = {name for name in self._storage.task_ids() if self._tasks.peek(name) is None}
+        stored = self._storage.task_ids()  # before the tasks: one that is made in between has both
+        without = set(stored) - self._tasks.all_ids()
         self._orphans = {name: self._orphans.get(name, clock) for name in without}
         for name, seen_at in self._orphans.items():
             if clock - seen_at > ORPHAN_AFTER_S:

@@ -88,6 +88,11 @@ class Tasks:
         """The task with this id, deleted or not."""
         return next(iter(self._all(import_task.c.id == task_id)), None)
 
+    def all_ids(self) -> set[str]:
+        """Ids of all tasks, deleted or not."""
+        with self._reader.begin() as connection:
+            return set(connection.scalars(select(import_task.c.id)))
+
     def ids(self, group_name: str, state: TaskState | None) -> list[str]:
         """Ids of a group's tasks, oldest first, optionally only those in `state`."""
         query = select(import_task.c.id).where(
