@@ -25,7 +25,6 @@ _LIVELINESS = {
     "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "1000",
     "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
-    "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "256",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
 }
 """A run starts at once and as wide as its pool allows (design decision 6)."""
