@@ -29,13 +29,12 @@ def members(stack_id: str) -> list[psutil.Process]:
     """Live processes of this user that belong to the stack, without the caller and its ancestors."""
     marks = {process: _mark(process) for process in psutil.process_iter() if _is_ours(process)}
     carriers = {process.pid for process, mark in marks.items() if mark == stack_id}
-    sessions = {session for session in map(_session, carriers) if session in carriers or not psutil.pid_exists(session)}
+    led = {session for session in map(_session, carriers) if session and _is_led(session, carriers)}
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [
         process
         for process, mark in marks.items()
-        if process.pid not in spared
-        and (process.pid in carriers or (mark == _HIDDEN and _session(process.pid) in sessions))
+        if process.pid not in spared and (process.pid in carriers or (mark == _HIDDEN and _session(process.pid) in led))
     ]
 
 
@@ -100,12 +99,17 @@ def _mark(process: psutil.Process) -> str:
         return ""
 
 
-def _session(pid: int) -> int:
-    """Process id of the leader of a process's session; 0 if the process is gone."""
+def _is_led(session: int, carriers: set[int]) -> bool:
+    """Whether a session began with a process of the stack, which may have died; a terminal's is none."""
+    return session in carriers or not psutil.pid_exists(session)
+
+
+def _session(pid: int) -> int | None:
+    """Process id of the leader of a process's session; None if the process is gone."""
     try:
         return os.getsid(pid)
     except OSError:
-        return 0
+        return None
 
 
 def _signal(processes: Iterable[psutil.Process], send: Callable[[psutil.Process], None]) -> None:
