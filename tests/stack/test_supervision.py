@@ -16,7 +16,7 @@ from face_import.settings import CHECKOUT, Settings
 from face_import.stack import supervision
 from face_import.stack.environment import stack_environment
 from face_import.stack.layout import Layout
-from face_import.stack.members import end_members, members
+from face_import.stack.members import alive, end_members, members
 from face_import.stack.programs import Program, programs
 from tests.stack.conftest import make_settings, wait_until
 
@@ -30,6 +30,8 @@ DESERTER = (
 STUBBORN = (sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)")
 HIDDEN = (sys.executable, "-c", "import ctypes, time; ctypes.CDLL(None).prctl(4, 0); time.sleep(600)")
 """Keeps its environment from all but root (PR_SET_DUMPABLE), as Airflow's workers do."""
+HIDDEN_AND_SLOW = (*HIDDEN[:2], "import signal; signal.signal(15, lambda *_: (time.sleep(1), exit())); " + HIDDEN[2])
+"""Needs a second to end, as a shard does that writes its last rows."""
 PARENT = (
     sys.executable,
     "-c",
@@ -38,6 +40,7 @@ PARENT = (
 """Of two programs of three words each."""
 AS_A_USER = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if os.getuid() == 0 else ()
 NAMED = "import sys; from face_import.stack.members import members; print(*(p.pid for p in members(sys.argv[1])))"
+ENDED = "import sys; from face_import.stack.members import end_members; print(end_members(sys.argv[1]))"
 GUARD = (sys.executable, "-m", "face_import.cli", "guard")
 CAST = [
     Program("guard", GUARD),
@@ -156,15 +159,19 @@ def test_leftovers_without_a_supervisor_are_found(layout: Layout) -> None:
         assert stranger.is_running()
 
 
+def as_a_user(code: str, layout: Layout) -> str:
+    """What Python code prints that is given the stack's mark and none of root's rights."""
+    command = (*AS_A_USER, sys.executable, "-c", code, layout.stack_id)
+    return subprocess.run(command, cwd=CHECKOUT / "plugins", capture_output=True, text=True, check=True).stdout
+
+
 def test_processes_that_hide_their_environment_are_found(layout: Layout) -> None:
     """By the session that they share with the stack's first process, also when it has died; a stranger's is not."""
     environment = stack_environment(make_settings(layout.home), layout)
     first = (*AS_A_USER, *PARENT, *HIDDEN, *SLEEPER)
 
     def named() -> set[int]:
-        command = (*AS_A_USER, sys.executable, "-c", NAMED, layout.stack_id)
-        done = subprocess.run(command, cwd=CHECKOUT / "plugins", capture_output=True, text=True, check=True)
-        return set(map(int, done.stdout.split()))
+        return set(map(int, as_a_user(NAMED, layout).split()))
 
     with (
         subprocess.Popen((*AS_A_USER, *HIDDEN), start_new_session=True) as stranger,
@@ -179,3 +186,15 @@ def test_processes_that_hide_their_environment_are_found(layout: Layout) -> None
         parent.kill()
         parent.wait()
         wait_until(lambda: named() == everybody - {parent.pid}, what="what it left behind")
+
+
+def test_the_end_is_awaited_of_those_that_hide_their_environment(layout: Layout) -> None:
+    """Also when all by which they were known have ended before them."""
+    environment = stack_environment(make_settings(layout.home), layout)
+    first = (*AS_A_USER, *PARENT, *HIDDEN_AND_SLOW, *SLEEPER)
+    with subprocess.Popen(first, env=environment, start_new_session=True) as parent, ExitStack() as stack:
+        stack.callback(parent.kill)
+        wait_until(lambda: len(as_a_user(NAMED, layout).split()) == 3, what="all of the stack")
+        children = psutil.Process(parent.pid).children()
+        assert as_a_user(ENDED, layout).strip() == "3"
+        assert not any(map(alive, children))

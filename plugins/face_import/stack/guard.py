@@ -11,7 +11,7 @@ from contextlib import suppress
 import psutil
 
 from face_import.stack.layout import STACK_VARIABLE
-from face_import.stack.members import end_members, idle_orphans
+from face_import.stack.members import alive, end_members, idle_orphans
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def guard(stack_id: str, *, owner: int | None = None) -> None:
     watched = _watched(stack_id, owner)
     orphans: set[psutil.Process] = set()
     housekeeping = time.monotonic()
-    while watched and all(_alive(process) for process in watched):
+    while watched and all(alive(process) for process in watched):
         time.sleep(_LOOK_S)
         if time.monotonic() - housekeeping > _HOUSEKEEPING_S:
             orphans = _end_idle_orphans(stack_id, orphans)
@@ -50,14 +50,6 @@ def _end_idle_orphans(stack_id: str, seen_before: set[psutil.Process]) -> set[ps
         with suppress(psutil.NoSuchProcess):
             process.kill()
     return orphans
-
-
-def _alive(process: psutil.Process) -> bool:
-    """Whether it still runs; in a container, nobody may ever collect a dead one."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _watched(stack_id: str, owner: int | None) -> list[psutil.Process]:

@@ -51,7 +51,8 @@ def end_members(stack_id: str, *, grace: float = GRACE_S) -> int:
     """
     start = time.monotonic()
     asked: set[psutil.Process] = set()
-    while left := sorted(members(stack_id), key=_is_supervisord, reverse=True):
+    # Those asked before, too: what hides its environment is named only as long as something runs that shows it.
+    while left := {*members(stack_id), *filter(alive, asked)}:
         elapsed = time.monotonic() - start
         if elapsed > grace + _HOPELESS_S:
             raise StackError(f"cannot end process {', '.join(str(process.pid) for process in left)}")
@@ -59,10 +60,18 @@ def end_members(stack_id: str, *, grace: float = GRACE_S) -> int:
             _signal(left, psutil.Process.kill)
         else:
             _signal(asked & _idle_workers(left), psutil.Process.kill)
-            _signal(set(left) - asked, psutil.Process.terminate)
+            _signal(left - asked, psutil.Process.terminate)
         asked.update(left)
         psutil.wait_procs(left, timeout=0.2)
     return len(asked)
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; in a container, nobody may ever collect a dead one."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def idle_orphans(stack_id: str) -> set[psutil.Process]:
