@@ -4,22 +4,16 @@ import asyncio
 import gc
 import io
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from functools import partial
 from uuid import uuid4
 
 from face_import.catalogue import Catalogue, ImportTask, TaskConfig
 from face_import.catalogue.engine import migrate
-from face_import.clients.fetcher import Fetcher
-from face_import.clients.services import InfoService, LibraryService
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, OutcomeBatch, Shard
-from face_import.pipeline.outage import Outage
-from face_import.pipeline.places import Places
-from face_import.pipeline.row import RowImporter
-from face_import.pipeline.shard import ShardImport, ShardWork
+from face_import.pipeline.opening import opened
+from face_import.pipeline.shard import ShardWork
 from face_import.settings import Settings
 from face_import.sources.storage import Storage
 
@@ -64,23 +58,8 @@ class Shards:
 
     async def _run(self, task: ImportTask) -> None:
         settings, catalogue = self._settings, self._catalogue
-        places = Places()
-        async with AsyncExitStack() as stack:
-            importer = RowImporter(
-                task_id=task.id,
-                group=task.config.group_name,
-                limits=task.config.limits,
-                max_pixels=settings.max_image_pixels,
-                fetcher=await stack.enter_async_context(Fetcher(settings, places.aside)),
-                info=await stack.enter_async_context(InfoService(settings)),
-                library=await stack.enter_async_context(LibraryService(settings)),
-                info_outage=Outage("info", settings.outage_patience_s),
-                library_outage=Outage("library", settings.outage_patience_s),
-                id_taken=lambda face_id: catalogue.ledger.id_taken(task.id, face_id),
-                threads=stack.enter_context(ThreadPoolExecutor(2)),
-                places=places,
-            )
-            shard = catalogue.plans.shards(task.id)[0]
-            rows = Storage.of(settings).open_shard(task.id, shard)
-            work = ShardWork(task, shard, str(uuid4()), rows, partial(_push, catalogue))
-            await ShardImport(work, importer, catalogue, settings).run()
+        shard = catalogue.plans.shards(task.id)[0]
+        rows = Storage.of(settings).open_shard(task.id, shard)
+        work = ShardWork(task, shard, str(uuid4()), rows, partial(_push, catalogue))
+        async with opened(work, catalogue, settings) as attempt:
+            await attempt.run()

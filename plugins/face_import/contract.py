@@ -32,6 +32,9 @@ ASSET_ALIAS = "face_import"
 GROUP_ASSET = "face-import://groups/{group}"
 """Airflow asset of a group: other DAGs can be scheduled on it."""
 
+MAX_URI_BYTES, MAX_TAG_BYTES, MAX_DESCRIPTION_BYTES, MAX_ID_BYTES = 8192, 4096, 65_536, 256
+"""Of a row's cells in UTF-8; of a data URI the picture is bounded instead (`FACE_IMPORT_MAX_IMAGE_BYTES`)."""
+
 SOURCE_COLUMNS = ("uri", "tag", "description", "id")
 """Columns of a source file; without a header the first three count, by position."""
 SOURCE_COLUMN_ALIASES = {"desc": "description"}

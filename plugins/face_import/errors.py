@@ -15,6 +15,7 @@
     ├── ServiceError           an outer service
     │   ├── ServiceUnavailable no answer, 5xx, 429: wait and try again
     │   └── ServiceRefusal     a definite answer that is not a success; carries its kind
+    │       └── MalformedAnswer it is a success, but not the protocol's
     ├── AirflowUnavailable     Airflow's REST API gives no usable answer
     │   └── AirflowError       it answers, but cannot do what it was asked
     ├── ApiUnavailable         our own API gives no usable answer to the command line
@@ -125,6 +126,14 @@ class RefusalKind(StrEnum):
     GROUP_EXISTS = "group exists"
     GROUP_MISSING = "group missing"
     NO_FACE = "no face"
+    SEVERAL_FACES = "several faces"
+    SIZE = "face too small"
+    BLUR = "face blurred"
+    COVERED = "face covered"
+    POSE = "face turned away"
+    PICTURE = "about the picture"
+    DENIED = "denied"
+    """By its status never about a picture: no permission, no such address, no such method."""
     OTHER = "other"
 
 
@@ -134,6 +143,15 @@ class ServiceRefusal(ServiceError):
     def __init__(self, message: str, *, kind: RefusalKind = RefusalKind.OTHER) -> None:
         super().__init__(message)
         self.kind = kind
+
+    @property
+    def unexpected(self) -> bool:
+        """Whether it says nothing about the row: other rows may show that it is the service's own trouble."""
+        return self.kind in {RefusalKind.DENIED, RefusalKind.OTHER}
+
+
+class MalformedAnswer(ServiceRefusal):
+    """An answer under 2xx that is not the protocol's: whatever was asked may have been done."""
 
 
 class AirflowUnavailable(FaceImportError):

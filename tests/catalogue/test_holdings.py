@@ -1,5 +1,7 @@
 """Holdings: who may replace a face, what is settled with the outcomes, and which rows are gone."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import update
 
@@ -7,7 +9,7 @@ from face_import.catalogue import Catalogue, Holdings, ImportTask, TaskConfig
 from face_import.catalogue.schema import shard
 from face_import.contract import Code, Mode, TaskState
 from face_import.domain.identity import new_task_id
-from face_import.domain.models import Change, Changes, Holding, Limits, Outcome, OutcomeBatch, Shard
+from face_import.domain.models import Change, Changes, Holding, Limits, Outcome, OutcomeBatch, Sent, Shard
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 
@@ -36,10 +38,15 @@ def run_out(catalogue: Catalogue, task: ImportTask) -> None:
 def imported(catalogue: Catalogue, task: ImportTask, row: int, key: bytes, digest: bytes = b"d") -> None:
     """Import a row that is new or has changed: reserve, and write the outcome."""
     before = holdings(catalogue, task).find(key)
-    assert holdings(catalogue, task).reserve(key, f"face-{row}", row, was=before.digest if before else b"")
+    assert reserve(catalogue, task, key, row, was=before.digest if before else b"")
     held = Holding(key, f"face-{row}", digest, b"c", '"v"')
     outcome = Outcome(row, "http://x", Code.OK, "", held.face_id, change=Change.NEW, holding=held)
     catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (outcome,)))
+
+
+def reserve(catalogue: Catalogue, task: ImportTask, key: bytes, row: int, was: bytes = b"") -> bool:
+    """Reserve a row's holding for an add."""
+    return holdings(catalogue, task).reserve(key, row, was=was, adding=Sent(row, f"face-{row}", b"next"))
 
 
 def test_what_was_imported_is_held(catalogue: Catalogue) -> None:
@@ -54,23 +61,28 @@ def test_what_was_imported_is_held(catalogue: Catalogue) -> None:
 
 
 def test_a_reserved_face_is_pending_and_keeps_what_was_held(catalogue: Catalogue) -> None:
-    """Whoever comes next knows which face may be there, and that a row was imported before."""
+    """Whoever comes next knows which face is ours, how far its replacement went, and what was being added."""
     imported(catalogue, begin(catalogue), 1, KEY)
     task = begin(catalogue)
-    assert holdings(catalogue, task).reserve(KEY, "another", 7, was=b"d")
-    held = holdings(catalogue, task).find(KEY)
-    assert held == Holding(KEY, "face-1", b"d", b"c", '"v"', pending=True, task_id=task.id, row=7)
-    assert holdings(catalogue, task).reserve(KEY, "another", 7, was=b"d"), "the next try does it again"
+    ours = holdings(catalogue, task)
+    assert ours.reserve(KEY, 7, was=b"d", adding=None)
+    deleting = Holding(KEY, "face-1", b"d", b"c", '"v"', pending=True, task_id=task.id, row=7)
+    assert ours.find(KEY) == deleting
+    ours.adding(KEY, Sent(7, "face-2", b"e"), shaky=True)
+    assert ours.find(KEY) == replace(deleting, sent_id="face-2", sent_digest=b"e", shaky=True)
+    ours.adding(KEY, Sent(8, "face-3", b"f"), shaky=False)
+    assert ours.find(KEY) == replace(deleting, sent_id="face-2", sent_digest=b"e", shaky=True), "another row's"
+    assert reserve(catalogue, task, KEY, 7, b"d"), "the next try does it again"
 
 
 def test_a_key_has_one_row_in_an_import(catalogue: Catalogue) -> None:
     """The row that came first has it, whether it was imported or passed over."""
     task = begin(catalogue)
     imported(catalogue, task, 1, KEY)
-    assert not holdings(catalogue, task).reserve(KEY, "face-2", 2, was=b"")
+    assert not reserve(catalogue, task, KEY, 2)
     later = begin(catalogue)
     assert holdings(catalogue, later).confirm(Holding(KEY, "face-1", b"d", b"C", ""), 5)
-    assert not holdings(catalogue, later).reserve(KEY, "face-1", 6, was=b"d")
+    assert not reserve(catalogue, later, KEY, 6, b"d")
     assert not holdings(catalogue, later).confirm(Holding(KEY, "face-1", b"d"), 6)
     assert holdings(catalogue, later).find(KEY) == Holding(KEY, "face-1", b"d", b"C", task_id=later.id, row=5)
 
@@ -79,37 +91,37 @@ def test_two_imports_of_an_entry_do_not_replace_the_same_face_at_once(catalogue:
     """What an import has reserved is its own as long as its rows are under way; afterwards it has to be made good."""
     first, second = begin(catalogue), begin(catalogue)
     for key in (KEY, OTHER):
-        assert holdings(catalogue, first).reserve(key, "face", 1, was=b"")
-        assert not holdings(catalogue, second).reserve(key, "face", 1, was=b"")
+        assert reserve(catalogue, first, key, 1)
+        assert not reserve(catalogue, second, key, 1)
     catalogue.tasks.stop(first.id)
-    assert not holdings(catalogue, second).reserve(KEY, "face", 1, was=b"")
+    assert not reserve(catalogue, second, KEY, 1)
     run_out(catalogue, first)
-    assert holdings(catalogue, second).reserve(KEY, "face", 1, was=b"")
+    assert reserve(catalogue, second, KEY, 1)
     catalogue.tasks.start(first.id)
     catalogue.leases.take(first.id, 0, "me", 1)
     catalogue.tasks.bury(first.id)
-    assert not holdings(catalogue, second).reserve(OTHER, "face", 2, was=b"")
+    assert not reserve(catalogue, second, OTHER, 2)
     run_out(catalogue, first)
-    assert holdings(catalogue, second).reserve(OTHER, "face", 2, was=b"")
+    assert reserve(catalogue, second, OTHER, 2)
 
 
 def test_a_face_that_has_changed_since_it_was_looked_up_is_not_replaced(catalogue: Catalogue) -> None:
     """Another import was faster: what it has added is not to be taken for what was there before."""
     imported(catalogue, begin(catalogue), 1, KEY)
     task = begin(catalogue)
-    assert not holdings(catalogue, task).reserve(KEY, "face", 1, was=b"")
+    assert not reserve(catalogue, task, KEY, 1)
     assert not holdings(catalogue, task).confirm(Holding(KEY, "face-1", b"another"), 1)
-    assert holdings(catalogue, task).reserve(KEY, "face", 1, was=b"d")
+    assert reserve(catalogue, task, KEY, 1, b"d")
     assert not holdings(catalogue, task).confirm(Holding(KEY, "face-1", b"d"), 1), "it may not be in the group"
 
 
 def test_an_outcome_settles_only_what_its_row_reserved(catalogue: Catalogue) -> None:
     """An import that another one has taken the face from does not say how it stands."""
     first, second = begin(catalogue), begin(catalogue)
-    assert holdings(catalogue, first).reserve(KEY, "face", 1, was=b"")
+    assert reserve(catalogue, first, KEY, 1)
     catalogue.tasks.stop(first.id)
     run_out(catalogue, first)
-    assert holdings(catalogue, second).reserve(KEY, "face", 1, was=b"")
+    assert reserve(catalogue, second, KEY, 1)
     held = Holding(KEY, "face", b"d")
     late = Outcome(1, "http://x", Code.OK, "", "face", change=Change.NEW, holding=held)
     catalogue.ledger.write(OutcomeBatch(first.id, 0, "me", (late,)))
@@ -122,7 +134,7 @@ def test_a_released_face_is_not_held_and_a_settled_one_stays(catalogue: Catalogu
     """Only what is pending can be refused."""
     task = begin(catalogue)
     imported(catalogue, task, 1, KEY)
-    assert holdings(catalogue, task).reserve(OTHER, "face", 2, was=b"")
+    assert reserve(catalogue, task, OTHER, 2)
     for key, row in ((KEY, 1), (OTHER, 2)):
         holdings(catalogue, task).release(key, row)
     assert holdings(catalogue, task).find(KEY) is not None

@@ -33,22 +33,21 @@ def test_a_shard_has_one_holder(catalogue: Catalogue, make_task: MakeTask) -> No
     task, leases = make_task(), catalogue.leases
     assert leases.take(task.id, 0, "first", 10) is not None
     assert leases.take(task.id, 0, "second", 10) is None
-    leases.give_back(task.id, 0, "first", claim=0)
+    leases.give_back(task.id, 0, "first")
     assert leases.take(task.id, 0, "second", 10) is not None
 
 
-def test_a_lease_runs_out_and_its_claim_is_told_to_the_successor(catalogue: Catalogue, make_task: MakeTask) -> None:
-    """Rows that a dead try may have sent are doubtful for the next one, and the dead one cannot renew."""
+def test_a_lease_runs_out_and_cannot_be_renewed(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """The successor of a dead try waits for its lease's end, and the dead one has lost it."""
     task, leases = make_task(), Leases(catalogue.engine, ttl_s=0.2)
     lease = leases.take(task.id, 0, "first", 10)
     assert lease is not None
-    leases.renew(task.id, 0, "first", lease.attempt, wants=10, using=10, claim=7)
+    leases.renew(task.id, 0, "first", lease.attempt, wants=10, using=10)
     deadline = time.monotonic() + 5
-    while (successor := leases.take(task.id, 0, "second", 10)) is None:
+    while leases.take(task.id, 0, "second", 10) is None:
         assert time.monotonic() < deadline
-    assert successor.doubtful_to == 7
     with pytest.raises(LeaseLost):
-        leases.renew(task.id, 0, "first", lease.attempt, wants=10, using=10, claim=7)
+        leases.renew(task.id, 0, "first", lease.attempt, wants=10, using=10)
 
 
 def test_grants_move_only_once_they_are_free(catalogue: Catalogue, make_task: MakeTask) -> None:
@@ -61,7 +60,7 @@ def test_grants_move_only_once_they_are_free(catalogue: Catalogue, make_task: Ma
     assert (first.grant, second.grant) == (10, 0)
 
     def renew(number: int, owner: str, using: int) -> int:
-        return leases.renew(task.id, number, owner, 1, wants=10, using=using, claim=0).grant
+        return leases.renew(task.id, number, owner, 1, wants=10, using=using).grant
 
     assert renew(0, "a", 10) == 7
     assert renew(1, "b", 0) == 0
@@ -74,7 +73,7 @@ def test_a_changed_thread_num_reaches_the_holder(catalogue: Catalogue, make_task
     task, leases = make_task(), catalogue.leases
     leases.take(task.id, 0, "a", 10)
     catalogue.tasks.set_threads(task.id, 3)
-    assert leases.renew(task.id, 0, "a", 1, wants=10, using=10, claim=0).grant == 3
+    assert leases.renew(task.id, 0, "a", 1, wants=10, using=10).grant == 3
 
 
 @pytest.mark.parametrize("how", ["stop", "bury"])
@@ -83,7 +82,7 @@ def test_a_stopped_or_deleted_task_starts_no_row(catalogue: Catalogue, make_task
     task, leases = make_task(), catalogue.leases
     leases.take(task.id, 0, "a", 10)
     getattr(catalogue.tasks, how)(task.id)
-    lease = leases.renew(task.id, 0, "a", 1, wants=10, using=4, claim=0)
+    lease = leases.renew(task.id, 0, "a", 1, wants=10, using=4)
     assert not lease.running
     assert lease.grant == 0
     assert leases.live(task.id) == 1
@@ -97,5 +96,5 @@ def test_an_old_attempt_starts_no_row_after_a_new_start(catalogue: Catalogue, ma
     leases.take(task.id, 0, "a", 10)
     catalogue.tasks.stop(task.id)
     catalogue.tasks.start(task.id)
-    assert not leases.renew(task.id, 0, "a", 1, wants=10, using=4, claim=0).running
+    assert not leases.renew(task.id, 0, "a", 1, wants=10, using=4).running
     assert leases.take(task.id, 0, "b", 10) is None

@@ -51,9 +51,7 @@ def test_a_task_of_the_first_release_goes_on(old: Engine, settings: Settings) ->
     task = catalogue.tasks.get("0123456789ab")
     assert (task.config.limits.pos_yaw, task.config.entry, task.gone_num) == (30, "", None)
     catalogue.tasks.start(task.id)
-    lease = catalogue.leases.take(task.id, 0, "me", 10)
-    assert lease is not None
-    assert lease.doubtful_to == 4
+    assert catalogue.leases.take(task.id, 0, "me", 10) is not None
 
 
 def test_the_way_back_keeps_tasks(old: Engine, settings: Settings) -> None:

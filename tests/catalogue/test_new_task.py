@@ -36,7 +36,7 @@ USES: dict[str, Callable[[Catalogue, str], object]] = {
     "a page of the log": lambda catalogue, task_id: list(catalogue.ledger.log(task_id, skip=5_000, limit=100)),
     "a page of one code": lambda catalogue, task_id: list(catalogue.ledger.log(task_id, limit=100, code=201)),
     "one row": lambda catalogue, task_id: Overview(catalogue.engine).failure(task_id, ROWS - 9),
-    "an id of a row in doubt": lambda catalogue, task_id: catalogue.ledger.id_taken(task_id, "own"),
+    "an id of a row in doubt": lambda catalogue, task_id: catalogue.journal.holder(task_id, 1, "own"),
     "the chart of the speed": lambda catalogue, task_id: Overview(catalogue.engine).handled(task_id, ROWS),
     "a portion of a purge": lambda catalogue, task_id: catalogue.tasks.purge_some(task_id),
 }

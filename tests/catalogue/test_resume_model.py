@@ -27,13 +27,12 @@ TASK = "AAAAAAAAAAAA"
 class Try:
     """One try at a shard, as the pipeline behaves: it knows only what it was told.
 
-    `limit` is what it may have in flight, `claimed_to` how far it may send.
+    `limit` is what it may have in flight.
     """
 
     shard: Shard
     attempt: int
     limit: int
-    claimed_to: int
     todo: list[int]
     owner: str = field(default_factory=lambda: str(uuid4()))
     in_flight: list[int] = field(default_factory=list)
@@ -74,7 +73,7 @@ class Resume(RuleBasedStateMachine):
         if lease is not None:
             handled = self.catalogue.ledger.handled_rows(TASK, shard.first_row, shard.last_row)
             todo = [row for row in range(shard.first_row, shard.last_row + 1) if row not in handled]
-            self.tries.append(Try(shard, lease.attempt, 0, 0, todo, owner=owner))
+            self.tries.append(Try(shard, lease.attempt, 0, todo, owner=owner))
 
     @rule(data=st.data(), renewed=st.booleans(), ended=st.integers(0, 6), written=st.integers(0, 2))
     def work(self, data: st.DataObject, renewed: bool, ended: int, written: int) -> None:
@@ -113,18 +112,16 @@ class Resume(RuleBasedStateMachine):
                 one.attempt,
                 wants=len(one.todo) + len(one.in_flight),
                 using=max(one.limit, len(one.in_flight)),
-                claim=one.shard.last_row,
             )
         except LeaseLost:
             self.tries.remove(one)
             return False
-        one.limit, one.claimed_to, one.running = lease.grant, one.shard.last_row, lease.running
+        one.limit, one.running = lease.grant, lease.running
         return True
 
     def _start_rows(self, one: Try) -> None:
         while one.running and one.todo and len(one.in_flight) < one.limit:
             row = one.todo.pop(0)
-            assert row <= one.claimed_to
             assert row not in self.catalogue.ledger.handled_rows(TASK, row, row), "a handled row started again"
             one.in_flight.append(row)
             self.library[row] = self.library.get(row, 0) + 1

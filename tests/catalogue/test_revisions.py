@@ -22,6 +22,8 @@ from tests import servers
 from tests.catalogue.test_tasks import finish
 
 TABLES = (import_task, shard, tally, outcome)
+GONE = {"claimed_to"}
+"""Columns of the first revision that a later one has dropped."""
 REBUILDING = '''
 """A migration of tomorrow: on SQLite it makes import_task anew, and drops the old one."""
 from alembic import op
@@ -104,7 +106,8 @@ def test_back_to_the_first_revision_and_forward_keeps_imports(url: str, rows: Ro
     migrate(url)
 
     def of_the_first(found: Rows) -> Rows:
-        return {table: [{c: row[c] for c in columns[table]} for row in found[table]] for table in found}
+        kept = {table: columns[table] - GONE for table in found}
+        return {table: [{c: row[c] for c in kept[table]} for row in found[table]] for table in found}
 
     assert of_the_first(contents(url)) == of_the_first(rows)
 

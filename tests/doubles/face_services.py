@@ -8,11 +8,12 @@ answered 400 and recorded under `violations`.
 POST /__control sets everything at once; what is left out goes back to its default::
 
     {"delay_s": 0.05 | {"detect": 0.05, "pose": 0.05, "add": 0.02},
-     "faults": [{"kind": "detect" | "pose" | "add" | "delete" | "create" | "*", "task": "a",
+     "faults": [{"kind": "detect" | "pose" | "add" | "search" | "delete" | "create" | "*", "task": "a",
                  "action": "status" | "reset" | "hang", "status": 503, "retry_after": 1, "text": "busy",
                  "times": 3,             how often; without it until the next control
                  "carry_out": true}],    do what was asked first, then fail
      "unique_features": true,            the same picture twice in a group: "feature is already exist"
+     "features_first": true,             and that before "id already exists"
      "reset": true}                      forget calls, groups and faces
 
 With FACE_DOUBLE_JOURNAL=<file> groups and faces survive a kill -9, as a real library's do.
@@ -109,11 +110,13 @@ async def add(request: web.Request) -> web.StreamResponse:
             raise Refused(spec.get("add_status", 400), spec["add"])
         if group is None:
             raise Refused(404, f"group {name} is not exist")
-        if face_id in group.faces:
-            raise Refused(400, "id already exists")
-        if state.unique_features and sha in group.faces.values():
-            raise Refused(400, "feature is already exist")
+        refusals = {"id already exists": face_id in group.faces}
+        refusals["feature is already exist"] = state.unique_features and sha in group.faces.values()
+        for text in sorted(refusals, reverse=not state.features_first):
+            if refusals[text]:
+                raise Refused(400, text)
         group.faces[face_id] = sha
+        group.labels[face_id] = (body["image"]["tag"], body["image"]["desc"])
         group.adds[face_id] += 1
         state.keep(name, face_id, sha)
         box = {**body["image"]["bounding_box"], "score": 0.99}
@@ -121,6 +124,27 @@ async def add(request: web.Request) -> web.StreamResponse:
         return {"id": face_id, "bounding_box": box, "face_quality": quality, "face_number": 1}
 
     return await _handle(request, "add", lambda body: protocol.add(body)[1], carry_out)
+
+
+@routes.post("/v1/face/groups/{group}/search")
+async def search(request: web.Request) -> web.StreamResponse:
+    """Find the very picture; the same person in another one (`person` of its spec) is no more alike than 0.8."""
+    name, state = request.match_info["group"], request.app[STATE]
+
+    def carry_out(spec: Spec, body: Any, sha: str) -> Any:
+        group = state.groups.get(name)
+        if group is None:
+            raise Refused(404, f"group {name} is not exist")
+        scores = {i: 1.0 if s == sha else 0.8 if spec.get("person") else 0.0 for i, s in group.faces.items()}
+        best = sorted((i for i in scores if scores[i] >= body["threshold"]), key=lambda i: -scores[i])
+        box = {"pts": [[0, 0], [1, 0], [1, 1], [0, 1]], "score": 0.99}
+        faces = [
+            {"score": scores[i], "id": i, "tag": group.labels[i][0], "desc": group.labels[i][1], "bounding_box": box}
+            for i in best[: body["limit"]]
+        ]
+        return {"search_results": [{"faces": [{"bounding_box": box, "faces": faces}]}]}
+
+    return await _handle(request, "search", protocol.search, carry_out)
 
 
 @routes.post("/v1/face/groups/{group}/delete")

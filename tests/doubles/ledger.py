@@ -27,10 +27,11 @@ class Call:
 
 @dataclass(slots=True)
 class Group:
-    """A face group: picture by id, and how often each id was added (never more than once, one hopes)."""
+    """A face group: picture and labels by id, and how often each id was added (never more than once, one hopes)."""
 
     capacity: int
     faces: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, tuple[str, Any]] = field(default_factory=dict)
     adds: Counter[str] = field(default_factory=Counter)
 
 
@@ -45,6 +46,7 @@ class State:
     max_in_flight: Counter[str] = field(default_factory=Counter)
     most: int = 0
     unique_features: bool = False
+    features_first: bool = False
     faults: list[dict[str, Any]] = field(default_factory=list)
     delays: dict[str, float] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,12 +63,15 @@ class State:
                 group.faces.pop(entry["id"], None)
             elif entry["id"]:
                 group.faces[entry["id"]] = entry["sha256"]
+                group.labels[entry["id"]] = (entry["tag"], entry["desc"])
                 group.adds[entry["id"]] += 1
 
     def keep(self, name: str, face_id: str = "", sha256: str = "") -> None:
         """Write a created group, or a face added to it or (without `sha256`) deleted, where no kill -9 reaches it."""
         if self.journal is not None:
-            entry = {"group": name, "capacity": self.groups[name].capacity, "id": face_id, "sha256": sha256}
+            group = self.groups[name]
+            tag, desc = group.labels.get(face_id, ("", ""))
+            entry = {"group": name, "capacity": group.capacity, "id": face_id, "sha256": sha256, "tag": tag, "desc": desc}
             with self.journal.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
 
@@ -76,6 +81,7 @@ class State:
         self.delays = delay if isinstance(delay, dict) else {"*": float(delay)}
         self.faults = list(wanted.get("faults", []))
         self.unique_features = bool(wanted.get("unique_features"))
+        self.features_first = bool(wanted.get("features_first"))
         self.changed.set()
         self.changed = asyncio.Event()
         if wanted.get("reset"):

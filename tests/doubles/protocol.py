@@ -75,6 +75,16 @@ def delete(body: Any) -> list[str]:
     return ids
 
 
+def search(body: Any) -> bytes:
+    """Check a search for one picture and return it."""
+    images, threshold, limit = _fields(body, "body", "images", "threshold", "limit")
+    if not isinstance(images, list) or len(images) != 1:
+        raise Violation("images is not a list of one picture")
+    if not isinstance(threshold, float) or not 0 <= threshold <= 1 or not isinstance(limit, int) or limit < 1:
+        raise Violation(f"threshold is {threshold!r}, limit {limit!r}")
+    return image_of(images[0])
+
+
 def group_name(name: str) -> str:
     """Check a group's name."""
     if not _GROUP.fullmatch(name):

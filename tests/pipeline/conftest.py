@@ -3,26 +3,19 @@
 import asyncio
 import io
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from uuid import uuid4
 
 import pytest
 
-from face_import.catalogue import Catalogue, Holdings, ImportTask, TaskConfig
-from face_import.clients.fetcher import Fetcher
-from face_import.clients.services import InfoService, LibraryService
+from face_import.catalogue import Catalogue, ImportTask, TaskConfig
+from face_import.clients.services import LibraryService
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, OutcomeBatch
 from face_import.domain.planning import plan_shards
-from face_import.pipeline.changes import ChangesImporter
-from face_import.pipeline.meter import Meter, Observe, unobserved
-from face_import.pipeline.outage import Outage
-from face_import.pipeline.places import Places
-from face_import.pipeline.row import RowImporter
+from face_import.pipeline.meter import Observe, unobserved
+from face_import.pipeline.opening import opened
 from face_import.pipeline.shard import ShardImport, ShardWork
 from face_import.settings import Settings
 from face_import.sources.storage import Storage
@@ -66,28 +59,12 @@ class Bench:
         observe: Observe = unobserved,
     ) -> None:
         """Work on the task's first shard as a task instance would; `use` gets hold of the try meanwhile."""
-        async with AsyncExitStack() as stack:
-            meter, places, entry = Meter(), Places(), task.config.entry
-            changes = partial(ChangesImporter, entry=entry, holdings=Holdings(self.catalogue.engine, task))
-            importer = (changes if entry else RowImporter)(
-                task_id=task.id,
-                group=task.config.group_name,
-                limits=task.config.limits,
-                max_pixels=self.settings.max_image_pixels,
-                fetcher=await stack.enter_async_context(Fetcher(self.settings, places.aside)),
-                info=await stack.enter_async_context(InfoService(self.settings)),
-                library=(library := await stack.enter_async_context(LibraryService(self.settings))),
-                info_outage=Outage("info", self.settings.outage_patience_s, meter),
-                library_outage=Outage("library", self.settings.outage_patience_s, meter),
-                id_taken=lambda face_id: self.catalogue.ledger.id_taken(task.id, face_id),
-                threads=stack.enter_context(ThreadPoolExecutor(2)),
-                places=places,
-            )
+        async with LibraryService(self.settings) as library:
             await library.ensure_group(task.config.group_name, 1000)
-            shard = self.catalogue.plans.shards(task.id)[0]
-            rows = Storage.of(self.settings).open_shard(task.id, shard)
-            work = ShardWork(task, shard, str(uuid4()), rows, push or self.catalogue.ledger.write, meter, observe)
-            attempt = ShardImport(work, importer, self.catalogue, self.settings)
+        shard = self.catalogue.plans.shards(task.id)[0]
+        rows = Storage.of(self.settings).open_shard(task.id, shard)
+        work = ShardWork(task, shard, str(uuid4()), rows, push or self.catalogue.ledger.write, observe=observe)
+        async with opened(work, self.catalogue, self.settings) as attempt:
             helper = asyncio.ensure_future(use(attempt)) if use else None  # type: ignore[arg-type]
             try:
                 await attempt.run()

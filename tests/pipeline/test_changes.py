@@ -68,7 +68,8 @@ class Night:
 
 @pytest.fixture
 def night(bench: Bench) -> Night:
-    """Nothing imported yet."""
+    """Nothing imported yet; what the library has not answered within two seconds is late."""
+    bench.settings = bench.settings.model_copy(update={"service_timeout_s": 2.0})
     return Night(bench)
 
 

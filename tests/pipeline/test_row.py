@@ -32,7 +32,22 @@ def box(width: int, height: int) -> list[dict[str, Any]]:
         ({"detect_code": 500, "detect_message": "inference failed"}, 301, "inference failed"),
         ({"add": "No face found"}, 201, "No face found"),
         ({"add": "feature is already exist"}, 103, "feature is already exist"),
-        ({"add": "face size < 50"}, 302, "face size < 50"),
+        ({"add": "face size < 50"}, 205, "face size < 50"),
+        ({"faces": box(200, 100), "add": "face size < 50"}, 206, "face size < 50"),
+        ({"add": "blur"}, 207, "blur"),
+        ({"add": "covered"}, 201, "covered"),
+        ({"add": "multiple face detected"}, 201, "multiple face detected"),
+        ({"pose": [1, 2, -9], "add": "pose"}, 204, "pose"),
+        ({"add": "decode image failed"}, 302, "decode image failed"),
+        (
+            {
+                "detect_answer": {
+                    "result": {"detections": [{"pts": [[-1e308, 0], [1e308, 0], [1e308, 9], [-1e308, 9]]}]}
+                }
+            },
+            301,
+            "is not a number from",
+        ),
     ],
     ids=str,
 )

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from face_import.catalogue import engine as _engine
 from face_import.catalogue.holdings import Holdings
+from face_import.catalogue.journal import Holder, Journal
 from face_import.catalogue.leases import Lease, Leases
 from face_import.catalogue.ledger import Ledger, LogEntry, LogPage, Progress
 from face_import.catalogue.plans import Plans
@@ -19,8 +20,10 @@ from face_import.settings import Settings, get_settings
 
 __all__ = [
     "Catalogue",
+    "Holder",
     "Holdings",
     "ImportTask",
+    "Journal",
     "Lease",
     "Leases",
     "Ledger",
@@ -46,6 +49,7 @@ class Catalogue:
     runs: Runs
     leases: Leases
     ledger: Ledger
+    journal: Journal
 
     @classmethod
     def open(cls, settings: Settings, *, timeout_s: float = _engine.BUSY_TIMEOUT_S, pooled: bool = True) -> Self:
@@ -59,7 +63,7 @@ class Catalogue:
         engine = _engine.connect(settings.catalogue_url, timeout_s=timeout_s, pooled=pooled)
         tasks = Tasks(engine)
         leases = Leases(engine, settings.lease_ttl_s)
-        return cls(engine, tasks, Plans(engine), Runs(engine, tasks), leases, Ledger(engine))
+        return cls(engine, tasks, Plans(engine), Runs(engine, tasks), leases, Ledger(engine), Journal(engine))
 
     def ping(self) -> None:
         """Raise SQLAlchemy's error if the database does not answer."""

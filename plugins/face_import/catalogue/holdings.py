@@ -1,12 +1,14 @@
 """What recurring imports have in their groups, so that they import only what has changed (docs/recurring.md).
 
-A face is replaced between two lines of this journal: `reserve` says that the library may have the old face, the new one
-or none, and the outcome's own transaction says which one it has (`settle`). Whoever finds a holding pending deletes its
-face, whether it is there or not, before it adds one.
+A face is replaced between the lines of this journal: `reserve` says that the old face is being deleted, or that there
+is none and the new one is being added, `adding` that the old one is gone and the new one comes, and the outcome's own
+transaction that it is there (`settle`). Only the face of a settled line is ever deleted, and one under an id that we
+made. What a dead try may have added under a row's own id is looked for, and left alone if it is not found to be ours.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 
 from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,7 +17,7 @@ from face_import.catalogue.engine import reading
 from face_import.catalogue.records import ImportTask
 from face_import.catalogue.schema import holding, import_task, now, shard
 from face_import.contract import TaskState
-from face_import.domain.models import Change, Changes, Holding, Outcome
+from face_import.domain.models import Change, Changes, Holding, Outcome, Sent
 
 HELD = holding.c
 ENDING_S = 60.0
@@ -38,8 +40,7 @@ class Holdings:
 
     def find(self, key: bytes) -> Holding | None:
         """What the entry has of a row, or None."""
-        columns = (HELD.key, HELD.face_id, HELD.digest, HELD.cells, HELD.validator, HELD.pending)
-        query = select(*columns, HELD.task_id, HELD.row).where(self._is(key))
+        query = select(*(HELD[field.name] for field in fields(Holding))).where(self._is(key))
         with self._reader.begin() as connection:
             found = connection.execute(query).one_or_none()
             return None if found is None else Holding(*found)
@@ -52,27 +53,27 @@ class Holdings:
         """
         change = update(holding).where(self._is(held.key), self._is_free(row))
         change = change.where(HELD.digest == held.digest, ~HELD.pending)
-        values = {**self._claim(row), "cells": held.cells, "validator": held.validator}
+        values = {**self._claim(row), "cells": held.cells, "validator": held.validator, "shaky": held.shaky}
         with self._engine.begin() as connection:
             return connection.execute(change.values(values)).rowcount == 1
 
-    def reserve(self, key: bytes, face_id: str, row: int, *, was: bytes) -> bool:
-        """Note that a row's face is about to be added or replaced.
+    def reserve(self, key: bytes, row: int, *, was: bytes, adding: Sent | None) -> bool:
+        """Note that a row's face is about to be replaced, or added.
 
         Args:
             key: the row's.
-            face_id: id that the face will get.
             row: the row's number.
             was: the digest that was found, empty if there was none.
+            adding: what is added next; None if the old face is deleted first.
 
         Returns:
             False if another row has the key: one of this import, or one that a running import is at work on; or if
             the holding has changed meanwhile.
         """
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        claim = self._claim(row) | {"pending": True}
+        claim = self._claim(row) | {"pending": True, **_of_add(adding)}
         where = {"entry": self._entry, "group_name": self._group, "key": key}
-        nothing = {"face_id": face_id, "digest": b"", "cells": b"", "validator": ""}
+        nothing = {"face_id": "", "digest": b"", "cells": b"", "validator": "", "shaky": False}
         statement = dialect.insert(holding).values({**where, **nothing, **claim})
         statement = statement.on_conflict_do_update(
             index_elements=[HELD.entry, HELD.group_name, HELD.key],
@@ -82,12 +83,16 @@ class Holdings:
         with self._engine.begin() as connection:
             return connection.scalar(statement.returning(HELD.row)) is not None
 
+    def adding(self, key: bytes, add: Sent, *, shaky: bool) -> None:
+        """Note that the old face of a reserved row is gone, and that another one is added next."""
+        with self._engine.begin() as connection:
+            change = update(holding).where(self._is(key), self._is_mine(add.row), HELD.pending)
+            connection.execute(change.values(**_of_add(add), shaky=shaky))
+
     def release(self, key: bytes, row: int) -> None:
         """Note that the library has no face of this row: it refused the new one."""
         with self._engine.begin() as connection:
-            connection.execute(
-                delete(holding).where(self._is(key), HELD.task_id == self._task_id, HELD.row == row, HELD.pending)
-            )
+            connection.execute(delete(holding).where(self._is(key), self._is_mine(row), HELD.pending))
 
     def see(self, key: bytes) -> None:
         """Note that the file has this row, whatever became of it."""
@@ -97,6 +102,9 @@ class Holdings:
     def _is(self, key: bytes) -> ColumnElement[bool]:
         return and_(HELD.entry == self._entry, HELD.group_name == self._group, HELD.key == key)
 
+    def _is_mine(self, row: int) -> ColumnElement[bool]:
+        return and_(HELD.task_id == self._task_id, HELD.row == row)
+
     def _is_free(self, row: int) -> ColumnElement[bool]:
         """Whether nobody else is at it: no other row of this import, and no other import that runs or is ending."""
         task = import_task.c
@@ -105,13 +113,16 @@ class Holdings:
         ended_at = func.coalesce(task.deleted_at, task.stopped_at)
         working = of_group.join(shard, shard.c.task_id == task.id).where(shard.c.lease_until > now())
         ending = working.where(ended_at > now() - ENDING_S)
-        ours = and_(HELD.task_id == self._task_id, HELD.row == row)
         given_up = and_(HELD.task_id.not_in(running), HELD.task_id.not_in(ending))
         theirs = and_(HELD.task_id != self._task_id, or_(~HELD.pending, given_up))
-        return or_(ours, theirs)
+        return or_(self._is_mine(row), theirs)
 
     def _claim(self, row: int) -> dict[str, object]:
         return {"task_id": self._task_id, "row": row, "seen_by": self._task_id}
+
+
+def _of_add(add: Sent | None) -> dict[str, object]:
+    return {"sent_id": add.face_id if add else "", "sent_digest": add.digest if add else b""}
 
 
 def settle(connection: Connection, task_id: str, number: int, outcomes: Sequence[Outcome]) -> None:
@@ -131,12 +142,12 @@ def settle(connection: Connection, task_id: str, number: int, outcomes: Sequence
     whose = select(import_task.c.entry, import_task.c.group_name).where(import_task.c.id == task_id)
     entry, group = connection.execute(whose).one()
     for row, has in [(o.row, o.holding) for o in outcomes if o.holding is not None]:
-        values = {"face_id": has.face_id, "digest": has.digest, "cells": has.cells, "validator": has.validator}
+        values = {name: getattr(has, name) for name in ("face_id", "digest", "cells", "validator", "shaky")}
         connection.execute(
             update(holding)
             .where(HELD.entry == entry, HELD.group_name == group, HELD.key == has.key)
             .where(HELD.task_id == task_id, HELD.row == row)
-            .values(**values, pending=False)
+            .values(**values, pending=False, sent_id="", sent_digest=b"")
         )
 
 

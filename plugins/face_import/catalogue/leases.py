@@ -24,13 +24,11 @@ class Lease:
         running: whether rows may still start; False once the task was stopped, deleted or started anew.
         grant: rows the holder may have in flight from now on.
         attempt: the task's attempt when the lease was taken; a later one ends it.
-        doubtful_to: rows up to this number may have been sent by a try that ended without a word.
     """
 
     running: bool
     grant: int
     attempt: int
-    doubtful_to: int = 0
 
 
 def share_out(slots: int, wants: Sequence[int]) -> list[int]:
@@ -83,11 +81,11 @@ class Leases:
             row = _shard(connection, task_id, number)
             if row["live"] and row["lease_owner"] != owner:
                 return None
-            grant = self._set(connection, task, number, owner, wants=wants, using=0, claim=row["claimed_to"])
-            return Lease(running=True, grant=grant, attempt=task["attempt"], doubtful_to=row["claimed_to"])
+            grant = self._set(connection, task, number, owner, wants=wants, using=0)
+            return Lease(running=True, grant=grant, attempt=task["attempt"])
 
     def renew(  # noqa: PLR0913 - a renewal carries the holder's whole situation
-        self, task_id: str, number: int, owner: str, attempt: int, *, wants: int, using: int, claim: int
+        self, task_id: str, number: int, owner: str, attempt: int, *, wants: int, using: int
     ) -> Lease:
         """Renew a lease, say how the shard stands, and learn what it may do.
 
@@ -101,7 +99,6 @@ class Leases:
             wants: rows that the holder could still have in flight.
             using: most rows it can have in flight until it has read the answer; a smaller grant frees
                 slots for others only once the holder has come down to it.
-            claim: rows up to this number may be sent before the next renewal.
 
         Raises:
             LeaseLost: the lease ran out, or another try holds it.
@@ -112,24 +109,16 @@ class Leases:
             if row["lease_owner"] != owner or not row["live"]:
                 raise LeaseLost(f"lease of shard {number} of task {task_id} ran out")
             running = _running(task) and task["attempt"] == attempt
-            grant = self._set(
-                connection,
-                task,
-                number,
-                owner,
-                wants=wants if running else 0,
-                using=using,
-                claim=max(claim, row["claimed_to"]),
-            )
+            grant = self._set(connection, task, number, owner, wants=wants if running else 0, using=using)
             return Lease(running=running, grant=grant, attempt=attempt)
 
-    def give_back(self, task_id: str, number: int, owner: str, *, claim: int) -> None:
-        """End a lease at once; `claim` is the last row that may have been sent without an outcome, or 0."""
+    def give_back(self, task_id: str, number: int, owner: str) -> None:
+        """End a lease at once."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(shard)
                 .where(shard.c.task_id == task_id, shard.c.number == number, shard.c.lease_owner == owner)
-                .values(lease_owner=None, lease_until=0.0, lease_wants=0, lease_grant=0, claimed_to=claim)
+                .values(lease_owner=None, lease_until=0.0, lease_wants=0, lease_grant=0)
             )
 
     def live(self, task_id: str) -> int:
@@ -138,15 +127,7 @@ class Leases:
             return len(_live(connection, task_id))
 
     def _set(  # noqa: PLR0913
-        self,
-        connection: Connection,
-        task: RowMapping,
-        number: int,
-        owner: str,
-        *,
-        wants: int,
-        using: int,
-        claim: int,
+        self, connection: Connection, task: RowMapping, number: int, owner: str, *, wants: int, using: int
     ) -> int:
         others = [row for row in _live(connection, task["id"]) if row["number"] != number]
         numbers = sorted([row["number"] for row in others] + [number])
@@ -163,7 +144,6 @@ class Leases:
                 lease_until=now() + self._ttl_s,
                 lease_wants=wants,
                 lease_grant=max(grant, using),
-                claimed_to=claim,
             )
         )
         return grant
@@ -194,7 +174,7 @@ def _shard(connection: Connection, task_id: str, number: int) -> RowMapping:
     columns = shard.c
     return (
         connection.execute(
-            select(columns.lease_owner, columns.claimed_to, (columns.lease_until > now()).label("live"))
+            select(columns.lease_owner, (columns.lease_until > now()).label("live"))
             .where(columns.task_id == task_id, columns.number == number)
             .with_for_update()
         )

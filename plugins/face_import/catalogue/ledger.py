@@ -1,7 +1,8 @@
 """The ledger: what became of every row, written once, and the log that is read from it (design decision 4)."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -9,17 +10,25 @@ from typing import NamedTuple, cast
 
 from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, SQLAlchemyError, StatementError
 
 from face_import.catalogue.engine import reading
 from face_import.catalogue.holdings import changes_of, settle
-from face_import.catalogue.schema import FAILED, OWN_ID, import_task, now, outcome, shard, tally
+from face_import.catalogue.journal import strike_out
+from face_import.catalogue.schema import FAILED, import_task, now, outcome, shard, tally
 from face_import.contract import Code, Mode, TaskState
 from face_import.domain.models import Changes, Outcome, OutcomeBatch, Shard
 from face_import.domain.uri import redact
 from face_import.errors import LeaseLost, TaskStopped
 
+log = logging.getLogger(__name__)
 LOG_PAGE = 5000
+MAX_MESSAGE = 1000
+"""Characters of a row's message that are kept: services and hosts choose some of its words."""
+_ABOUT_VALUES = {"22", "23", "54"}
+"""SQLSTATE classes: a value out of its range, a constraint, and an index entry that would be too large."""
 BEHIND_ALL_ROWS = 2**31 - 1
+_Insert = Callable[[Connection, OutcomeBatch, Sequence[Outcome]], Sequence[Outcome]]
 
 LogPage = list[tuple[int, str, int, str]]
 """Row, uri, code and message of failed rows, as the driver gives them: logs have millions."""
@@ -78,7 +87,8 @@ class Ledger:
     def write(self, batch: OutcomeBatch) -> Progress:
         """Write a batch in one transaction; rows that are there already stay as they are.
 
-        In mode 1 a failed row stops its task in this same transaction.
+        In mode 1 a failed row stops its task in this same transaction. A row with a value that the database refuses is
+        written as 303, and takes no other with it.
 
         Returns:
             The progress of the whole shard.
@@ -87,16 +97,21 @@ class Ledger:
             TaskStopped: the task was deleted.
             LeaseLost: another try owns the shard.
         """
+        try:
+            return self._write(batch, _insert)
+        except (SQLAlchemyError, ValueError, OverflowError) as error:
+            if not _is_about_a_value(error):
+                raise
+        return self._write(batch, _insert_each)
+
+    def _write(self, batch: OutcomeBatch, add: _Insert) -> Progress:
         with self._engine.begin() as connection:
             mode = _writable(connection, batch)
             fresh = _unwritten(connection, batch)
             if fresh:
-                clock = connection.scalar(select(now()))
-                connection.execute(insert(outcome), [_values(batch.task_id, o, clock) for o in fresh])
-                _count(connection, batch, fresh)
-                settle(connection, batch.task_id, batch.shard, fresh)
+                written = add(connection, batch, fresh)
                 if mode == Mode.STOP:
-                    _stop_at_failure(connection, batch.task_id, fresh)
+                    _stop_at_failure(connection, batch.task_id, written)
             return _progress(connection, batch.task_id, batch.shard)
 
     def handled_rows(self, task_id: str, first: int, last: int) -> set[int]:
@@ -114,12 +129,6 @@ class Ledger:
         """Rows of a task of a recurring import by change; costs O(shards)."""
         with self._reader.begin() as connection:
             return changes_of(connection, task_id)
-
-    def id_taken(self, task_id: str, face_id: str) -> bool:
-        """Whether another row of the task was added under this face id, which is one that the file gave."""
-        query = select(outcome.c.row).where(outcome.c.task_id == task_id, outcome.c.face_id == face_id, OWN_ID)
-        with self._reader.begin() as connection:
-            return connection.scalar(query.limit(1)) is not None
 
     def log(
         self,
@@ -245,13 +254,50 @@ def _unwritten(connection: Connection, batch: OutcomeBatch) -> list[Outcome]:
     return [o for o in {o.row: o for o in batch.outcomes}.values() if o.row not in present]
 
 
+def _insert(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Write outcomes with all that goes with them: tallies, what the journal and an entry's holdings have of them."""
+    clock = connection.scalar(select(now()))
+    connection.execute(insert(outcome), [_values(batch.task_id, o, clock) for o in fresh])
+    _count(connection, batch, fresh)
+    strike_out(connection, batch.task_id, fresh)
+    settle(connection, batch.task_id, batch.shard, fresh)
+    return fresh
+
+
+def _insert_each(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Write outcomes one by one, and for each that the database refuses why it does."""
+    written: list[Outcome] = []
+    for o in fresh:
+        try:
+            with connection.begin_nested():
+                written += _insert(connection, batch, [o])
+        except (SQLAlchemyError, ValueError, OverflowError) as error:
+            if not _is_about_a_value(error):
+                raise
+            words = str(getattr(error, "orig", error)).partition("\n")[0][:200]
+            log.warning("outcome refused by the database task=%s row=%s error=%s", batch.task_id, o.row, words)
+            added = f" (it was added as {o.face_id[:100]!r})" if o.code == Code.OK else ""
+            text = f"the database refuses the row's outcome{added}: {words}"
+            written += _insert(connection, batch, [Outcome(o.row, "", Code.SYSTEM, text)])
+    return written
+
+
+def _is_about_a_value(error: Exception) -> bool:
+    """Whether a statement was refused for what is in it, and not because the database is away, full or locked."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, StatementError | ValueError | OverflowError)
+    if isinstance(error, DataError | IntegrityError | InterfaceError):
+        return not error.connection_invalidated
+    return str(getattr(error.orig, "sqlstate", None) or "")[:2] in _ABOUT_VALUES or "too big" in str(error.orig)
+
+
 def _values(task_id: str, o: Outcome, clock: float | None) -> dict[str, object]:
     return {
         "task_id": task_id,
         "row": o.row,
         "code": int(o.code),
         "uri": o.uri,
-        "message": o.message,
+        "message": o.message[:MAX_MESSAGE],
         "face_id": o.face_id,
         "measurements": o.measurements.known(),
         "handled_at": clock,

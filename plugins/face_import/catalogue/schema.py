@@ -1,4 +1,4 @@
-"""Tables of the catalogue: import tasks, their shards with leases, tallies by code, the ledger, and holdings.
+"""Tables of the catalogue: import tasks, shards with leases, tallies by code, ledger, journal of adds, holdings.
 
 Times are seconds since the epoch by the database's own clock (`now()`), so that processes on different
 machines agree about leases.
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -121,7 +122,6 @@ shard = Table(
     Column("lease_until", Double, nullable=False, default=0.0),
     Column("lease_wants", Integer, nullable=False, default=0),
     Column("lease_grant", Integer, nullable=False, default=0),
-    Column("claimed_to", Integer, nullable=False, default=0),
     *(Column(f"{change}_num", Integer, nullable=False, default=0, server_default="0") for change in Change),
     sqlite_with_rowid=False,
 )
@@ -161,7 +161,27 @@ Index(
 )
 OWN_ID = text("code = 0 AND face_id <> task_id || '-' || CAST(\"row\" AS TEXT)")
 """Of rows with an id of their own in the file: others have the task's id and their number, and need no index."""
-Index("ix_outcome_own_id", outcome.c.task_id, outcome.c.face_id, postgresql_where=OWN_ID, sqlite_where=OWN_ID)
+Index("ix_outcome_own_id", outcome.c.face_id, outcome.c.task_id, postgresql_where=OWN_ID, sqlite_where=OWN_ID)
+
+sent = Table(
+    "sent",
+    metadata,
+    Column("task_id", String(12), primary_key=True),  # no foreign key: its check would wait for the task's renewals
+    Column("row", Integer, primary_key=True, autoincrement=False),
+    Column("face_id", Words),
+    Column("digest", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Adds that were about to be sent, and of which the ledger does not say yet how they ended. `face_id` is the row's own
+id; NULL stands for the one that we make, which needs no index: nobody else can have it."""
+Index(
+    "ix_sent_face_id",
+    sent.c.face_id,
+    sent.c.task_id,
+    unique=True,
+    postgresql_where=sent.c.face_id.is_not(None),
+    sqlite_where=sent.c.face_id.is_not(None),
+)
 
 holding = Table(
     "holding",
@@ -174,6 +194,9 @@ holding = Table(
     Column("cells", LargeBinary, nullable=False),
     Column("validator", Words, nullable=False),
     Column("pending", Boolean, nullable=False),
+    Column("sent_id", Words, nullable=False, default="", server_default=""),
+    Column("sent_digest", LargeBinary, nullable=False, default=b"", server_default=text("''")),
+    Column("shaky", Boolean, nullable=False, default=False, server_default=false()),
     Column("task_id", String(12), nullable=False),
     Column("row", Integer, nullable=False),
     Column("seen_by", String(12), nullable=False),

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from face_import.catalogue.engine import reading
 from face_import.catalogue.holdings import count_gone
 from face_import.catalogue.records import ImportTask, TaskConfig, load, task_of
-from face_import.catalogue.schema import import_task, now, outcome, shard, tally
+from face_import.catalogue.schema import import_task, now, outcome, sent, shard, tally
 from face_import.contract import TaskState
 from face_import.domain.identity import UPLOADED
 from face_import.errors import TaskNotFound, WrongState
@@ -299,6 +299,7 @@ class Tasks:
                 shorter = {"first_row": behind, "rows": last - behind + 1}
                 connection.execute(update(shard).where(planned, shard.c.first_row < behind).values(shorter))
                 return True
+            connection.execute(delete(sent).where(sent.c.task_id == task_id))
             connection.execute(delete(tally).where(tally.c.task_id == task_id))
             connection.execute(
                 delete(import_task).where(import_task.c.id == task_id, import_task.c.deleted_at.is_not(None))

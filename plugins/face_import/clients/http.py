@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from face_import.clients.keepalive import Answer, AnswerTooLarge, KeepAlive, NoAnswer, NoConnection
 from face_import.clients.transfer import retry_after
-from face_import.errors import RefusalKind, ServiceRefusal, ServiceUnavailable
+from face_import.errors import MalformedAnswer, RefusalKind, ServiceRefusal, ServiceUnavailable
 
 MAX_ANSWER_BYTES = 4 * 2**20
 MAX_TEXT = 300
@@ -15,6 +16,8 @@ MAX_TEXT = 300
 
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "face-import"}
 _PASSING = {408, 425, 429}
+_ABOUT_REQUEST = {400, 409, 413, 415, 422}
+"""Statuses of a definite refusal that may be about what was sent; any other is about who asks, or where."""
 
 _KNOWN_TEXTS: tuple[tuple[RefusalKind, str], ...] = (
     (RefusalKind.FEATURE_EXISTS, r"\bfeature\b.*\balready\b.*\bexist"),
@@ -28,11 +31,19 @@ _KNOWN_TEXTS: tuple[tuple[RefusalKind, str], ...] = (
         RefusalKind.NO_FACE,
         r"\b(no|not?) (any )?faces?\b.*\b(detect|found)|\bfaces? (is |was )?not (detect|found)",
     ),
-    (RefusalKind.OTHER, r"\bmultiple faces?\b.*\bdetect|\bface size\b.*<"),
-    (RefusalKind.OTHER, r"^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*(blur\w*|cover\w*|pose)\W*$"),
+    (RefusalKind.SEVERAL_FACES, r"\b(multiple|several|more than one) faces?\b"),
+    (RefusalKind.SIZE, r"\bfaces?( \w+)? (size|width|height)\b|\bface (is )?too small\b|^\W*small\W*$"),
+    (RefusalKind.BLUR, r"\bfaces? (is )?(too )?blur|^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*blur\w*\W*$"),
+    (RefusalKind.COVERED, r"\bfaces? (is )?(too )?cover|^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*cover\w*\W*$"),
+    (RefusalKind.POSE, r"\bface pose\b|^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*pose\W*$"),
 )
 """Texts of the published library service, loosely: wording and case differ between its releases."""
-_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE | re.DOTALL)) for kind, pattern in _KNOWN_TEXTS)
+_ABOUT_PICTURE = r"\b(image|picture|photo|pixels?|jpe?g|png|webp|bmp|gif|tiff?|decod(e|ed|ing)|base64)\b"
+_PATTERNS = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE | re.DOTALL))
+    for kind, pattern in (*_KNOWN_TEXTS, (RefusalKind.PICTURE, _ABOUT_PICTURE))
+)
+"""Tried in this order on at most `MAX_TEXT` characters: none of them takes a millisecond for the worst of those."""
 
 
 class JsonService:
@@ -61,8 +72,13 @@ class JsonService:
     ) -> None:
         self._connections.close()
 
-    async def _post(self, path: str, body: str) -> dict[str, Any]:
+    async def _post(self, path: str, body: str, echoes: Sequence[str] = ()) -> dict[str, Any]:
         """Send a JSON text and return the object that was answered with 2xx.
+
+        Args:
+            path: below the service's URL.
+            body: JSON.
+            echoes: texts of the row that an error may repeat; they say nothing about what went wrong.
 
         Raises:
             ServiceUnavailable: no usable answer; another try may bring one.
@@ -78,9 +94,9 @@ class JsonService:
             raise ServiceUnavailable(f"{self._name}: no answer ({error})") from None
         except AnswerTooLarge as error:
             raise malformed(str(error)) from None
-        return self._understood(answer)
+        return self._understood(answer, echoes)
 
-    def _understood(self, response: Answer) -> dict[str, Any]:
+    def _understood(self, response: Answer, echoes: Sequence[str]) -> dict[str, Any]:
         status, raw = response.status, response.body
         try:
             answer = json.loads(raw)
@@ -92,9 +108,9 @@ class JsonService:
             if not isinstance(answer, dict):
                 raise malformed("not an object")
             return answer
-        text = _error_text(answer) or _shown(raw) or response.reason
-        kind = classify(text)
-        if kind is not None:
+        text = _error_text(answer) or _shown(raw) or response.reason[:MAX_TEXT]
+        kind = classify(text, echoes)
+        if kind is not None and not (kind is RefusalKind.PICTURE and status not in _ABOUT_REQUEST):
             raise ServiceRefusal(text, kind=kind)
         if status in _PASSING or status >= 500:
             # 429 means that nothing was done; a 5xx may come from a proxy after the service did it all
@@ -103,23 +119,32 @@ class JsonService:
                 retry_after=retry_after(response.headers.get("retry-after", "")),
                 sent=status != 429,
             )
-        raise ServiceRefusal(f"{status} {text}".strip()[:MAX_TEXT])
+        kind = RefusalKind.OTHER if status in _ABOUT_REQUEST else RefusalKind.DENIED
+        raise ServiceRefusal(f"{status} {text}".strip()[:MAX_TEXT], kind=kind)
 
 
-def classify(text: str) -> RefusalKind | None:
-    """Return what a service's known error text means; None for an unknown one."""
-    return next((kind for kind, pattern in _PATTERNS if pattern.search(text)), None)
+def classify(text: str, echoes: Sequence[str] = ()) -> RefusalKind | None:
+    """Return what a service's known error text means; None for an unknown one.
+
+    Args:
+        text: the service's, at most `MAX_TEXT` characters.
+        echoes: texts of the row's own, which it may repeat: a row with the tag "no such group" must not end an import.
+    """
+    kind = next((kind for kind, pattern in _PATTERNS if pattern.search(text)), None)
+    if kind is RefusalKind.GROUP_MISSING and any("group" in echo.lower() for echo in echoes):
+        return None
+    return kind
 
 
-def refusal(text: str) -> ServiceRefusal:
+def refusal(text: str, echoes: Sequence[str] = ()) -> ServiceRefusal:
     """Return the refusal for a service's own error text, of whatever kind it turns out to be."""
     text = text.strip()[:MAX_TEXT] or "refused without a reason"
-    return ServiceRefusal(text, kind=classify(text) or RefusalKind.OTHER)
+    return ServiceRefusal(text, kind=classify(text, echoes) or RefusalKind.OTHER)
 
 
-def malformed(what: str) -> ServiceRefusal:
+def malformed(what: str) -> MalformedAnswer:
     """Return the refusal for an answer whose structure is not the protocol's."""
-    return ServiceRefusal(f"malformed answer: {what}"[:MAX_TEXT])
+    return MalformedAnswer(f"malformed answer: {what}"[:MAX_TEXT])
 
 
 def _error_text(answer: object) -> str:

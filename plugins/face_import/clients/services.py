@@ -7,16 +7,22 @@ is base64, which JSON has no need to escape, and `json.dumps` would look at ever
 import json
 import re
 from collections.abc import Sequence
-from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from face_import.clients.http import JsonService, malformed, refusal
+from face_import.contract import MAX_ID_BYTES
 from face_import.domain.models import Face, Pose
 from face_import.domain.uri import DataUri
-from face_import.errors import RefusalKind, ServiceRefusal
+from face_import.errors import MalformedAnswer, RefusalKind, ServiceRefusal, ServiceUnavailable
 from face_import.settings import PoseAngle, Settings
 
+MOST_COORDINATE, MOST_ANGLE, MOST_SCORE = 1e6, 1e4, 1e6
+"""Beyond these a number measures no picture, and reckoning with it would not end well."""
+SAME_PICTURE = 0.95
+"""Score from which a search has found the very picture: the library gives that one 1, and other pictures of the same
+person less."""
+MOST_HITS = 100
 _ABSENT = re.compile(r"\bnot (exist|found)|\bno such\b", re.IGNORECASE)
 
 
@@ -51,7 +57,8 @@ class InfoService(JsonService):
             return None
         if not isinstance(angles, list) or len(angles) != 3:
             raise malformed("pos is not three angles")
-        return Pose(**dict(zip(self._pose_order, map(_number, angles), strict=True)))
+        measured = (_number(angle, MOST_ANGLE) for angle in angles)
+        return Pose(**dict(zip(self._pose_order, measured, strict=True)))
 
     async def _call(self, path: str, body: str) -> dict[str, Any]:
         """Return `result`; `code` other than 0 is a refusal also under HTTP 200."""
@@ -92,32 +99,86 @@ class LibraryService(JsonService):
             face: which face of the picture, as `InfoService.detect` returned it.
 
         Raises:
-            ServiceRefusal: its `kind` tells an id or a face that is there already, no face, and a group
-                that is missing from everything else.
+            ServiceRefusal: its `kind` tells what speaks against the face.
             ServiceUnavailable: `sent` tells whether the face may be in the group all the same.
         """
-        answer = await self._post(
-            f"{_path(group)}/add",
-            f'{{"image": {{"id": {json.dumps(face_id)}, "uri": "{image}", "tag": {json.dumps(tag)}, '
-            f'"desc": {json.dumps(description)}, "bounding_box": {{"pts": {_pts(face)}}}}}, '
-            f'"params": {{"reject_bad_face": false}}}}',
-        )
+        echoes = (face_id, tag, description)
+        try:
+            answer = await self._post(
+                f"{_path(group)}/add",
+                f'{{"image": {{"id": {json.dumps(face_id)}, "uri": "{image}", "tag": {json.dumps(tag)}, '
+                f'"desc": {json.dumps(description)}, "bounding_box": {{"pts": {_pts(face)}}}}}, '
+                f'"params": {{"reject_bad_face": false}}}}',
+                echoes,
+            )
+        except MalformedAnswer as error:
+            raise ServiceUnavailable(f"{self._name}: {error}") from None
         if answer.get("error"):
-            raise refusal(str(answer["error"]))
-        added = answer.get("id") or face_id
-        if not isinstance(added, str) or not added:
-            raise malformed("id is not a text")
-        return added
+            raise refusal(str(answer["error"]), echoes)
+        added = answer.get("id")
+        return added if isinstance(added, str) and 0 < len(added.encode(errors="replace")) <= MAX_ID_BYTES else face_id
+
+    async def holds(self, group: str, image: DataUri, face_id: str, labels: tuple[str, str]) -> bool | None:
+        """Whether a group has this very picture under an id, by the library's search.
+
+        Args:
+            group: name of the group.
+            image: the picture.
+            face_id: the id.
+            labels: tag and description that the face was given.
+
+        Returns:
+            None if the library cannot tell: it does not search, or it has the picture under this id with other labels.
+
+        Raises:
+            ServiceUnavailable: no usable answer.
+        """
+        body = f'{{"images": ["{image}"], "threshold": {SAME_PICTURE}, "limit": {MOST_HITS}}}'
+        try:
+            hits = _hits(await self._post(f"{_path(group)}/search", body))
+        except ServiceRefusal:
+            return None
+        given = [(hit.tag, hit.description) for hit in hits if hit.face_id == face_id and hit.score >= SAME_PICTURE]
+        if not given:
+            return None if len(hits) >= MOST_HITS else False
+        return True if any(all(x in {None, y} for x, y in zip(g, labels, strict=True)) for g in given) else None
 
     async def delete(self, group: str, face_ids: Sequence[str]) -> None:
         """Delete faces of a group; ids that are not there are no error."""
         try:
             answer = await self._post(f"{_path(group)}/delete", json.dumps({"ids": list(face_ids)}))
             if answer.get("error"):
-                raise refusal(str(answer["error"]))
+                raise refusal(str(answer["error"]), face_ids)
         except ServiceRefusal as error:
             if error.kind is RefusalKind.GROUP_MISSING or not _ABSENT.search(str(error)):
                 raise
+
+
+class _Hit(NamedTuple):
+    """A face of a group that a search has found; labels are None where the library does not give texts."""
+
+    face_id: object
+    score: float
+    tag: str | None
+    description: str | None
+
+
+def _hits(answer: dict[str, Any]) -> list[_Hit]:
+    """What a search has found, whichever face of the picture it is like."""
+    try:
+        found = [
+            hit for result in answer["search_results"] for face in result["faces"] or () for hit in face["faces"] or ()
+        ]
+        return [
+            _Hit(hit["id"], _number(hit["score"], MOST_SCORE), _text(hit.get("tag")), _text(hit.get("desc")))
+            for hit in found
+        ]
+    except (TypeError, KeyError, AttributeError):
+        raise malformed("search_results is not a list of faces") from None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _path(group: str) -> str:
@@ -134,16 +195,11 @@ def _face(detection: object) -> Face:
     corners = detection["pts"]
     if len(corners) != 4 or not all(isinstance(corner, list) and len(corner) == 2 for corner in corners):
         raise malformed("pts is not four corners")
-    pts = tuple((_number(x), _number(y)) for x, y in corners)
-    return Face(pts=pts, score=_number(detection.get("score") or 0))
+    pts = tuple((_number(x, MOST_COORDINATE), _number(y, MOST_COORDINATE)) for x, y in corners)
+    return Face(pts=pts, score=_number(detection.get("score") or 0, MOST_SCORE))
 
 
-def _number(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except OverflowError:
-            number = float("inf")
-        if isfinite(number):
-            return number
-    raise malformed(f"{str(value)[:40]!r} is not a finite number")
+def _number(value: object, most: float) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most:
+        return float(value)
+    raise malformed(f"{str(value)[:40]!r} is not a number from {-most:g} to {most:g}")

@@ -15,6 +15,7 @@ HEADERS = {"User-Agent": "face-import", "Accept": "*/*", "Accept-Encoding": "ide
 """Pictures do not compress, and an encoded body would have no known length."""
 
 _PASSING = {408, 425, 429}
+_LONGEST_RETRY_AFTER = 64
 
 
 class FetchError(RowError):
@@ -46,14 +47,19 @@ def status_error(status: int, reason: str | None, wait: float | None = None) -> 
 
 
 def retry_after(value: str) -> float | None:
-    """Return the seconds a `Retry-After` header asks for, given as a number or as a date; None if neither."""
+    """Return the seconds a `Retry-After` header asks for, given as a number or as a date; None if neither.
+
+    A date may be in the year 9999, at an offset of a century: reckoning with it raises nearly anything.
+    """
+    if len(value) > _LONGEST_RETRY_AFTER:
+        return None
     if value.isascii() and value.isdigit():
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError, TypeError, IndexError, OSError):
         return None
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
 
 
 def connection_error(error: Exception) -> FetchError:

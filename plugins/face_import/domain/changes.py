@@ -10,9 +10,13 @@ def row_key(row: Row) -> bytes:
     return _digest("id", row.id) if row.id else _digest("uri", row.uri)
 
 
-def face_id_of(entry: str, row: Row) -> str:
-    """The row's own id, else 32 hexadecimal digits of entry and URI: always the same ones."""
-    return row.id or _digest(entry, row.uri).hex()[:32]
+def face_id_of(entry: str, row: Row, digest: bytes) -> str:
+    """The row's own id, else 32 hexadecimal digits of entry, URI and what is imported (`content_digest`).
+
+    So a face that we made an id for has another one after each change, and no delete that a library carries out late
+    can hit the new face.
+    """
+    return row.id or _digest(entry, row.uri, digest).hex()[:32]
 
 
 def cells_digest(row: Row) -> bytes:

@@ -37,6 +37,11 @@ def import_of_run(dag_id: str, run_id: str) -> str:
     return task_id_of_run(f"{dag_id}/{run_id}")
 
 
+def made_face_id(task_id: str, row: int) -> str:
+    """Face id of a row without an id of its own: nobody else can have it (design decision 10)."""
+    return f"{task_id}-{row}"
+
+
 def pool_of_run(run_id: str) -> str:
     """Name of the pool that bounds how many shards of a run are worked on at once."""
     return POOL_PREFIX + task_id_of_run(run_id)

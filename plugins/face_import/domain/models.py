@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from face_import.contract import Code
+from face_import.errors import RefusalKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +135,35 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """The journal's entry about one row's add, written before it is sent: should the try die, the row is in doubt.
+
+    Attributes:
+        row: the row's number.
+        face_id: the id that the face is to get.
+        digest: of what is added. Whoever finds another picture there can prove nothing by looking for it.
+    """
+
+    row: int
+    face_id: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """What a recurring import has of one row in its group.
 
     Attributes:
         key: what makes it the same row in the next file (`domain.changes.row_key`).
-        face_id: id of its face in the group.
+        face_id: id of the face that we put into the group: only this one may be deleted.
         digest: of what was imported, tag, description and picture; empty if no import of it has ended well.
         cells: digest of the row's cells with its uri. Only for the same cells may `validator` stand for the picture.
         validator: the host's mark of this state of the picture (`clients.validators`), empty if it has none.
-        pending: whether the face is being replaced: the old one, the new one or none is in the group.
+        pending: whether the face is being replaced. Without `sent_id` the old face may be in the group still; with it
+            the old one is gone, and the new one may be there.
+        sent_id: id of the face that is being added, empty as long as the old one is being deleted.
+        sent_digest: what `digest` is to be.
+        shaky: whether a delete under this id was sent and not answered: it may be carried out late, and hit the face.
         task_id: the import that worked on it last.
         row: the row of that import.
     """
@@ -154,6 +174,9 @@ class Holding:
     cells: bytes = b""
     validator: str = ""
     pending: bool = False
+    sent_id: str = ""
+    sent_digest: bytes = b""
+    shaky: bool = False
     task_id: str = ""
     row: int = 0
 
@@ -163,6 +186,8 @@ class Outcome:
     """What became of a row: code 0 with its face id, or an error code with a message.
 
     Attributes:
+        refused: that a service refused the row in words that say nothing about its picture. Whose trouble that is
+            shows only beside other rows (`pipeline.refusals`).
         change: what the row was to a recurring import that imports changes only.
         holding: what that import has of the row from now on; None if it is as it was.
     """
@@ -173,6 +198,7 @@ class Outcome:
     message: str = ""
     face_id: str = ""
     measurements: Measurements = Measurements()
+    refused: RefusalKind | None = None
     change: Change | None = None
     holding: Holding | None = None
 

@@ -6,9 +6,6 @@ import logging
 import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any, NoReturn, cast
 from uuid import uuid4
 
@@ -16,10 +13,9 @@ from airflow.sdk import Asset, AssetAlias, get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 from airflow.sdk.types import DagRunProtocol
 
-from face_import.catalogue import Catalogue, Holdings, ImportTask, get_catalogue
+from face_import.catalogue import Catalogue, ImportTask, get_catalogue
 from face_import.clients.download import open_http
-from face_import.clients.fetcher import Fetcher
-from face_import.clients.services import InfoService, LibraryService
+from face_import.clients.services import LibraryService
 from face_import.clients.transfer import FetchError, TransientFetchError
 from face_import.contract import ASSET_ALIAS, GROUP_ASSET, LOG_XCOM_KEY, UPLOAD, TaskState
 from face_import.domain.checks import check_group_name, check_thread_num
@@ -41,18 +37,14 @@ from face_import.orchestration.counts import counts_of
 from face_import.orchestration.metrics import send_metrics
 from face_import.orchestration.operators import ImportOperator
 from face_import.orchestration.params import task_config
-from face_import.pipeline.changes import ChangesImporter
-from face_import.pipeline.meter import Meter
+from face_import.pipeline.opening import opened
 from face_import.pipeline.outage import Outage
-from face_import.pipeline.places import Places
-from face_import.pipeline.row import RowImporter
-from face_import.pipeline.shard import ShardImport, ShardWork
+from face_import.pipeline.shard import ShardWork
 from face_import.settings import Settings, get_settings
 from face_import.sources.location import open_source
 from face_import.sources.storage import Storage
 
 log = logging.getLogger(__name__)
-DECODERS = 2
 ENDING = "Airflow asked this process to end"
 KEEPER_S = 10.0
 """How long the keeper may take to notice a run that was cleared in Airflow."""
@@ -166,28 +158,9 @@ async def _import_shard(  # noqa: PLR0913, PLR0917 - what a try needs, said once
     catalogue: Catalogue,
     settings: Settings,
 ) -> None:
-    async with AsyncExitStack() as stack:
-        meter, places, entry = Meter(), Places(), task.config.entry
-        kind = (
-            partial(ChangesImporter, entry=entry, holdings=Holdings(catalogue.engine, task)) if entry else RowImporter
-        )
-        importer = kind(
-            task_id=task.id,
-            group=task.config.group_name,
-            limits=task.config.limits,
-            max_pixels=settings.max_image_pixels,
-            fetcher=await stack.enter_async_context(Fetcher(settings, places.aside)),
-            info=await stack.enter_async_context(InfoService(settings)),
-            library=await stack.enter_async_context(LibraryService(settings)),
-            info_outage=Outage("info", settings.outage_patience_s, meter),
-            library_outage=Outage("library", settings.outage_patience_s, meter),
-            id_taken=lambda face_id: catalogue.ledger.id_taken(task.id, face_id),
-            threads=stack.enter_context(ThreadPoolExecutor(DECODERS, "decode")),
-            places=places,
-        )
-        rows = Storage.of(settings).open_shard(task.id, part, task.source_name)
-        todo = ShardWork(task, part, owner, rows, push, meter, send_metrics)
-        work = ShardImport(todo, importer, catalogue, settings)
+    rows = Storage.of(settings).open_shard(task.id, part, task.source_name)
+    todo = ShardWork(task, part, owner, rows, push, observe=send_metrics)
+    async with opened(todo, catalogue, settings) as work:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.stop, ENDING)
         if ImportOperator.asked_to_end:
             work.stop(ENDING)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -13,12 +13,48 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 from face_import.catalogue import Holdings
 from face_import.contract import Code
 from face_import.domain.changes import cells_digest, content_digest, face_id_of, row_key
-from face_import.domain.models import Change, Face, Holding, Outcome, Row
-from face_import.domain.uri import DataUri, display
+from face_import.domain.limits import Violation
+from face_import.domain.models import Change, Holding, Outcome, Row, Sent
+from face_import.domain.uri import display, to_data_uri
 from face_import.errors import ServiceRefusal, ServiceUnavailable
-from face_import.pipeline.row import RowImporter, Verdict
+from face_import.pipeline.row import Added, Candidate, RowImporter, Verdict
 
 T = TypeVar("T")
+LOOKS = 3
+"""How often a face is looked for, and added again, that a late delete may have hit."""
+
+
+@dataclass(slots=True)
+class _Replacement:
+    """What is to happen to a row's face.
+
+    Attributes:
+        held: what the entry has of the row, if anything.
+        now: what it is to have.
+        lost: whether the face of a settled holding was looked for and not found.
+        adding: what an earlier try was adding when it ended, or was left open.
+        stale: the face to delete first: one that a settled holding names, or one under an id that we made.
+        delete_in_doubt: whether a delete of the id that is added may still be carried out.
+    """
+
+    held: Holding | None
+    now: Holding
+    lost: bool
+    adding: Sent | None = field(init=False, default=None)
+    stale: str = field(init=False, default="")
+    delete_in_doubt: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        """Read the holding's stage."""
+        held, now = self.held, self.now
+        if held is None:
+            return
+        self.delete_in_doubt = held.shaky
+        if held.sent_id == now.face_id:
+            self.adding = Sent(held.row, held.sent_id, held.sent_digest)
+        elif held.sent_id or not self.lost:
+            self.stale = held.sent_id or held.face_id
+            self.delete_in_doubt |= held.pending and self.stale == now.face_id
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: `super()` would not find the class that they make
@@ -28,83 +64,124 @@ class ChangesImporter(RowImporter):
     Attributes:
         entry: name of the recurring import.
         holdings: what it has in the group.
+        late_s: how long a delete that was not answered is given to be carried out late.
     """
 
     entry: str
     holdings: Holdings
+    late_s: float
 
-    async def import_row(self, row: Row, *, doubtful: bool = False) -> Outcome:
+    async def import_row(self, row: Row) -> Outcome:
         """Take a row its way; a row that fails on it is in the file nevertheless, and its old face stays."""
-        outcome = await super().import_row(row, doubtful=doubtful)
+        outcome = await super().import_row(row)
         if outcome.code != Code.OK and (row.id or row.uri):
             await self._in_catalogue(self.holdings.see, row_key(row))
         return outcome
 
-    async def _import_good_row(self, row: Row, *, doubtful: bool) -> Outcome:  # noqa: ARG002 - the journal knows better
+    async def _import_good_row(self, row: Row) -> Outcome:
         held = await self._in_catalogue(self.holdings.find, row_key(row))
         cells = cells_digest(row)
         settled = held is not None and not held.pending
-        known = held.validator if held is not None and settled and held.cells == cells else ""
+        known = held.validator if held and settled and held.cells == cells and not held.shaky else ""
         async with self.fetcher.fetched_if_changed(row.uri, known) as picture:
             if held is not None and picture.unchanged:
                 digest = held.digest
             else:
                 digest = await self._in_thread(content_digest, row, picture.data)
-            now = Holding(row_key(row), face_id_of(self.entry, row), digest, cells, picture.validator)
+            face_id = face_id_of(self.entry, row, digest)
+            now = Holding(row_key(row), face_id, digest, cells, picture.validator)
+            lost = False
             if held is not None and settled and held.digest == digest:
-                return await self._unchanged(row, replace(now, face_id=held.face_id))
-            outcome = await self._import_image(
-                row, picture.data, lambda uri, face: self._replace(row, held, now, uri, face)
-            )
+                now = replace(now, face_id=held.face_id)
+                uri = to_data_uri(picture.data) if held.shaky else None
+                there = await self._is_there(row, uri, held.face_id) if uri else True
+                lost = there is False
+                if not lost:
+                    return await self._unchanged(row, replace(now, shaky=there is None))
+            replacement = _Replacement(held, now, lost)
+            outcome = await self._import_image(row, picture.data, partial(self._replace, replacement))
         if outcome.code != Code.OK:
             return outcome
         change = Change.CHANGED if held is not None and held.digest else Change.NEW
-        return replace(outcome, change=change, holding=replace(now, face_id=outcome.face_id))
+        has = replace(now, face_id=outcome.face_id, shaky=replacement.delete_in_doubt)
+        return replace(outcome, change=change, holding=has)
 
     async def _unchanged(self, row: Row, now: Holding) -> Outcome:
         if await self._in_catalogue(self.holdings.confirm, now, row.number):
             return Outcome(row.number, display(row.uri), Code.OK, "unchanged", now.face_id, change=Change.UNCHANGED)
         return Outcome(row.number, display(row.uri), *await self._taken(row))
 
-    async def _replace(
-        self, row: Row, held: Holding | None, now: Holding, uri: DataUri, face: Face
-    ) -> tuple[str, Verdict | None]:
-        """Add a face, and before it delete the one that the library has, or may have, of this row.
+    async def _replace(self, replacement: _Replacement, found: Candidate) -> Added:
+        """Add a face; before it, delete the one that is known to be ours.
 
-        Until the outcome is in the ledger the holding is pending: whoever finds it so begins here again. What 302
-        leaves open stays so; any other refusal means that the library has no face of this row.
+        Until the outcome is in the ledger the holding is pending, and says how far this went: whoever finds it so goes
+        on from there. What is left open (302, an id that may be ours) stays pending; any other refusal means that the
+        library has no face of this row.
         """
-        was = held.digest if held is not None else b""
-        if not await self._in_catalogue(partial(self.holdings.reserve, was=was), now.key, now.face_id, row.number):
-            return "", await self._taken(row)
-        named = replace(row, id=now.face_id)
+        now, row = replacement.now, found.row
+        sent = Sent(row.number, now.face_id, now.digest)
+        if not await self._in_catalogue(partial(self._reserve, replacement, sent)):
+            return "", Verdict(*await self._taken(row))
         try:
-            if held is not None:
-                await self._delete(held.face_id, now.face_id)
-            added, verdict = await self._add(named, uri, face, doubtful=False)
-            if verdict is not None and verdict[0] == Code.DUPLICATE_ID and (held is not None or not row.id):
-                # of this row: by an import that died just now, or that the catalogue has forgotten
-                await self._delete(now.face_id)
-                added, verdict = await self._add(named, uri, face, doubtful=False)
+            if replacement.stale:
+                in_doubt = await self._delete(replacement.stale)
+                replacement.delete_in_doubt |= in_doubt and replacement.stale == now.face_id
+                adding = partial(self.holdings.adding, now.key, sent, shaky=replacement.delete_in_doubt)
+                await self._in_catalogue(adding)
+            had = replacement.held is not None and bool(replacement.held.digest)
+            added, verdict = await self._send(found, sent, replacement.adding, ours_before=had)
+            if verdict is None and replacement.delete_in_doubt:
+                added, verdict = await self._verified(found, sent)
         except ServiceUnavailable as error:
-            return "", (Code.LIBRARY_UNAVAILABLE, str(error))
+            return "", Verdict(Code.LIBRARY_UNAVAILABLE, str(error))
         except ServiceRefusal as error:
-            return "", self._refusal(error, now.face_id)
-        if verdict is not None and verdict[0] != Code.LIBRARY_UNAVAILABLE:
+            return "", self._refusal(error, found, now.face_id)
+        if verdict is not None and verdict.code != Code.LIBRARY_UNAVAILABLE and not verdict.is_open:
             await self._in_catalogue(self.holdings.release, now.key, row.number)
         return added, verdict
 
-    async def _delete(self, *face_ids: str) -> None:
-        """Delete faces one by one: a library may refuse a list as a whole if one of its ids is not there."""
-        for face_id in sorted(set(face_ids)):
-            await self.library_outage.call(partial(self.library.delete, self.group, [face_id]))
+    def _reserve(self, replacement: _Replacement, sent: Sent) -> bool:
+        """Claim the row's holding, and note what comes first; what an earlier try was adding stays noted."""
+        was = replacement.held.digest if replacement.held is not None else b""
+        first = None if replacement.stale else replacement.adding or sent
+        return self.holdings.reserve(replacement.now.key, sent.row, was=was, adding=first)
+
+    async def _verified(self, found: Candidate, sent: Sent) -> Added:
+        """Look for a face that was added after a delete nobody heard the end of, and add it again if it is gone.
+
+        There is no telling when a library carries out what it has not answered: the holding says so (`shaky`), and the
+        entry's next import looks again.
+        """
+        for _ in range(LOOKS):
+            await self.places.aside(asyncio.sleep(self.late_s))
+            if await self._is_there(found.row, found.uri, sent.face_id) is not False:
+                return sent.face_id, None
+            added, verdict = await self._send(found, sent, None)
+            if verdict is not None:  # an id that exists is what was added a moment ago: the search is behind
+                return (sent.face_id, None) if verdict.code == Code.DUPLICATE_ID else (added, verdict)
+        return "", Verdict(Code.LIBRARY_UNAVAILABLE, "the face library does not keep the face", is_open=True)
+
+    async def _delete(self, face_id: str) -> bool:
+        """Delete a face; returns whether an attempt was sent and not answered, and may be carried out yet."""
+        in_doubt = False
+
+        async def send() -> None:
+            nonlocal in_doubt
+            try:
+                await self.library.delete(self.group, [face_id])
+            except ServiceUnavailable as error:
+                in_doubt |= error.sent
+                raise
+
+        await self.library_outage.call(send)
+        return in_doubt
 
     async def _in_catalogue(self, function: Callable[..., T], *args: object) -> T:
         """Call the journal in a thread: a locked catalogue is asked again, as long as the row is under way."""
         retrying = AsyncRetrying(retry=retry_if_exception_type(OperationalError), wait=wait_random(0.1, 0.5))
         return await retrying(_to_its_end, self.threads, partial(function, *args))
 
-    async def _taken(self, row: Row) -> Verdict:
+    async def _taken(self, row: Row) -> Violation:
         """Which row was faster under the same key."""
         held = await self._in_catalogue(self.holdings.find, row_key(row))
         what = f"id {row.id!r}" if row.id else "uri"

@@ -5,9 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -19,8 +17,6 @@ from face_import.settings import Settings
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-CLAIM_AHEAD = 64
-"""Rows announced beyond the next one, at least: generous, since only a crash ever reads it."""
 
 
 @dataclass(slots=True)
@@ -28,12 +24,10 @@ class Situation:
     """How a try stands; kept by the try, read at each renewal.
 
     Attributes:
-        position: number of the row that starts next.
         left: rows of the shard without an outcome, those under way included.
         places: which of these make calls.
     """
 
-    position: int
     left: int
     places: Places
 
@@ -43,7 +37,7 @@ class LeaseHolder:
 
     Args:
         leases: where leases are.
-        shard: task id, number of the shard, number of its last row.
+        shard: task id and number of the shard.
         owner: uuid of the try's task instance.
         situation: how the try stands.
         settings: times of the lease.
@@ -55,7 +49,7 @@ class LeaseHolder:
     def __init__(  # noqa: PLR0913 - a small class between two larger ones
         self,
         leases: Leases,
-        shard: tuple[str, int, int],
+        shard: tuple[str, int],
         owner: str,
         situation: Situation,
         settings: Settings,
@@ -64,28 +58,21 @@ class LeaseHolder:
         ended: Callable[[BaseException], None],
     ) -> None:
         self._leases = leases
-        self._task_id, self._number, self._last_row = shard
+        self._task_id, self._number = shard
         self._owner = owner
         self._situation = situation
         self._settings = settings
         self._changed = changed
         self._ended = ended
         self._thread = ThreadPoolExecutor(1, "lease")
-        self._hurry = asyncio.Event()
         self._limit = 0
         self._attempt = 0
         self._began = 0.0
-        self._claimed_to = 0
-        self.doubtful_to = 0
         self.limit = 0
         """Rows that may make calls. Those of a stopped task end with what they had, though no row may start."""
 
-    def allows(self, row: int) -> bool:
-        """Whether this row may start now: within the grant, announced, and by a lease renewed just now."""
-        if self._claimed_to < min(self._last_row, row + self._limit):
-            self._hurry.set()  # early, so that rows need not wait for the renewal
-        if row > self._claimed_to:
-            return False
+    def allows_another(self) -> bool:
+        """Whether a row may start now: within the grant, and by a lease renewed just now."""
         fresh = time.monotonic() - self._began < self._settings.lease_start_window_s
         return fresh and len(self._situation.places) < self._limit
 
@@ -106,7 +93,7 @@ class LeaseHolder:
                 log.warning("catalogue away task=%s shard=%s", self._task_id, self._number)
                 lease = None
             if lease is not None:
-                self._attempt, self.doubtful_to = lease.attempt, lease.doubtful_to
+                self._attempt = lease.attempt
                 self.limit = self._limit = lease.grant
                 return
             await asyncio.sleep(self._settings.lease_renew_s / 2)
@@ -115,11 +102,10 @@ class LeaseHolder:
         """Renew until cancelled, also while the last rows end: a successor must not begin before."""
         renewed_at = time.monotonic()
         while True:
-            began, claim = time.monotonic(), self._next_claim()
-            self._hurry.clear()
+            began = time.monotonic()
             deadline = renewed_at + self._settings.lease_ttl_s - self._settings.lease_renew_s / 2
             try:
-                lease = await self._renewed(claim, within_s=deadline - began)
+                lease = await self._renewed(within_s=deadline - began)
             except OperationalError as error:
                 log.warning("lease not renewed task=%s shard=%s", self._task_id, self._number)
                 if time.monotonic() > deadline - self._settings.lease_renew_s:
@@ -129,39 +115,34 @@ class LeaseHolder:
                 self._ended(error)
                 return
             else:
-                renewed_at, self._claimed_to = began, claim
-                self._limit, self._began = lease.grant, began
+                renewed_at = self._began = began
+                self._limit = lease.grant
                 self.limit = lease.grant if lease.running else max(1, self.limit)
                 if not lease.running:
                     self._ended(TaskStopped("the task was stopped"))
                 self._changed()
-            await first_of(self._hurry, self._settings.lease_renew_s)
+            await asyncio.sleep(self._settings.lease_renew_s)
 
-    async def _renewed(self, claim: int, *, within_s: float) -> Lease:
+    async def _renewed(self, *, within_s: float) -> Lease:
         """Renew, and give up on a catalogue that hangs while there is time to break off what is in flight."""
-        renewal = asyncio.ensure_future(self._in_thread(partial(self._renew, claim)))
+        renewal = asyncio.ensure_future(self._in_thread(self._renew))
         await asyncio.wait({renewal}, timeout=max(0.0, within_s))
         if not renewal.done():
             raise LeaseLost(f"the catalogue did not renew the lease of shard {self._number} in time")
         return renewal.result()
 
-    async def give_back(self, doubtful: list[int]) -> None:
-        """End the lease; `doubtful` are rows that may have been sent without an outcome."""
-        if self._situation.position <= self.doubtful_to:
-            doubtful = [*doubtful, self.doubtful_to]
+    async def give_back(self) -> None:
+        """End the lease."""
         try:
-            await self._in_thread(lambda: self._give_back(max(doubtful, default=0)))
+            await self._in_thread(lambda: self._leases.give_back(self._task_id, self._number, self._owner))
         except OperationalError:
             log.warning("lease left to run out task=%s shard=%s", self._task_id, self._number)
         self._thread.shutdown(wait=False)
 
-    def _next_claim(self) -> int:
-        return min(self._last_row, self._situation.position + max(CLAIM_AHEAD, 8 * self._limit))
-
     def _take(self) -> Lease | None:
         return self._leases.take(self._task_id, self._number, self._owner, self._situation.left)
 
-    def _renew(self, claim: int) -> Lease:
+    def _renew(self) -> Lease:
         return self._leases.renew(
             self._task_id,
             self._number,
@@ -169,18 +150,7 @@ class LeaseHolder:
             self._attempt,
             wants=self._situation.left,
             using=max(self._limit, len(self._situation.places)),
-            claim=claim,
         )
-
-    def _give_back(self, claim: int) -> None:
-        self._leases.give_back(self._task_id, self._number, self._owner, claim=claim)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
-
-
-async def first_of(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, but no longer than that; `wait_for` would lose a cancellation (Python 3.11)."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

@@ -34,6 +34,8 @@ class Outage:
     def __init__(self, service: str, patience_s: float, meter: Meter | None = None) -> None:
         self.service = service
         self.down = False
+        self.refusals = 0
+        """Successive definite answers that say nothing about the row they were for."""
         self._patience_s = patience_s
         self._meter = meter or Meter()
 
@@ -46,10 +48,10 @@ class Outage:
         """
         try:
             answer = await persistently(partial(self._send, send), ServiceUnavailable, self._retrying)
-        except ServiceRefusal:
-            self._answered()
+        except ServiceRefusal as error:
+            self._answered(usable=not error.unexpected)
             raise
-        self._answered()
+        self._answered(usable=True)
         return answer
 
     def _retrying(self, first: ServiceUnavailable) -> AsyncRetrying:
@@ -76,7 +78,8 @@ class Outage:
             log.warning("service away service=%s %s error=%s", self.service, logs.ids(), error)
         self.down = True
 
-    def _answered(self) -> None:
+    def _answered(self, *, usable: bool) -> None:
+        self.refusals = 0 if usable else self.refusals + 1
         if self.down:
             log.info("service back service=%s %s", self.service, logs.ids())
         self.down = False

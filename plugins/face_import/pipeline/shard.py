@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -21,8 +22,9 @@ from face_import.catalogue import Catalogue, ImportTask
 from face_import.contract import Code, Mode
 from face_import.domain.models import Outcome, OutcomeBatch, Row, Shard
 from face_import.errors import Interrupted, TaskFailed, TaskStopped
-from face_import.pipeline.holder import LeaseHolder, Situation, first_of
+from face_import.pipeline.holder import LeaseHolder, Situation
 from face_import.pipeline.meter import Meter, Observe, unobserved
+from face_import.pipeline.refusals import Refusals
 from face_import.pipeline.row import RowImporter
 from face_import.settings import Settings
 
@@ -33,7 +35,6 @@ WRITE_EVERY_S = 1.0
 WRITE_AT = 500
 HOLD_AT = 5000
 """Outcomes waiting for a slow catalogue beyond which no further row starts."""
-SYSTEM_ERRORS_IN_A_ROW = 20
 READ_ROWS, READ_BYTES = 100, 4 * 2**20
 ROWS_ASIDE = 4
 """Rows that decode, or have decoded, beside those that make calls: as many as keep the decoding threads busy."""
@@ -74,15 +75,17 @@ class ShardImport:
         self._work = work
         self._import_row = importer.import_row
         self._outages = (importer.info_outage, importer.library_outage)
+        self._refusals = Refusals(*self._outages)
         self._ledger = catalogue.ledger
+        self._journal, self._earlier_adds = importer.journal, catalogue.journal.of_rows
         self._stop_grace_s = settings.stop_grace_s
         self._wake = asyncio.Event()
         self._write_now = asyncio.Event()
         self._places = importer.places
-        self._situation = Situation(work.shard.first_row, work.shard.rows, importer.places)
+        self._situation = Situation(work.shard.rows, importer.places)
         self._holder = LeaseHolder(
             catalogue.leases,
-            (work.task.id, work.shard.number, work.shard.last_row),
+            (work.task.id, work.shard.number),
             work.owner,
             self._situation,
             settings,
@@ -96,8 +99,6 @@ class ShardImport:
         self._aside = 0 if work.task.config.mode == Mode.STOP else ROWS_ASIDE  # there a row more is one too many
         self._under_way: dict[asyncio.Task[None], Row] = {}
         self._unwritten: list[Outcome] = []
-        self._doubtful: list[int] = []
-        self._system_errors = 0
         self._unseen = True
         self._halted: BaseException | None = None
         self._halted_at = 0.0
@@ -114,9 +115,9 @@ class ShardImport:
         shard = self._work.shard
         logs.about(task=self._work.task.id, shard=shard.number)
         await self._holder.take()
-        handled = await self._in(
-            self._read_thread, self._ledger.handled_rows, self._work.task.id, shard.first_row, shard.last_row
-        )
+        rows = (self._work.task.id, shard.first_row, shard.last_row)
+        handled = await self._in(self._read_thread, self._ledger.handled_rows, *rows)
+        self._journal.earlier = await self._in(self._read_thread, self._earlier_adds, *rows)
         self._situation.left -= len(handled)
         loops = asyncio.create_task(self._holder.keep()), asyncio.create_task(self._write())
         try:
@@ -171,9 +172,8 @@ class ShardImport:
         """Whether the next row may start: by the lease, by what is still to be written, by the services' health."""
         if self._halted is not None or not self._ready:
             return False
-        position = self._situation.position = self._ready[0].number
         return (
-            self._holder.allows(position)
+            self._holder.allows_another()
             and len(self._under_way) < self._holder.limit + self._aside
             and len(self._unwritten) < HOLD_AT
             and self._may_call()
@@ -204,20 +204,19 @@ class ShardImport:
     async def _handle(self, row: Row) -> None:
         logs.about(row=row.number)
         began = time.monotonic()
-        outcome = await self._import_row(row, doubtful=row.number <= self._holder.doubtful_to)
+        outcome = await self._import_row(row)
         self._work.meter.row_took(time.monotonic() - began)
         self._situation.left -= 1
-        self._unwritten.append(outcome)
-        self._system_errors = self._system_errors + 1 if outcome.code == Code.SYSTEM else 0
-        if outcome.code != Code.OK and self._work.task.config.mode == Mode.STOP:
+        stops = outcome.code != Code.OK and self._work.task.config.mode == Mode.STOP
+        if outcome.refused and not stops:
+            self._refusals.hold(outcome)
+        else:
+            self._unwritten.append(outcome)
+        self._unwritten += self._refusals.release()
+        if stops:
             self._halt(TaskStopped(f"row {row.number} failed and the task stops at errors"))
             self._write_now.set()
-        elif self._system_errors >= SYSTEM_ERRORS_IN_A_ROW:
-            count, text = SYSTEM_ERRORS_IN_A_ROW, outcome.message
-            self._halt(
-                TaskFailed(f"{count} rows in succession had a system error, the last one row {row.number}: {text}")
-            )
-        elif len(self._unwritten) >= WRITE_AT or self._unseen:
+        elif len(self._unwritten) >= WRITE_AT or (self._unseen and self._unwritten):
             self._unseen = False  # the first row of a try is shown at once: somebody waits for a sign of life
             self._write_now.set()
 
@@ -225,8 +224,6 @@ class ShardImport:
         """A row that its task leaves behind has no outcome."""
         row = self._row_ended(task)
         number = row.number if row else None
-        if number is not None:
-            self._doubtful.append(number)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("row ends its shard's try %s row=%s error=%s", logs.ids(), number, type(error).__name__)
             self._halt(error)
@@ -246,7 +243,9 @@ class ShardImport:
 
     async def _write(self) -> None:
         while True:
-            await first_of(self._write_now, WRITE_EVERY_S)
+            with suppress(TimeoutError):  # `wait_for` would lose a cancellation (Python 3.11)
+                async with asyncio.timeout(WRITE_EVERY_S):
+                    await self._write_now.wait()
             self._write_now.clear()
             try:
                 await self._flush()
@@ -289,6 +288,11 @@ class ShardImport:
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
+        if self._halted is None:
+            try:
+                self._unwritten += self._refusals.release_last()
+            except TaskFailed as error:
+                self._halt(error)
         await _ended(writing)
         written: tuple[Outcome, ...] = ()
         try:
@@ -297,7 +301,7 @@ class ShardImport:
             # above a stop: a bad row that did not reach the ledger has not stopped its task (mode 1)
             self._halted = error
         await _ended(keeping)
-        await self._holder.give_back([*self._doubtful, *(o.row for o in self._unwritten)])
+        await self._holder.give_back()
         stopped = isinstance(self._halted, TaskStopped | Interrupted)
         stop_s = time.monotonic() - self._halted_at if stopped else None
         await asyncio.to_thread(self._work.observe, self._work.meter.take(written, stop_s))

@@ -1,0 +1,107 @@
+"""The journal of adds: what was about to be sent, so that doubt is a fact about one row (ADR 20).
+
+An entry is written before the row's add is sent, and goes with the row's outcome. What is left of a try that died is in
+doubt: its face may be in the group. An outcome that leaves that open (302) keeps its entry.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from face_import.catalogue.engine import reading
+from face_import.catalogue.schema import OWN_ID, import_task, outcome, sent, shard
+from face_import.contract import Code
+from face_import.domain.identity import made_face_id
+from face_import.domain.models import Outcome, Sent
+from face_import.errors import LeaseLost
+
+
+class Holder(NamedTuple):
+    """Who else may have put a face into the group under an id.
+
+    Attributes:
+        settled: whether the ledger says that it did; otherwise its add may be under way.
+    """
+
+    task_id: str
+    row: int
+    settled: bool
+
+
+class Journal:
+    """Writes and reads the journal.
+
+    Args:
+        engine: write engine of the catalogue.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reader = reading(engine)
+
+    def note(self, task_id: str, number: int, owner: str, adds: Sequence[Sent]) -> dict[int, int]:
+        """Note adds of a shard that are about to be sent, in one transaction; what is noted already stays.
+
+        Args:
+            task_id: the import task.
+            number: the shard.
+            owner: the task instance that holds the shard's lease.
+            adds: the rows, each once.
+
+        Returns:
+            The rows that may not be sent, with the row of the same file whose add under the same id is not settled.
+
+        Raises:
+            LeaseLost: another try owns the shard, or the task was deleted.
+        """
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        own = {a.row: a.face_id for a in adds if a.face_id != made_face_id(task_id, a.row)}
+        values = [{"task_id": task_id, "row": a.row, "face_id": own.get(a.row), "digest": a.digest} for a in adds]
+        with self._engine.begin() as connection:
+            lease = select(shard.c.lease_owner).where(shard.c.task_id == task_id, shard.c.number == number)
+            if connection.scalar(lease.with_for_update(read=True)) != owner:
+                raise LeaseLost(f"shard {number} of task {task_id} belongs to another try")
+            connection.execute(dialect.insert(sent).on_conflict_do_nothing(), values)
+            if not own:
+                return {}
+            ids = select(sent.c.face_id, sent.c.row).where(sent.c.task_id == task_id, sent.c.face_id.in_(own.values()))
+            first = dict(connection.execute(ids).all())
+        return {row: first[face_id] for row, face_id in own.items() if first.get(face_id, row) != row}
+
+    def of_rows(self, task_id: str, first: int, last: int) -> dict[int, Sent]:
+        """The entries of the rows from `first` to `last`: what earlier tries may have sent."""
+        query = select(sent.c.row, sent.c.face_id, sent.c.digest)
+        query = query.where(sent.c.task_id == task_id, sent.c.row.between(first, last))
+        with self._reader.begin() as connection:
+            found = connection.execute(query).all()
+        return {row: Sent(row, face_id or made_face_id(task_id, row), digest) for row, face_id, digest in found}
+
+    def holder(self, task_id: str, row: int, face_id: str) -> Holder | None:
+        """Another row, of this import or of another one into its group, that may have put a face there under an id.
+
+        Imports of the same recurring entry do not count: what one of them has put there is the next one's.
+        """
+        mine = select(import_task.c.group_name, import_task.c.entry).where(import_task.c.id == task_id).subquery()
+        columns = import_task.c
+        rival = (columns.group_name == mine.c.group_name) & ((columns.entry == "") | (columns.entry != mine.c.entry))
+        for table, settled in ((outcome, OWN_ID), (sent, None)):
+            query = select(table.c.task_id, table.c.row).join(import_task, columns.id == table.c.task_id)
+            query = query.join(mine, rival).where(table.c.face_id == face_id)
+            query = query.where((table.c.task_id != task_id) | (table.c.row != row))
+            if settled is not None:
+                query = query.where(settled)
+            with self._reader.begin() as connection:
+                found = connection.execute(query.limit(1)).one_or_none()
+            if found is not None:
+                return Holder(*found, settled=settled is not None)
+        return None
+
+
+def strike_out(connection: Connection, task_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Remove the entries of rows whose outcome says what became of their add, within its transaction."""
+    rows = [o.row for o in outcomes if o.code != Code.LIBRARY_UNAVAILABLE]
+    if rows:
+        ours = sent.c.row.between(min(rows), max(rows)) & sent.c.row.in_(rows)  # the range: see `ledger._unwritten`
+        connection.execute(delete(sent).where(sent.c.task_id == task_id, ours))

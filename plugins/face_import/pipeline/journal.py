@@ -1,0 +1,73 @@
+"""Adds are noted before they are sent, as many as come together in one transaction (ADR 20)."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+
+from sqlalchemy.exc import OperationalError
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
+
+from face_import.domain.models import Sent
+
+NOTE_EVERY_S = 0.02
+"""Seconds between two transactions at least: rows that come meanwhile share the next one."""
+
+Note = Callable[[Sequence[Sent]], Mapping[int, int]]
+
+
+class AddJournal:
+    """The journal of one try; belongs to the running event loop.
+
+    Args:
+        note: writes entries (`catalogue.Journal.note`).
+        thread: where it is called.
+
+    Attributes:
+        earlier: what tries before this one had noted, and the ledger has not settled, by row.
+    """
+
+    def __init__(self, note: Note, thread: Executor) -> None:
+        self.earlier: Mapping[int, Sent] = {}
+        self._note = note
+        self._waiting: list[tuple[Sent, asyncio.Future[int | None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._thread = thread
+
+    async def note(self, sent: Sent) -> int | None:
+        """Note an add; returns the row of the same file that is at the same id, if it may not be sent.
+
+        Raises:
+            LeaseLost: another try owns the shard.
+            SQLAlchemyError: the catalogue is in trouble; while it is away or locked, this waits.
+        """
+        noted: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((sent, noted))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        return await noted
+
+    async def _write(self) -> None:
+        """Write what waits, and what comes meanwhile, until nothing does."""
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                await self._write_batch(batch)
+                await asyncio.sleep(NOTE_EVERY_S)
+        finally:
+            self._writing = None
+
+    async def _write_batch(self, batch: Sequence[tuple[Sent, "asyncio.Future[int | None]"]]) -> None:
+        retrying = AsyncRetrying(retry=retry_if_exception_type(OperationalError), wait=wait_random(0.1, 0.5))
+        try:
+            refused: Mapping[int, int] = await retrying(self._in_thread, [sent for sent, _ in batch])
+        except Exception as error:  # noqa: BLE001 - raised by each of the rows
+            for _, noted in batch:
+                if not noted.done():
+                    noted.set_exception(error)
+        else:
+            for sent, noted in batch:
+                if not noted.done():
+                    noted.set_result(refused.get(sent.row))
+
+    async def _in_thread(self, adds: Sequence[Sent]) -> Mapping[int, int]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._note, adds)

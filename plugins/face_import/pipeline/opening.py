@@ -1,0 +1,46 @@
+"""What a try at a shard works with, opened and closed around it."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from face_import.catalogue import Catalogue, Holdings
+from face_import.clients.fetcher import Fetcher
+from face_import.clients.services import InfoService, LibraryService
+from face_import.pipeline.changes import ChangesImporter
+from face_import.pipeline.journal import AddJournal
+from face_import.pipeline.outage import Outage
+from face_import.pipeline.places import Places
+from face_import.pipeline.row import RowImporter
+from face_import.pipeline.shard import ShardImport, ShardWork
+from face_import.settings import Settings
+
+DECODERS = 2
+
+
+@asynccontextmanager
+async def opened(work: ShardWork, catalogue: Catalogue, settings: Settings) -> AsyncIterator[ShardImport]:
+    """Open connections and threads for a try at a shard; the caller runs it."""
+    task, places = work.task, Places()
+    entry = task.config.entry
+    of_entry = {"entry": entry, "holdings": Holdings(catalogue.engine, task), "late_s": settings.service_timeout_s}
+    kind = partial(ChangesImporter, **of_entry) if entry else RowImporter
+    async with AsyncExitStack() as stack:
+        note = partial(catalogue.journal.note, task.id, work.shard.number, work.owner)
+        importer = kind(
+            task_id=task.id,
+            group=task.config.group_name,
+            limits=task.config.limits,
+            max_pixels=settings.max_image_pixels,
+            fetcher=await stack.enter_async_context(Fetcher(settings, places.aside)),
+            info=await stack.enter_async_context(InfoService(settings)),
+            library=await stack.enter_async_context(LibraryService(settings)),
+            info_outage=Outage("info", settings.outage_patience_s, work.meter),
+            library_outage=Outage("library", settings.outage_patience_s, work.meter),
+            journal=AddJournal(note, stack.enter_context(ThreadPoolExecutor(1, "journal"))),
+            holder=partial(catalogue.journal.holder, task.id),
+            threads=stack.enter_context(ThreadPoolExecutor(DECODERS, "decode")),
+            places=places,
+        )
+        yield ShardImport(work, importer, catalogue, settings)
