@@ -9,7 +9,7 @@ POST /__control sets everything at once; what is left out goes back to its defau
 
     {"delay_s": 0.05 | {"detect": 0.05, "pose": 0.05, "add": 0.02},
      "faults": [{"kind": "detect" | "pose" | "add" | "search" | "delete" | "create" | "*", "task": "a",
-                 "action": "status" | "reset" | "hang", "status": 503, "retry_after": 1, "text": "busy",
+                 "action": "status" | "reset" | "hang", "status": 503, "retry_after": 1, "text": "busy", "code": 0,
                  "times": 3,             how often; without it until the next control
                  "carry_out": true}],    do what was asked first, then fail
      "unique_features": true,            the same picture twice in a group: "feature is already exist"
@@ -248,7 +248,7 @@ async def _answer(request: web.Request, kind: str, task: str, carry_out: Any) ->
             request.transport.abort()
     wait = fault.get("retry_after")
     return web.json_response(
-        {"error": fault.get("text", "out of order")},
+        {"error": fault.get("text", "out of order"), "message": fault.get("text", ""), "code": fault.get("code", 0)},
         status=fault.get("status", 503),
         headers=None if wait is None else {"Retry-After": str(wait)},
     )

@@ -71,7 +71,14 @@ class State:
         if self.journal is not None:
             group = self.groups[name]
             tag, desc = group.labels.get(face_id, ("", ""))
-            entry = {"group": name, "capacity": group.capacity, "id": face_id, "sha256": sha256, "tag": tag, "desc": desc}
+            entry = {
+                "group": name,
+                "capacity": group.capacity,
+                "id": face_id,
+                "sha256": sha256,
+                "tag": tag,
+                "desc": desc,
+            }
             with self.journal.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
 

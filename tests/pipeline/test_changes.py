@@ -19,8 +19,12 @@ HEAD = "uri,tag,description,id"
 FOREIGN = {"n": 99}
 
 
-class Crashed(Exception):
-    """What a process that dies says."""
+class Crashed(BaseException):
+    """What a process that dies says; no row of it catches that."""
+
+
+class LedgerCrashed(Exception):
+    """The same, said to the writer of a shard's outcomes."""
 
 
 class Night:
@@ -107,7 +111,7 @@ async def test_a_host_that_knows_validators_is_not_asked_for_the_picture_again(n
 @pytest.mark.parametrize("face_id", ["", "alice"], ids=["made id", "own id"])
 @pytest.mark.parametrize("what", ["picture", "tag", "description"])
 async def test_a_changed_row_replaces_its_face(night: Night, face_id: str, what: str) -> None:
-    """There is one face before and after, under the same id."""
+    """There is one face before and after; under an id that we make it is another one, so that no old delete hits it."""
     night.show(a={"n": 1})
     await night.run(f"{night.uri('a')},t,d,{face_id}")
     before = night.faces()
@@ -115,7 +119,7 @@ async def test_a_changed_row_replaces_its_face(night: Night, face_id: str, what:
     tag, description = "T" if what == "tag" else "t", "D" if what == "description" else "d"
     task = await night.run(f"{night.uri('a')},{tag},{description},{face_id}")
     assert night.changes(task) == Changes(changed=1)
-    assert list(night.faces()) == list(before) == ([face_id] if face_id else list(before))
+    assert (list(night.faces()) == list(before)) == bool(face_id)
     assert list(night.faces().values()) == [sha({"n": 2 if what == "picture" else 1})]
     assert night.calls() == {"detect": 2, "add": 2, "delete": 1}
     assert night.library.record()["violations"] == []
@@ -178,16 +182,16 @@ async def test_a_face_that_is_not_ours_is_not_touched(night: Night) -> None:
     assert night.faces() == {"alice": sha(FOREIGN)}
 
 
-async def test_a_face_that_only_the_catalogue_has_forgotten_is_replaced(night: Night) -> None:
-    """Under an id that we made there can be no other face than the row's."""
+async def test_a_face_that_only_the_catalogue_has_forgotten_is_found_again(night: Night) -> None:
+    """Under an id that we made there can be no other face than the row's, with this very picture."""
     night.show(a={"n": 1})
     first = await night.run(f"{night.uri('a')},,,")
     with night.bench.catalogue.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM holding")
-    night.show(a={"n": 2})
     task = await night.run(f"{night.uri('a')},,,")
     assert night.changes(first) == night.changes(task) == Changes(new=1)
-    assert list(night.faces().values()) == [sha({"n": 2})]
+    assert list(night.faces().values()) == [sha({"n": 1})]
+    assert "delete" not in night.calls()
 
 
 async def test_what_the_library_refuses_after_all_is_new_next_time(night: Night) -> None:
@@ -216,7 +220,7 @@ async def test_an_answer_that_is_lost_is_asked_for_again(night: Night, kind: str
 
 @pytest.mark.parametrize("kind", ["delete", "add"])
 async def test_an_outage_of_the_library_is_made_good_by_the_next_run(night: Night, kind: str) -> None:
-    """When its patience is over the row is 302; nobody knows what the library has, so the next run replaces it."""
+    """When its patience is over the row is 302; nobody knows what the library has, so the next run looks."""
     night.show(a={"n": 1})
     await night.run(f"{night.uri('a')},,,alice")
     night.show(a={"n": 2})
@@ -224,23 +228,23 @@ async def test_an_outage_of_the_library_is_made_good_by_the_next_run(night: Nigh
     task = await night.run(f"{night.uri('a')},,,alice")
     assert night.bench.failures(task)[1][0] == 302
     night.library.control()
-    night.show(a={"n": 1})
     assert night.changes(await night.run(f"{night.uri('a')},,,alice")) == Changes(changed=1)
-    assert night.faces() == {"alice": sha({"n": 1})}
+    assert night.faces() == {"alice": sha({"n": 2})}
 
 
 def _broken(function: Callable[..., Any], *, done: bool) -> Callable[..., Any]:
     """A function whose caller dies before it is called, or when it has done its work."""
+    crash = LedgerCrashed if function is Ledger.write else Crashed
 
     def dies(*args: Any, **kwargs: Any) -> Any:
         if done:
             function(*args, **kwargs)
-        raise Crashed
+        raise crash
 
     async def dies_async(*args: Any, **kwargs: Any) -> Any:
         if done:
             await function(*args, **kwargs)
-        raise Crashed
+        raise crash
 
     return dies_async if asyncio.iscoroutinefunction(function) else dies
 
@@ -272,10 +276,14 @@ PICTURES = {"the next try": 2, "the next run": 2, "a run with another picture": 
         if (known or name not in OF_KNOWN_ROWS) and (face_id or name == "add")
     ],
 )
-async def test_a_crash_between_any_two_steps_leaves_one_face(  # noqa: PLR0917 - what is combined
+async def test_a_crash_between_any_two_steps_leaves_one_face_and_none_of_others_goes(  # noqa: PLR0917 - what is combined
     night: Night, monkeypatch: pytest.MonkeyPatch, step: str, known: bool, face_id: str, then: str
 ) -> None:
-    """Whoever comes next, and whatever the picture is by then: the group has it, once, and the ledger says so."""
+    """Whoever comes next, and whatever the picture is by then: the group has it, once, and the ledger says so.
+
+    Only where an add under the row's own id may have been carried out with a picture that is not to be had any more,
+    it is left open, until that picture comes again.
+    """
     line = f"{night.uri('a')},t,d,{face_id}"
     if known:
         night.show(a={"n": 1})
@@ -285,7 +293,7 @@ async def test_a_crash_between_any_two_steps_leaves_one_face(  # noqa: PLR0917 -
     task = night.task(line)
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, _broken(getattr(owner, name), done=done))
-        with pytest.raises(Crashed):
+        with pytest.raises((Crashed, LedgerCrashed)):
             await night.bench.run(task)
     written = step == "after the outcome"
     assert night.bench.catalogue.ledger.progress(task.id).handled == int(written)
@@ -295,6 +303,14 @@ async def test_a_crash_between_any_two_steps_leaves_one_face(  # noqa: PLR0917 -
     else:
         night.bench.catalogue.tasks.stop(task.id)
         task = await night.run(line)
+    if face_id and step in {"after add", "before the outcome"} and PICTURES[then] != 2:
+        assert night.bench.failures(task)[1][0] == 104
+        assert "it may be ours" in night.bench.failures(task)[1][1]
+        assert night.faces() == {face_id: sha({"n": 2})}, "who put it there cannot be known, so it stays"
+        night.show(a={"n": 2})
+        assert night.bench.succeeded(await night.run(line)) == 1
+        assert night.changes(await night.run(line)) == Changes(unchanged=1)
+        return
     assert list(night.faces().values()) == [sha({"n": PICTURES[then]})]
     assert night.bench.succeeded(task) == 1
     in_force = written and then != "the next try"  # what was written counts for a later run

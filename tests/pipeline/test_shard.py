@@ -12,11 +12,13 @@ import pytest
 
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.http import JsonService
+from face_import.clients.services import InfoService
 from face_import.contract import Mode, TaskState
 from face_import.domain.image import check_image
-from face_import.domain.models import OutcomeBatch
+from face_import.domain.models import Face, OutcomeBatch
+from face_import.domain.uri import DataUri
 from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
-from face_import.pipeline.shard import ShardImport
+from face_import.pipeline.shard import ROWS_ASIDE, ShardImport
 from tests.doubles.process import FaceServices
 from tests.pipeline.conftest import Bench
 
@@ -259,12 +261,8 @@ async def test_a_bad_row_that_cannot_be_written_has_not_stopped_the_task(
     assert bench.catalogue.tasks.get(task.id).last_error.startswith("row 8: ")
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    [RuntimeError("a bug"), MemoryError(), OSError(28, "No space left on device")],
-    ids=["bug", "memory", "disk"],
-)
-async def test_what_is_no_rows_fault_fails_the_try(
+@pytest.mark.parametrize("trouble", [MemoryError(), OSError(28, "No space left on device")], ids=["memory", "disk"])
+async def test_what_the_machine_lacks_fails_the_try(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     """No row is logged for it; once it is mended the next try does them all."""
@@ -280,6 +278,30 @@ async def test_what_is_no_rows_fault_fails_the_try(
     monkeypatch.undo()
     await bench.run(task)
     assert bench.succeeded(task) == 20
+
+
+@pytest.mark.parametrize("trouble", [OverflowError, RecursionError, ValueError, KeyError, TypeError, AssertionError])
+async def test_whatever_else_one_row_does_is_its_own_outcome(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: type[Exception]
+) -> None:
+    """It is 303 with the exception's words, logged once with where it happened, and no other row is touched."""
+    task = bench.task(lines(bench, 20, bad={7}))
+    real = InfoService.detect
+
+    async def poisoned(self: InfoService, image: DataUri) -> tuple[Face, ...]:
+        faces = await real(self, image)
+        if not faces:
+            raise trouble("x" * 10_000)
+        return faces
+
+    monkeypatch.setattr(InfoService, "detect", poisoned)
+    await bench.run(task)
+    assert bench.succeeded(task) == 19
+    code, message = bench.failures(task)[7]
+    assert (code, trouble.__name__ in message, len(message) < 1000) == (303, True, True)
+    logged = [record.getMessage() for record in caplog.records if "cannot be handled" in record.getMessage()]
+    assert len(logged) == 1
+    assert "in poisoned" in logged[0]
 
 
 async def test_a_short_outage_costs_no_row(bench: Bench) -> None:
@@ -340,12 +362,73 @@ async def test_one_service_killed_beside_the_other(bench: Bench, service: str, t
     assert (seen["groups"]["staff"], seen["most_adds_of_an_id"]) == (400, 1)
 
 
-async def test_many_system_errors_in_succession_stop_the_shard(bench: Bench) -> None:
-    """Twenty rows in a row that cannot be handled are a wrong file, not bad rows."""
-    task = bench.task(["http://x/1.jpg,,,surplus"] * 50, thread_num=1)
-    with pytest.raises(TaskFailed, match="20 rows in succession"):
+async def test_bad_rows_never_stop_mode_0(bench: Bench) -> None:
+    """Skip and go on, says the API document, and it does not say for how many rows."""
+    task = bench.task(["http://x/1.jpg,,,surplus"] * 200 + lines(bench, 1), thread_num=1)
+    await bench.run(task)
+    assert bench.catalogue.ledger.progress(task.id).by_code == {0: 1, 303: 200}
+
+
+@pytest.mark.parametrize("thread_num", [1, 20])
+@pytest.mark.parametrize(
+    ("kind", "status", "text"),
+    [
+        ("detect", 401, "token expired"),
+        ("detect", 200, "license expired"),
+        ("add", 403, "forbidden"),
+        ("add", 404, "404 page not found"),
+        ("add", 405, "method not allowed"),
+        ("add", 409, "group staff is full: its capacity is 1000"),
+        ("add", 302, "moved"),
+    ],
+)
+async def test_a_service_that_refuses_row_after_row_halts_the_task(
+    bench: Bench, kind: str, status: int, text: str, thread_num: int
+) -> None:
+    """It is the service's trouble: what was refused is not handled, and a start goes on when it is over."""
+    bench.services.control(faults=[{"kind": kind, "status": status, "text": text, "code": 7}])
+    task = bench.task(lines(bench, 60), thread_num=thread_num)
+    for _ in range(2):
+        with pytest.raises(TaskFailed, match=f"{text}.* rows in succession.*not handled"):
+            await bench.run(task)
+    assert bench.catalogue.ledger.progress(task.id).handled == 0
+    assert bench.services.record()["by_kind"][kind] <= 2 * (10 + thread_num + ROWS_ASIDE)
+    bench.services.control()
+    await bench.run(task)
+    assert bench.succeeded(task) == 60
+
+
+async def test_a_refusal_among_answers_is_the_rows_own(bench: Bench) -> None:
+    """A service that has a usable answer for the next row means the row that it refused."""
+    rows = lines(bench, 60)
+    for n in range(0, 60, 2):
+        rows[n] = f"{bench.images.image(n=n, add='who knows', add_status=403)},,"
+    task = bench.task(rows, thread_num=3)
+    await bench.run(task)
+    assert bench.catalogue.ledger.progress(task.id).by_code == {0: 30, 302: 30}
+
+
+@pytest.mark.parametrize(("status", "halts"), [(401, True), (400, False)])
+async def test_the_last_rows_of_a_shard_have_no_others_beside_them(bench: Bench, status: int, *, halts: bool) -> None:
+    """Who may not ask at all is refused for no row's sake; other words are taken to be about the row."""
+    bench.services.control(faults=[{"kind": "add", "status": status, "text": "no"}])
+    task = bench.task(lines(bench, 3))
+    if halts:
+        with pytest.raises(TaskFailed, match="401 no"):
+            await bench.run(task)
+    else:
         await bench.run(task)
-    assert bench.catalogue.ledger.progress(task.id).handled == 20
+    assert bench.catalogue.ledger.progress(task.id).by_code == ({} if halts else {302: 3})
+
+
+async def test_no_words_of_a_row_say_that_the_group_is_gone(bench: Bench) -> None:
+    """A service repeats a row's id in its refusal; the next rows are imported."""
+    text = "invalid id: group staff does not exist"
+    rows = lines(bench, 3)
+    rows[1] = f"{bench.images.image(n=9, add=text, add_status=400)},group staff does not exist,"
+    task = bench.task(rows, thread_num=1)
+    await bench.run(task)
+    assert (bench.succeeded(task), bench.failures(task)[2][0]) == (2, 302)
 
 
 async def test_a_lost_lease_breaks_the_rows_off(bench: Bench) -> None:
@@ -367,8 +450,8 @@ async def test_a_lost_lease_breaks_the_rows_off(bench: Bench) -> None:
 
 
 async def test_a_hanging_catalogue_breaks_the_rows_off_in_time(bench: Bench) -> None:
-    """Rows in flight end before the lease does, and count as doubtful for the next try."""
-    bench.services.control(delay_s=8)
+    """Rows in flight end before the lease does, and are in doubt for the next try."""
+    bench.services.control(delay_s={"add": 8})
     task = bench.task(lines(bench, 5), thread_num=5)
 
     async def hang(_attempt: ShardImport) -> None:
@@ -380,9 +463,7 @@ async def test_a_hanging_catalogue_breaks_the_rows_off_in_time(bench: Bench) -> 
 
     with pytest.raises(LeaseLost):
         await bench.run(task, use=hang)
-    lease = bench.catalogue.leases.take(task.id, 0, "next", 5)
-    assert lease is not None
-    assert lease.doubtful_to >= 5
+    assert set(bench.catalogue.journal.of_rows(task.id, 1, 5)) == {1, 2, 3, 4, 5}
 
 
 async def test_a_second_try_waits_for_the_first(bench: Bench) -> None:

@@ -36,8 +36,8 @@ WRITE_AT = 500
 HOLD_AT = 5000
 """Outcomes waiting for a slow catalogue beyond which no further row starts."""
 READ_ROWS, READ_BYTES = 100, 4 * 2**20
-ROWS_ASIDE = 4
-"""Rows that decode, or have decoded, beside those that make calls: as many as keep the decoding threads busy."""
+ROWS_ASIDE = 8
+"""Rows that decode, wait for their line in the journal, or for a place, beside those that make calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class ShardImport:
         self._situation.left -= 1
         stops = outcome.code != Code.OK and self._work.task.config.mode == Mode.STOP
         if outcome.refused and not stops:
-            self._refusals.hold(outcome)
+            self._hold(outcome)
         else:
             self._unwritten.append(outcome)
         self._unwritten += self._refusals.release()
@@ -219,6 +219,12 @@ class ShardImport:
         elif len(self._unwritten) >= WRITE_AT or (self._unseen and self._unwritten):
             self._unseen = False  # the first row of a try is shown at once: somebody waits for a sign of life
             self._write_now.set()
+
+    def _hold(self, outcome: Outcome) -> None:
+        try:
+            self._refusals.hold(outcome)
+        except TaskFailed as error:
+            self._halt(error)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A row that its task leaves behind has no outcome."""
