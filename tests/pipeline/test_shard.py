@@ -421,6 +421,17 @@ async def test_the_last_rows_of_a_shard_have_no_others_beside_them(bench: Bench,
     assert bench.catalogue.ledger.progress(task.id).by_code == ({} if halts else {302: 3})
 
 
+async def test_pictures_that_the_info_service_chokes_on_are_bad_rows(bench: Bench) -> None:
+    """However many come in succession: it is asked for a picture that is beyond reproach, and has an answer."""
+    choking = {"detect_code": 7, "detect_message": "who knows"}
+    poison = [f"{bench.images.image(n=n, **choking)},," for n in range(35)]
+    for rows in (poison, [*lines(bench, 5), *poison, *lines(bench, 5)]):
+        task = bench.task(rows, thread_num=5)
+        await bench.run(task)
+        assert bench.catalogue.ledger.progress(task.id).failures == {301: 35}
+        assert bench.succeeded(task) == len(rows) - 35
+
+
 async def test_no_words_of_a_row_say_that_the_group_is_gone(bench: Bench) -> None:
     """A service repeats a row's id in its refusal; the next rows are imported."""
     text = "invalid id: group staff does not exist"
@@ -452,7 +463,7 @@ async def test_a_lost_lease_breaks_the_rows_off(bench: Bench) -> None:
 async def test_a_hanging_catalogue_breaks_the_rows_off_in_time(bench: Bench) -> None:
     """Rows in flight end before the lease does, and are in doubt for the next try."""
     bench.services.control(delay_s={"add": 8})
-    task = bench.task(lines(bench, 5), thread_num=5)
+    task = bench.task(["uri,id", *(f"{bench.images.image(n=n)},person{n}" for n in range(5))], thread_num=5)
 
     async def hang(_attempt: ShardImport) -> None:
         await until(lambda: bench.services.record()["in_flight"] == 5)

@@ -1,7 +1,8 @@
-"""The journal of adds: what was about to be sent, so that doubt is a fact about one row (ADR 20).
+"""The journal of adds under ids of a file's own, so that doubt about them is a fact about one row (ADR 20).
 
 An entry is written before the row's add is sent, and goes with the row's outcome. What is left of a try that died is in
-doubt: its face may be in the group. An outcome that leaves that open (302) keeps its entry.
+doubt: its face may be in the group. An outcome that leaves that open (302) keeps its entry. Ids that we make need no
+entry: a face under one can only be its row's.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from face_import.catalogue.engine import reading
 from face_import.catalogue.schema import OWN_ID, import_task, outcome, sent, shard
 from face_import.contract import Code
-from face_import.domain.identity import made_face_id
 from face_import.domain.models import Outcome, Sent
 from face_import.errors import LeaseLost
 
@@ -48,7 +48,7 @@ class Journal:
             task_id: the import task.
             number: the shard.
             owner: the task instance that holds the shard's lease.
-            adds: the rows, each once.
+            adds: the rows, each once, with ids of their own.
 
         Returns:
             The rows that may not be sent, with the row of the same file whose add under the same id is not settled.
@@ -57,18 +57,16 @@ class Journal:
             LeaseLost: another try owns the shard, or the task was deleted.
         """
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        own = {a.row: a.face_id for a in adds if a.face_id != made_face_id(task_id, a.row)}
-        values = [{"task_id": task_id, "row": a.row, "face_id": own.get(a.row), "digest": a.digest} for a in adds]
+        values = [{"task_id": task_id, "row": a.row, "face_id": a.face_id, "digest": a.digest} for a in adds]
         with self._engine.begin() as connection:
             lease = select(shard.c.lease_owner).where(shard.c.task_id == task_id, shard.c.number == number)
             if connection.scalar(lease.with_for_update(read=True)) != owner:
                 raise LeaseLost(f"shard {number} of task {task_id} belongs to another try")
             connection.execute(dialect.insert(sent).on_conflict_do_nothing(), values)
-            if not own:
-                return {}
-            ids = select(sent.c.face_id, sent.c.row).where(sent.c.task_id == task_id, sent.c.face_id.in_(own.values()))
-            first = dict(connection.execute(ids).all())
-        return {row: first[face_id] for row, face_id in own.items() if first.get(face_id, row) != row}
+            ids = [a.face_id for a in adds]
+            holders = select(sent.c.face_id, sent.c.row).where(sent.c.task_id == task_id, sent.c.face_id.in_(ids))
+            first = dict(connection.execute(holders).all())
+        return {a.row: first[a.face_id] for a in adds if first.get(a.face_id, a.row) != a.row}
 
     def of_rows(self, task_id: str, first: int, last: int) -> dict[int, Sent]:
         """The entries of the rows from `first` to `last`: what earlier tries may have sent."""
@@ -76,7 +74,7 @@ class Journal:
         query = query.where(sent.c.task_id == task_id, sent.c.row.between(first, last))
         with self._reader.begin() as connection:
             found = connection.execute(query).all()
-        return {row: Sent(row, face_id or made_face_id(task_id, row), digest) for row, face_id, digest in found}
+        return {row: Sent(row, face_id, digest) for row, face_id, digest in found}
 
     def holder(self, task_id: str, row: int, face_id: str) -> Holder | None:
         """Another row, of this import or of another one into its group, that may have put a face there under an id.

@@ -24,11 +24,13 @@ class Lease:
         running: whether rows may still start; False once the task was stopped, deleted or started anew.
         grant: rows the holder may have in flight from now on.
         attempt: the task's attempt when the lease was taken; a later one ends it.
+        resumed: whether an earlier try had the shard: rows without an outcome may have been sent by it.
     """
 
     running: bool
     grant: int
     attempt: int
+    resumed: bool = False
 
 
 def share_out(slots: int, wants: Sequence[int]) -> list[int]:
@@ -82,7 +84,9 @@ class Leases:
             if row["live"] and row["lease_owner"] != owner:
                 return None
             grant = self._set(connection, task, number, owner, wants=wants, using=0)
-            return Lease(running=True, grant=grant, attempt=task["attempt"])
+            counted = update(shard).where(shard.c.task_id == task_id, shard.c.number == number)
+            connection.execute(counted.values(tries=shard.c.tries + 1))
+            return Lease(running=True, grant=grant, attempt=task["attempt"], resumed=row["tries"] > 0)
 
     def renew(  # noqa: PLR0913 - a renewal carries the holder's whole situation
         self, task_id: str, number: int, owner: str, attempt: int, *, wants: int, using: int
@@ -174,7 +178,7 @@ def _shard(connection: Connection, task_id: str, number: int) -> RowMapping:
     columns = shard.c
     return (
         connection.execute(
-            select(columns.lease_owner, (columns.lease_until > now()).label("live"))
+            select(columns.lease_owner, columns.tries, (columns.lease_until > now()).label("live"))
             .where(columns.task_id == task_id, columns.number == number)
             .with_for_update()
         )

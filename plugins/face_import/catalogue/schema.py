@@ -122,6 +122,7 @@ shard = Table(
     Column("lease_until", Double, nullable=False, default=0.0),
     Column("lease_wants", Integer, nullable=False, default=0),
     Column("lease_grant", Integer, nullable=False, default=0),
+    Column("tries", Integer, nullable=False, default=0, server_default="0"),
     *(Column(f"{change}_num", Integer, nullable=False, default=0, server_default="0") for change in Change),
     sqlite_with_rowid=False,
 )
@@ -168,20 +169,12 @@ sent = Table(
     metadata,
     Column("task_id", String(12), primary_key=True),  # no foreign key: its check would wait for the task's renewals
     Column("row", Integer, primary_key=True, autoincrement=False),
-    Column("face_id", Words),
+    Column("face_id", Words, nullable=False),
     Column("digest", LargeBinary, nullable=False),
+    Index("ix_sent_face_id", "face_id", "task_id", unique=True),
     sqlite_with_rowid=False,
 )
-"""Adds that were about to be sent, and of which the ledger does not say yet how they ended. `face_id` is the row's own
-id; NULL stands for the one that we make, which needs no index: nobody else can have it."""
-Index(
-    "ix_sent_face_id",
-    sent.c.face_id,
-    sent.c.task_id,
-    unique=True,
-    postgresql_where=sent.c.face_id.is_not(None),
-    sqlite_where=sent.c.face_id.is_not(None),
-)
+"""Adds under the ids of a file that were about to be sent, and of which the ledger does not say yet how they ended."""
 
 holding = Table(
     "holding",

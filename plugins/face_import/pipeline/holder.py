@@ -67,6 +67,7 @@ class LeaseHolder:
         self._thread = ThreadPoolExecutor(1, "lease")
         self._limit = 0
         self._attempt = 0
+        self.resumed = False
         self._began = 0.0
         self.limit = 0
         """Rows that may make calls. Those of a stopped task end with what they had, though no row may start."""
@@ -93,7 +94,7 @@ class LeaseHolder:
                 log.warning("catalogue away task=%s shard=%s", self._task_id, self._number)
                 lease = None
             if lease is not None:
-                self._attempt = lease.attempt
+                self._attempt, self.resumed = lease.attempt, lease.resumed
                 self.limit = self._limit = lease.grant
                 return
             await asyncio.sleep(self._settings.lease_renew_s / 2)

@@ -1,4 +1,4 @@
-"""Adds are noted before they are sent, as many as come together in one transaction (ADR 20)."""
+"""Adds under ids of the file's own are noted before they are sent, as many as come together at once (ADR 20)."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from sqlalchemy.exc import OperationalError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 
+from face_import.clients.retrying import persistently
 from face_import.domain.models import Sent
 
 NOTE_EVERY_S = 0.02
@@ -24,10 +25,12 @@ class AddJournal:
 
     Attributes:
         earlier: what tries before this one had noted, and the ledger has not settled, by row.
+        resumed: whether there was such a try.
     """
 
     def __init__(self, note: Note, thread: Executor) -> None:
         self.earlier: Mapping[int, Sent] = {}
+        self.resumed = False
         self._note = note
         self._waiting: list[tuple[Sent, asyncio.Future[int | None]]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -57,9 +60,9 @@ class AddJournal:
             self._writing = None
 
     async def _write_batch(self, batch: Sequence[tuple[Sent, "asyncio.Future[int | None]"]]) -> None:
-        retrying = AsyncRetrying(retry=retry_if_exception_type(OperationalError), wait=wait_random(0.1, 0.5))
+        adds = [sent for sent, _ in batch]
         try:
-            refused: Mapping[int, int] = await retrying(self._in_thread, [sent for sent, _ in batch])
+            refused = await persistently(lambda: self._in_thread(adds), OperationalError, _retrying)
         except Exception as error:  # noqa: BLE001 - raised by each of the rows
             for _, noted in batch:
                 if not noted.done():
@@ -71,3 +74,8 @@ class AddJournal:
 
     async def _in_thread(self, adds: Sequence[Sent]) -> Mapping[int, int]:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._note, adds)
+
+
+def _retrying(_first: OperationalError) -> AsyncRetrying:
+    """A catalogue that is locked or away is asked again, as long as the rows are under way."""
+    return AsyncRetrying(retry=retry_if_exception_type(OperationalError), wait=wait_random(0.1, 0.5))

@@ -1,6 +1,6 @@
 """What a try at a shard works with, opened and closed around it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -23,9 +23,10 @@ DECODERS = 2
 async def opened(work: ShardWork, catalogue: Catalogue, settings: Settings) -> AsyncIterator[ShardImport]:
     """Open connections and threads for a try at a shard; the caller runs it."""
     task, places = work.task, Places()
-    entry = task.config.entry
-    of_entry = {"entry": entry, "holdings": Holdings(catalogue.engine, task), "late_s": settings.service_timeout_s}
-    kind = partial(ChangesImporter, **of_entry) if entry else RowImporter
+    kind: Callable[..., RowImporter] = RowImporter
+    if entry := task.config.entry:
+        held = Holdings(catalogue.engine, task)
+        kind = partial(ChangesImporter, entry=entry, holdings=held, late_s=settings.service_timeout_s)
     async with AsyncExitStack() as stack:
         note = partial(catalogue.journal.note, task.id, work.shard.number, work.owner)
         importer = kind(

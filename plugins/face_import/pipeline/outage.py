@@ -36,6 +36,8 @@ class Outage:
         self.down = False
         self.refusals = 0
         """Successive definite answers that say nothing about the row they were for."""
+        self.was_usable = False
+        """Whether it has ever had another answer."""
         self._patience_s = patience_s
         self._meter = meter or Meter()
 
@@ -80,6 +82,7 @@ class Outage:
 
     def _answered(self, *, usable: bool) -> None:
         self.refusals = 0 if usable else self.refusals + 1
+        self.was_usable |= usable
         if self.down:
             log.info("service back service=%s %s", self.service, logs.ids())
         self.down = False

@@ -198,45 +198,47 @@ class RowImporter:
         return measured, Verdict(*violation) if violation else None
 
     async def _add(self, found: Candidate) -> Added:
-        """Note the add, and send it under the row's own id or one made from task and row number (decision 10)."""
+        """Send an add under the row's own id, once that is noted, or one made of task and row number (decision 10)."""
         row = found.row
+        if not row.id:
+            return await self._send(found, Sent(row.number, made_face_id(self.task_id, row.number), b""), None)
         digest = _digest(found.data) if is_small(found.data) else await self._in_thread(_digest, found.data)
-        sent = Sent(row.number, row.id or made_face_id(self.task_id, row.number), digest)
+        sent = Sent(row.number, row.id, digest)
         other = await self.places.aside(self.journal.note(sent))
         if other is not None:
             return "", Verdict(Code.DUPLICATE_ID, f"row {other} of the file has the same id {row.id!r}")
         return await self._send(found, sent, self.journal.earlier.get(row.number))
 
     async def _send(self, found: Candidate, sent: Sent, earlier: Sent | None, *, ours_before: bool = False) -> Added:
-        """Send an add that is noted, and find out how it ended if the library's answer leaves that open.
+        """Send an add, and find out how it ended if the library's answer leaves that open.
 
         Args:
             found: the face.
-            sent: what was noted.
+            sent: the add.
             earlier: what an earlier try of the row had noted, if there was one.
             ours_before: whether the id was ours before this add: nobody else's record about it counts.
         """
-        in_doubt = earlier is not None
+        in_doubt = earlier is not None or (not found.row.id and self.journal.resumed)
+        maybe = ""
 
         async def send() -> str:
-            nonlocal in_doubt
+            nonlocal in_doubt, maybe
             try:
                 return await self.library.add(
                     self.group, sent.face_id, found.uri, found.row.tag, found.row.description, found.face
                 )
             except ServiceUnavailable as error:
-                in_doubt |= error.sent
+                if error.sent:
+                    in_doubt, maybe = True, f"; the face may be in the group as {sent.face_id!r}"
                 raise
 
         try:
             return await self.library_outage.call(send), None
         except ServiceUnavailable as error:
-            maybe = f"; the face may be in the group as {sent.face_id!r}" if in_doubt else ""
             return "", Verdict(Code.LIBRARY_UNAVAILABLE, f"{error}{maybe}")
         except ServiceRefusal as error:
-            taken = error.kind in {RefusalKind.ID_EXISTS, RefusalKind.FEATURE_EXISTS}
             made = error.kind is RefusalKind.ID_EXISTS and not found.row.id
-            if taken and (in_doubt or made):
+            if error.kind in {RefusalKind.ID_EXISTS, RefusalKind.FEATURE_EXISTS} and (in_doubt or made):
                 return await self._looked(found, sent, earlier, error, ours_before=ours_before)
             return "", self._refusal(error, found, sent.face_id)
 
@@ -261,7 +263,7 @@ class RowImporter:
             return sent.face_id, None
         verdict = self._refusal(error, found, sent.face_id)
         if there is None or not same:
-            text = f"{verdict.message}; it may be ours: an add of this row was not answered"
+            text = f"{verdict.message}; it may be ours, from an add of this row that was not answered"
             verdict = Verdict(verdict.code, text, is_open=True)
         return "", verdict
 

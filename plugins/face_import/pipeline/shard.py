@@ -75,7 +75,7 @@ class ShardImport:
         self._work = work
         self._import_row = importer.import_row
         self._outages = (importer.info_outage, importer.library_outage)
-        self._refusals = Refusals(*self._outages)
+        self._refusals = Refusals(*self._outages, importer.info.detect)
         self._ledger = catalogue.ledger
         self._journal, self._earlier_adds = importer.journal, catalogue.journal.of_rows
         self._stop_grace_s = settings.stop_grace_s
@@ -117,6 +117,7 @@ class ShardImport:
         await self._holder.take()
         rows = (self._work.task.id, shard.first_row, shard.last_row)
         handled = await self._in(self._read_thread, self._ledger.handled_rows, *rows)
+        self._journal.resumed = self._holder.resumed
         self._journal.earlier = await self._in(self._read_thread, self._earlier_adds, *rows)
         self._situation.left -= len(handled)
         loops = asyncio.create_task(self._holder.keep()), asyncio.create_task(self._write())
@@ -176,6 +177,7 @@ class ShardImport:
             self._holder.allows_another()
             and len(self._under_way) < self._holder.limit + self._aside
             and len(self._unwritten) < HOLD_AT
+            and not self._refusals.too_many
             and self._may_call()
         )
 
@@ -209,7 +211,7 @@ class ShardImport:
         self._situation.left -= 1
         stops = outcome.code != Code.OK and self._work.task.config.mode == Mode.STOP
         if outcome.refused and not stops:
-            self._hold(outcome)
+            await self._hold(outcome)
         else:
             self._unwritten.append(outcome)
         self._unwritten += self._refusals.release()
@@ -220,9 +222,9 @@ class ShardImport:
             self._unseen = False  # the first row of a try is shown at once: somebody waits for a sign of life
             self._write_now.set()
 
-    def _hold(self, outcome: Outcome) -> None:
+    async def _hold(self, outcome: Outcome) -> None:
         try:
-            self._refusals.hold(outcome)
+            await self._refusals.hold(outcome)
         except TaskFailed as error:
             self._halt(error)
 
@@ -296,7 +298,7 @@ class ShardImport:
         await asyncio.gather(*self._under_way, return_exceptions=True)
         if self._halted is None:
             try:
-                self._unwritten += self._refusals.release_last()
+                self._unwritten += await self._refusals.release_last()
             except TaskFailed as error:
                 self._halt(error)
         await _ended(writing)

@@ -1,4 +1,4 @@
-"""A journal of adds that are about to be sent, in place of ranges of rows that may have been."""
+"""A journal of adds under the ids of a file, in place of ranges of rows that may have been sent."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,6 @@ branch_labels = None
 depends_on = None
 
 OWN_ID = sa.text("code = 0 AND face_id <> task_id || '-' || CAST(\"row\" AS TEXT)")
-HAS_ID = sa.text("face_id IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -17,18 +16,18 @@ def upgrade() -> None:
         "sent",
         sa.Column("task_id", sa.String(length=12), nullable=False),
         sa.Column("row", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("face_id", sa.Text(), nullable=True),
+        sa.Column("face_id", sa.Text(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("task_id", "row", name=op.f("pk_sent")),
         sqlite_with_rowid=False,
     )
-    op.create_index(
-        "ix_sent_face_id", "sent", ["face_id", "task_id"], unique=True, postgresql_where=HAS_ID, sqlite_where=HAS_ID
-    )
+    op.create_index("ix_sent_face_id", "sent", ["face_id", "task_id"], unique=True)
     op.drop_index("ix_outcome_own_id", "outcome")
     op.create_index(
         "ix_outcome_own_id", "outcome", ["face_id", "task_id"], postgresql_where=OWN_ID, sqlite_where=OWN_ID
     )
+    op.add_column("shard", sa.Column("tries", sa.Integer(), nullable=False, server_default="0"))
+    op.execute("UPDATE shard SET tries = 1 WHERE claimed_to > 0 OR lease_owner IS NOT NULL")
     op.drop_column("shard", "claimed_to")
     op.add_column("holding", sa.Column("sent_id", sa.Text(), nullable=False, server_default=""))
     op.add_column("holding", sa.Column("sent_digest", sa.LargeBinary(), nullable=False, server_default=sa.text("''")))
@@ -40,6 +39,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in ("shaky", "sent_digest", "sent_id"):
         op.drop_column("holding", name)
+    op.drop_column("shard", "tries")
     op.add_column("shard", sa.Column("claimed_to", sa.Integer(), nullable=False, server_default="0"))
     op.drop_index("ix_outcome_own_id", "outcome")
     op.create_index(
