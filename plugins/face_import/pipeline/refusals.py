@@ -1,5 +1,6 @@
 """Whose trouble a refusal is: one row's, or that of a service which refuses them all (design decision 20)."""
 
+import asyncio
 import io
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -33,6 +34,8 @@ class Refusals:
         self._services = {Code.INFO_UNAVAILABLE: info, Code.LIBRARY_UNAVAILABLE: library}
         self._ask_info = ask_info
         self._waiting: list[Outcome] = []
+        self._asking = asyncio.Lock()
+        self._refused = False
 
     @property
     def too_many(self) -> bool:
@@ -70,14 +73,17 @@ class Refusals:
         return self._take(self._waiting)
 
     async def _is_usable(self, code: Code) -> bool:
-        """Whether a service has an answer for a picture that is beyond reproach."""
+        """Whether a service has an answer for a picture that is beyond reproach; it is asked once for all who wait."""
         if code != Code.INFO_UNAVAILABLE:
             return False
-        try:
-            await self._services[code].call(lambda: self._ask_info(_blank()))
-        except ServiceError:
-            return False
-        return True
+        info = self._services[code]
+        async with self._asking:
+            if info.refusals and not self._refused:
+                try:
+                    await info.call(lambda: self._ask_info(_blank()))
+                except ServiceError:
+                    self._refused = True
+        return not self._refused
 
     def _take(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
         taken = list(outcomes)
