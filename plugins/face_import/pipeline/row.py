@@ -218,32 +218,44 @@ class RowImporter:
             earlier: what an earlier try of the row had noted, if there was one.
             ours_before: whether the id was ours before this add: nobody else's record about it counts.
         """
-        in_doubt = earlier is not None or (not found.row.id and self.journal.resumed)
-        maybe = ""
+        unanswered = earlier is not None
 
         async def send() -> str:
-            nonlocal in_doubt, maybe
+            nonlocal unanswered
             try:
                 return await self.library.add(
                     self.group, sent.face_id, found.uri, found.row.tag, found.row.description, found.face
                 )
             except ServiceUnavailable as error:
-                if error.sent:
-                    in_doubt, maybe = True, f"; the face may be in the group as {sent.face_id!r}"
+                unanswered |= error.sent
                 raise
 
         try:
             return await self.library_outage.call(send), None
         except ServiceUnavailable as error:
-            return "", Verdict(Code.LIBRARY_UNAVAILABLE, f"{error}{maybe}")
+            verdict = Verdict(Code.LIBRARY_UNAVAILABLE, str(error))
         except ServiceRefusal as error:
-            made = error.kind is RefusalKind.ID_EXISTS and not found.row.id
-            if error.kind in {RefusalKind.ID_EXISTS, RefusalKind.FEATURE_EXISTS} and (in_doubt or made):
-                return await self._looked(found, sent, earlier, error, ours_before=ours_before)
-            return "", self._refusal(error, found, sent.face_id)
+            in_the_way = error.kind in {RefusalKind.ID_EXISTS, RefusalKind.FEATURE_EXISTS}
+            if in_the_way and (unanswered or self._may_be_made(found.row, error)):
+                return await self._looked(found, sent, earlier, error, unanswered=unanswered, ours_before=ours_before)
+            verdict = self._refusal(error, found, sent.face_id)
+        if unanswered:
+            verdict = verdict._replace(message=f"{verdict.message}; the face may be in the group as {sent.face_id!r}")
+        return "", verdict
 
-    async def _looked(
-        self, found: Candidate, sent: Sent, earlier: Sent | None, error: ServiceRefusal, *, ours_before: bool
+    def _may_be_made(self, row: Row, error: ServiceRefusal) -> bool:
+        """Whether an earlier try of the row, which left no trace here, may have added what stands in the way."""
+        return not row.id and (error.kind is RefusalKind.ID_EXISTS or self.journal.resumed)
+
+    async def _looked(  # noqa: PLR0913 - all that is known of an add
+        self,
+        found: Candidate,
+        sent: Sent,
+        earlier: Sent | None,
+        error: ServiceRefusal,
+        *,
+        unanswered: bool,
+        ours_before: bool,
     ) -> Added:
         """Whether the face that stands in the way is the row's own, added by a try whose answer nobody heard.
 
@@ -264,7 +276,10 @@ class RowImporter:
         verdict = self._refusal(error, found, sent.face_id)
         if there is None or not same:
             text = f"{verdict.message}; it may be ours, from an add of this row that was not answered"
-            verdict = Verdict(verdict.code, text, is_open=True)
+            verdict = verdict._replace(message=text, is_open=True)
+        elif unanswered:
+            text = f"{verdict.message}; an add of this row was not answered, and may be carried out late"
+            verdict = verdict._replace(message=text)
         return "", verdict
 
     async def _is_there(self, row: Row, uri: DataUri, face_id: str) -> bool | None:
