@@ -8,6 +8,7 @@ bodies and readers, has to go on at a least rate. How many may is the applicatio
 
 import errno
 import re
+import resource
 import socket
 import time
 from collections.abc import Callable
@@ -22,9 +23,11 @@ from api_shim.pace import PacedSocket
 from api_shim.uploads import AT_HAND_BYTES
 
 HEAD_BYTES = 2**16
-SEND_BUFFER = 2**18
+SEND_BUFFER = 2**19
 """An answer up to about this is the kernel's as soon as it is written, so pages need nobody who reads them."""
 STOP_WAIT_S = 2.0
+FILES = 500
+"""Files that may be open beside the connections: uploads, the catalogue, logs."""
 _DRAIN_S = 0.05
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,5})[ \t]*(?=\r\n)")
 _NO_LENGTH_ALONE = (b"\r\nexpect:", b"\r\ntransfer-encoding:")
@@ -44,6 +47,14 @@ def is_at_hand(received: bytes | bytearray) -> bool:
         return True
     wanted = int(lengths[0])
     return wanted > AT_HAND_BYTES or len(received) >= end + 4 + wanted
+
+
+def allow_files(number: int) -> None:
+    """Have as many files open as there may be connections, as far as the system lets us: often it begins with 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -81,6 +92,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         """Begin to serve."""
+        allow_files(self.worker_connections + FILES)
         self.cfg.set("sendfile", False)  # noqa: FBT003 - it would go past the pace
         super().init_process()
 

@@ -1,8 +1,10 @@
 """The API as it is served, while clients hold on to it: others are answered, and nobody holds on for ever (ADR 22)."""
 
 import re
+import resource
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import quantiles
 
@@ -30,7 +32,8 @@ from tests.api.slow_clients import (
 from tests.real import until
 from tests.shim import Shim
 
-IMPATIENT = ("--worker-class", "tests.api.impatient.Worker")
+IMPATIENT = ("--worker-class", "tests.api.deadlines.Impatient")
+PATIENT = ("--worker-class", "tests.api.deadlines.Patient")
 HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 HALF_A_LOGIN = (
     head("POST", "/login", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 500") + b"key="
@@ -42,8 +45,8 @@ CALLS = 100
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shim]:
-    """As the stack starts it."""
-    with Shim(tmp_path_factory.mktemp("served") / "home") as shim:
+    """As the stack starts it, but for deadlines: whoever holds on does so until the test ends."""
+    with Shim(tmp_path_factory.mktemp("served") / "home", *PATIENT) as shim:
         yield shim
 
 
@@ -128,7 +131,7 @@ def test_control_is_answered_while_slow_clients_hold_on(shim: Shim, clients: Cli
             assert requests.get(f"{shim.url}/v1/tasks/{task_id}/stop", timeout=5).status_code == 409
             assert requests.get(f"{shim.url}/console/static/console.css", timeout=5).status_code == 200
             assert create(shim, 5000).status_code == 200
-            assert all(map(is_held, [*heads, *logins, *uploads])), "they were not slow for long enough"
+            assert all(map(is_held, [*heads, *logins, *uploads]))
         rest = requests.get(f"{shim.url}{path}", timeout=20).text
     assert rest.count("\n") == ROWS
 
@@ -156,6 +159,10 @@ def test_downloads_beyond_their_places_are_told_so(shim: Shim, clients: Clients,
         assert begins(clients.sends(head("GET", path))) == b"HTTP/1.1 503"
         assert requests.get(f"{shim.url}/v1/tasks/{failed}/detail", timeout=5).status_code == 200
     until(lambda: requests.get(f"{shim.url}{path}", timeout=20).status_code == 200)
+    for _ in range(2 * DOWNLOADS.number):
+        assert requests.head(f"{shim.url}{path}", timeout=5).status_code == 200, (
+            "these keep no place"
+        )
 
 
 @pytest.mark.parametrize("drip_s", [0.2, 60], ids=["drips", "stops"])
@@ -227,15 +234,44 @@ def connections(shim: Shim) -> int:
     return sum(connection.status != "LISTEN" for connection in shim.worker().net_connections("tcp"))
 
 
+@contextmanager
+def few_files() -> Iterator[None]:
+    """What is started now begins with a low limit of open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_there_is_room_for_who_comes(tmp_path: Path) -> None:
     """At the limit of connections the one that is waited for longest makes room."""
-    with Shim(tmp_path / "home", "--worker-connections", "150") as shim, Clients(shim.url) as clients:
+    with ExitStack() as stack:
+        with few_files():
+            shim = stack.enter_context(Shim(tmp_path / "home", "--worker-connections", "250"))
+        clients = stack.enter_context(Clients(shim.url))
         first = clients.sends(HALF_A_HEAD)
-        held = [clients.sends(HALF_A_HEAD) for _ in range(300)]
+        held = [clients.sends(HALF_A_HEAD) for _ in range(400)]
         assert answer(first) == b""
         assert requests.get(f"{shim.url}/healthz", timeout=5).status_code == 200
         assert is_held(held[-1])
-        assert connections(shim) <= 150
+        assert 200 < connections(shim) <= 250
+
+
+def test_who_is_idle_longest_makes_room(tmp_path: Path) -> None:
+    """If nobody is waited for, it is a connection that is kept for another request."""
+    options = ("--threads", "1", "--worker-connections", "20")
+    with Shim(tmp_path / "home", *options) as shim, Clients(shim.url) as clients:
+        until(lambda: connections(shim) == 0)
+        request = head("GET", "/healthz")
+        idle = []
+        for _ in range(19):
+            idle.append(clients.sends(request))
+            assert begins(idle[-1]) == b"HTTP/1.1 200"
+        assert begins(clients.sends(request)) == b"HTTP/1.1 200"
+        assert answer(idle[0]).endswith(b"}\n")
+        assert idle[1].recv(2**16).endswith(b"}\n")
+        idle[1].sendall(request)
+        assert begins(idle[1]) == b"HTTP/1.1 200"
 
 
 def test_it_ends_within_seconds(tmp_path: Path) -> None:
