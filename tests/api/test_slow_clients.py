@@ -160,9 +160,7 @@ def test_downloads_beyond_their_places_are_told_so(shim: Shim, clients: Clients,
         assert requests.get(f"{shim.url}/v1/tasks/{failed}/detail", timeout=5).status_code == 200
     until(lambda: requests.get(f"{shim.url}{path}", timeout=20).status_code == 200)
     for _ in range(2 * DOWNLOADS.number):
-        assert requests.head(f"{shim.url}{path}", timeout=5).status_code == 200, (
-            "these keep no place"
-        )
+        assert requests.head(f"{shim.url}{path}", timeout=5).status_code == 200, "these keep no place"
 
 
 @pytest.mark.parametrize("drip_s", [0.2, 60], ids=["drips", "stops"])
