@@ -25,6 +25,7 @@ from api_shim.models import (
     TaskIds,
     ThreadsBody,
 )
+from api_shim.places import DOWNLOADS, INTAKE
 from api_shim.services import services
 from face_import.catalogue import ImportTask, LogEntry, LogPage, Progress, TaskConfig
 from face_import.contract import Mode, TaskState
@@ -49,7 +50,7 @@ def check_task() -> None:
 
 
 @blueprint.post("/create")
-@documentation.validate(form=CreateForm, resp=answers(Created, 400, 413, 503))
+@documentation.validate(form=CreateForm, resp=answers(Created, 400, 408, 413, 503))
 def create(form: CreateForm) -> Json:
     """Create an import task from a CSV file.
 
@@ -120,7 +121,8 @@ def log(task_id: str, query: LogQuery) -> Response:
     failures = catalogue.ledger.progress(task_id).failures
     total = sum(failures.values()) if query.code is None else failures.get(query.code, 0)
     entries = catalogue.ledger.log(task_id, skip=query.skip, limit=query.limit, code=query.code)
-    return Response(stream_with_context(_log_json(entries, total)), mimetype="application/json")
+    pieces = DOWNLOADS.sending(_log_json(entries, total))
+    return Response(stream_with_context(pieces), mimetype="application/json")
 
 
 @blueprint.get("/<task_id>/download_log")
@@ -135,7 +137,7 @@ def download_log(task_id: str, query: DownloadQuery) -> Response:
 def csv_file(name: str, pages: Iterator[LogPage], *, raw: bool = False) -> Response:
     """Rows of a log as a file that a browser saves, sent while they are read."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    lines = stream_with_context(log_csv(pages, raw=raw))
+    lines = stream_with_context(DOWNLOADS.sending(log_csv(pages, raw=raw)))
     return Response(lines, mimetype="application/octet-stream", headers=headers)
 
 
@@ -154,7 +156,8 @@ def create_task(form: CreateForm, upload: FileStorage | None) -> str:
     if upload is None:
         raise InvalidRequest("file: send the CSV as a file (curl -F file=@faces.csv)", field="file")
     task_id = new_task_id()
-    index = held.storage.store(task_id, cast("BinaryIO", upload.stream))
+    with INTAKE:
+        index = held.storage.store(task_id, cast("BinaryIO", upload.stream))
     config = TaskConfig(
         group_name=form.group_name,
         source=f"upload: {upload.filename}",

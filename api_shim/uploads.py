@@ -6,11 +6,51 @@ from typing import IO
 
 from flask import Flask, Request, request
 
+from api_shim.places import FORMS, UPLOADS, Places
+from face_import.errors import RequestError
+
 BODY_BYTES = 2**20
 """Largest body that is no upload: it is held in memory, and may come from somebody without a key."""
+AT_HAND_BYTES = 2**16
+"""A body of a known length up to this is there as a whole before its request gets a thread (`worker`)."""
 _TAKE_FILES = {"tasks.create", "console.create", "console.new_preview"}
 IN_MEMORY = 500_000
 """Bytes of an upload that are kept in memory; a larger one goes to a file without a name."""
+
+
+class SlowBody(RequestError):
+    """A body that stopped coming, or hardly came."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class Body:
+    """A body that may have to be waited for: whoever reads it needs a place, and an end to the waiting.
+
+    Args:
+        stream: the server's.
+        places: one of these is taken.
+    """
+
+    def __init__(self, stream: IO[bytes], places: Places) -> None:
+        self._stream = stream
+        self._places: Places | None = places
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            Busy: there is no place.
+            SlowBody: the server has lost its patience.
+        """
+        if self._places:
+            self._places.take()
+            self._places = None
+        try:
+            return self._stream.read(size)
+        except TimeoutError:
+            raise SlowBody("the body of the request stopped coming, or came too slowly") from None
 
 
 def request_class(folder: Path) -> type[Request]:
@@ -41,5 +81,14 @@ def register(app: Flask, max_source_bytes: int) -> None:
 
     @app.before_request
     def bound() -> None:
-        if request.endpoint not in _TAKE_FILES or request.mimetype != "multipart/form-data":
+        takes_file = request.endpoint in _TAKE_FILES and request.mimetype == "multipart/form-data"
+        if not takes_file:
             request.max_content_length = BODY_BYTES
+        if _may_be_slow():
+            request.environ["wsgi.input"] = Body(request.environ["wsgi.input"], UPLOADS if takes_file else FORMS)
+
+
+def _may_be_slow() -> bool:
+    if request.content_length is None:
+        return "Transfer-Encoding" in request.headers
+    return request.content_length > AT_HAND_BYTES or "Expect" in request.headers

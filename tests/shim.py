@@ -22,10 +22,11 @@ class Shim:
 
     Args:
         home: its home.
+        options: of gunicorn, beyond those of the stack.
         variables: `FACE_IMPORT_*` settings beyond home and ports.
     """
 
-    def __init__(self, home: Path, **variables: str) -> None:
+    def __init__(self, home: Path, *options: str, **variables: str) -> None:
         port, nobody = free_ports(2)
         self._variables = {
             "FACE_IMPORT_HOME": str(home),
@@ -37,6 +38,7 @@ class Shim:
         self.settings = Settings.model_validate(fields)
         self.url = f"http://127.0.0.1:{port}"
         self.log = home / "shim.log"
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -49,21 +51,25 @@ class Shim:
         paths = os.pathsep.join((str(CHECKOUT / "plugins"), str(CHECKOUT)))
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                program.command, env=inherited | self._variables | {"PYTHONPATH": paths}, stdout=log, stderr=log
+                (*program.command[:-1], *self._options, program.command[-1]),
+                env=inherited | self._variables | {"PYTHONPATH": paths},
+                stdout=log,
+                stderr=log,
             )
         try:
             until(self._answers)
         except BaseException:
-            self._end()
+            self.end()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End it, gracefully if it does so within some seconds."""
         assert self._process is not None
         self._process.terminate()
         try:
@@ -72,6 +78,11 @@ class Shim:
             self._process.kill()
             self._process.wait()
 
+    def worker(self) -> psutil.Process:
+        """The only worker of gunicorn."""
+        (pid,) = self.workers()
+        return psutil.Process(pid)
+
     def workers(self) -> list[int]:
         """Process ids of gunicorn's workers."""
         assert self._process is not None
@@ -79,8 +90,7 @@ class Shim:
 
     def peak_bytes(self) -> int:
         """Most memory the worker ever had."""
-        (pid,) = self.workers()
-        return peak_bytes(pid)
+        return peak_bytes(self.worker().pid)
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -14,6 +14,7 @@ from api_shim.console.preview import cell, preview
 from api_shim.console.texts import field_problem, request_problem
 from api_shim.console.view import blueprint, by_htmx, link, moved
 from api_shim.models import CreateForm
+from api_shim.places import INTAKE
 from api_shim.services import services
 from api_shim.tasks import create_task
 from face_import.errors import AirflowUnavailable, RequestError, SourceError
@@ -38,7 +39,8 @@ def new_preview() -> Answer:
         upload = request.files.get("file")
         if not upload or not upload.filename:
             return ""
-        seen = preview(cast("BinaryIO", upload.stream), Bounds.of(settings), settings.home / "tmp")
+        with INTAKE:
+            seen = preview(cast("BinaryIO", upload.stream), Bounds.of(settings), settings.home / "tmp")
     except REFUSALS as error:
         problems, status = _problems(error)
         return render_template("preview.html", refusal=problems["file"]), status

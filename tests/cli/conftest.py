@@ -19,6 +19,7 @@ from face_import.contract import Code, Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, Outcome, OutcomeBatch, Shard
 from face_import.settings import Settings
+from face_import.stack.programs import programs
 from tests.real import CHECKOUT, COMMAND, free_ports, until
 
 MAX_SOURCE = 2_000_000
@@ -92,11 +93,10 @@ def _shim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shim]:
     migrate(settings.catalogue_url)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FACE_IMPORT_")}
     environment = {**clean, **variables, "COLUMNS": "160", "NO_PROXY": "", "no_proxy": ""}
-    gunicorn = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
-    options = ["--threads", "4", "--no-control-socket", "api_shim:create_app()"]
+    (program,) = (program for program in programs(settings) if program.name == "shim")
     with (
         (home / "log").open("wb") as log,
-        subprocess.Popen([*gunicorn, *options], cwd=CHECKOUT, env=environment, stdout=log, stderr=log) as process,
+        subprocess.Popen(program.command, cwd=CHECKOUT, env=environment, stdout=log, stderr=log) as process,
     ):
         try:
             until(lambda: _healthy(f"http://127.0.0.1:{port}"))

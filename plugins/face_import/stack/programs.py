@@ -41,8 +41,15 @@ class Program:
     url: str = ""
 
 
-_SHIM = ("--threads", "16", "--keep-alive", "75")
-"""Idle connections are kept for longer than proxies do (nginx: 60 s): they end them, and no POST meets a closed one."""
+_SHIM = (
+    *("--worker-class", "api_shim.worker.Worker", "--threads", "128"),
+    *("--keep-alive", "75", "--graceful-timeout", "8"),
+)
+"""More threads than `api_shim.places` has places, by those that were always there for everything else: 16.
+
+Idle connections are kept for longer than proxies do (nginx: 60 s): they end them, and no POST meets a closed one.
+Supervisord waits for ten seconds until it kills.
+"""
 
 
 def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
@@ -75,6 +82,8 @@ def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
                 str(settings.services_python),
                 address,
                 "face_services.app:create_app()",
+                "--worker-class",
+                "gthread",
                 "-c",
                 "python:face_services.gunicorn_conf",
             )
@@ -113,8 +122,8 @@ def addresses(settings: Settings) -> dict[str, str]:
 
 def _gunicorn(name: str, python: str, bind: str, app: str, *options: str) -> Program:
     # One process: its memory is the larger part of what it costs, and its threads mostly wait.
-    command = (python, "-m", "gunicorn", "--bind", bind, "--worker-class", "gthread", "--workers", "1")
-    more = (*options, "--no-control-socket", "--umask", "63", app)
+    command = (python, "-m", "gunicorn", "--bind", bind, "--workers", "1", *options)
+    more = ("--no-control-socket", "--umask", "63", app)
     host, port = bind.rsplit(":", 1)
     reached = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
     return Program(name, (*command, *more), sign=Sign.ANSWERS, url=f"http://{reached}:{port}/healthz")
