@@ -33,7 +33,7 @@ def test_a_shard_has_one_holder(catalogue: Catalogue, make_task: MakeTask) -> No
     task, leases = make_task(), catalogue.leases
     assert leases.take(task.id, 0, "first", 10) is not None
     assert leases.take(task.id, 0, "second", 10) is None
-    leases.give_back(task.id, 0, "first")
+    leases.give_back(task.id, 0, "first", in_doubt=False)
     assert leases.take(task.id, 0, "second", 10) is not None
 
 
@@ -48,6 +48,26 @@ def test_a_lease_runs_out_and_cannot_be_renewed(catalogue: Catalogue, make_task:
         assert time.monotonic() < deadline
     with pytest.raises(LeaseLost):
         leases.renew(task.id, 0, "first", lease.attempt, wants=10, using=10)
+
+
+def test_a_shard_is_in_doubt_after_a_try_that_ended_without_a_word(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Who gives its lease back says what is in doubt; who does not leaves every row without an outcome so."""
+    task, leases = make_task(), catalogue.leases
+
+    def take(owner: str) -> bool:
+        lease = leases.take(task.id, 0, owner, 10)
+        assert lease is not None
+        return lease.in_doubt
+
+    assert not take("a")
+    leases.give_back(task.id, 0, "a", in_doubt=False)
+    assert not take("b")
+    with catalogue.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE shard SET lease_until = 0")
+    assert take("c")
+    leases.give_back(task.id, 0, "b", in_doubt=False)
+    leases.give_back(task.id, 0, "c", in_doubt=True)
+    assert take("d")
 
 
 def test_grants_move_only_once_they_are_free(catalogue: Catalogue, make_task: MakeTask) -> None:

@@ -1,13 +1,18 @@
 """The ledger: each row once, written by the holder only, counted in the same transaction."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
-from face_import.catalogue import Catalogue, ledger
+from face_import.catalogue import Catalogue, TaskConfig, ledger
+from face_import.catalogue.engine import migrate
 from face_import.contract import Code, Mode, TaskState
-from face_import.domain.models import Measurements, Outcome, OutcomeBatch
+from face_import.domain.models import Limits, Measurements, Outcome, OutcomeBatch, Shard
 from face_import.errors import LeaseLost, TaskStopped
+from face_import.settings import Settings
+from tests import servers
 from tests.conftest import MakeTask
 
 
@@ -34,6 +39,46 @@ def test_a_repeated_batch_changes_nothing(catalogue: Catalogue, make_task: MakeT
     progress = catalogue.ledger.write(batch(task.id, [2, 3, 4, 4]))
     assert progress.by_code == {0: 3, 201: 1}
     assert catalogue.ledger.handled_rows(task.id, 1, 10) == {1, 2, 3, 4}
+
+
+def test_what_the_database_refuses_costs_one_row(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """The row becomes 303 with the database's words, the others of its batch are written, and counts are right."""
+    task = make_task(mode=Mode.STOP)
+    catalogue.leases.take(task.id, 0, "me", 10)
+    with catalogue.engine.begin() as connection:
+        refuse = "SELECT RAISE(ABORT, 'value out of range')"
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER picky BEFORE INSERT ON outcome WHEN NEW.face_id = 'id-2' BEGIN {refuse}; END"
+        )
+    for _ in range(2):
+        progress = catalogue.ledger.write(batch(task.id, [1, 2, 3]))
+        assert progress.by_code == {0: 2, 303: 1}
+    (entry,) = catalogue.ledger.log(task.id)
+    assert (entry.row, entry.code) == (2, 303)
+    assert entry.message == "the database refuses the row's outcome (it was added as 'id-2'): value out of range"
+    stopped = catalogue.tasks.get(task.id)
+    assert (stopped.state, stopped.last_error[:7]) == (TaskState.STOPPED, "row 2: "), "a bad row in mode 1"
+
+
+@pytest.mark.parametrize("value", ["i" * 3_000, "m" * 100_000], ids=["an index entry", "a message"])
+def test_postgresql_has_bounds_too(tmp_path: Path, value: str) -> None:
+    """An id of 3 kB that does not compress is no entry of an index; the rows beside it are written."""
+    value = token_hex(len(value) // 2)
+    try:
+        with servers.databases(1) as (url,):
+            migrate(url)
+            catalogue = Catalogue.open(Settings(home=tmp_path, database_url=url))
+            config = TaskConfig("staff", "faces.csv", Limits(), 10, Mode.SKIP)
+            catalogue.tasks.add("picky0000000", "run", config, state=TaskState.RUNNING)
+            catalogue.plans.commit("picky0000000", [Shard(0, 1, 2, 0, 1, 1)], 2)
+            catalogue.leases.take("picky0000000", 0, "me", 2)
+            outcomes = (Outcome(1, "http://x", Code.OK, value, value), Outcome(2, "http://x", Code.OK, "", "id"))
+            for _ in range(2):
+                catalogue.ledger.write(OutcomeBatch("picky0000000", 0, "me", outcomes))
+            assert catalogue.ledger.progress("picky0000000").by_code == {0: 1, 303: 1}
+            catalogue.engine.dispose()
+    except servers.Unavailable as reason:
+        servers.skip(reason)
 
 
 def test_only_the_holder_writes(catalogue: Catalogue, make_task: MakeTask) -> None:

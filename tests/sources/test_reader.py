@@ -90,6 +90,25 @@ def test_a_row_with_too_many_cells_has_a_problem() -> None:
     assert (row.uri, row.problem) == ("b", "5 columns, but there are names for 3 (line 4)")
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "problem"),
+    [
+        ("id", "i" * 256, ""),
+        ("id", "i" * 257, "the id is 257 bytes long, more than 256 (line 2)"),
+        ("id", "\u4eba" * 86, "the id is 258 bytes long, more than 256 (line 2)"),
+        ("tag", "t" * 4097, "the tag is 4097 bytes long, more than 4096 (line 2)"),
+        ("description", "d" * 65_537, "the description is 65537 bytes long, more than 65536 (line 2)"),
+        ("uri", "http://x/" + "u" * 8192, "the uri is 8201 bytes long, more than 8192 (line 2)"),
+        ("uri", '"data:,' + "u" * 100_000 + '"', ""),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_cell_that_is_too_long_is_its_rows_problem(column: str, cell: str, problem: str) -> None:
+    """Neither the library nor an index of the database has room for everything."""
+    _, row = all_rows(f"{column},{'tag' if column == 'uri' else 'uri'}\n{cell},x\nb,c".encode())[::-1]
+    assert row.problem == problem
+
+
 def test_rows_come_as_they_are_asked_for() -> None:
     """A shard is not read ahead of its reader."""
     asked = []

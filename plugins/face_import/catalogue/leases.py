@@ -24,13 +24,13 @@ class Lease:
         running: whether rows may still start; False once the task was stopped, deleted or started anew.
         grant: rows the holder may have in flight from now on.
         attempt: the task's attempt when the lease was taken; a later one ends it.
-        resumed: whether an earlier try had the shard: rows without an outcome may have been sent by it.
+        in_doubt: whether a try before this one ended without a word: any row without an outcome may have been sent.
     """
 
     running: bool
     grant: int
     attempt: int
-    resumed: bool = False
+    in_doubt: bool = False
 
 
 def share_out(slots: int, wants: Sequence[int]) -> list[int]:
@@ -84,9 +84,9 @@ class Leases:
             if row["live"] and row["lease_owner"] != owner:
                 return None
             grant = self._set(connection, task, number, owner, wants=wants, using=0)
-            counted = update(shard).where(shard.c.task_id == task_id, shard.c.number == number)
-            connection.execute(counted.values(tries=shard.c.tries + 1))
-            return Lease(running=True, grant=grant, attempt=task["attempt"], resumed=row["tries"] > 0)
+            taken = update(shard).where(shard.c.task_id == task_id, shard.c.number == number)
+            connection.execute(taken.values(in_doubt=True))  # until it is given back
+            return Lease(running=True, grant=grant, attempt=task["attempt"], in_doubt=row["in_doubt"])
 
     def renew(  # noqa: PLR0913 - a renewal carries the holder's whole situation
         self, task_id: str, number: int, owner: str, attempt: int, *, wants: int, using: int
@@ -116,13 +116,13 @@ class Leases:
             grant = self._set(connection, task, number, owner, wants=wants if running else 0, using=using)
             return Lease(running=running, grant=grant, attempt=attempt)
 
-    def give_back(self, task_id: str, number: int, owner: str) -> None:
-        """End a lease at once."""
+    def give_back(self, task_id: str, number: int, owner: str, *, in_doubt: bool) -> None:
+        """End a lease at once; `in_doubt` says whether any row without an outcome may have been sent."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(shard)
                 .where(shard.c.task_id == task_id, shard.c.number == number, shard.c.lease_owner == owner)
-                .values(lease_owner=None, lease_until=0.0, lease_wants=0, lease_grant=0)
+                .values(lease_owner=None, lease_until=0.0, lease_wants=0, lease_grant=0, in_doubt=in_doubt)
             )
 
     def live(self, task_id: str) -> int:
@@ -178,7 +178,7 @@ def _shard(connection: Connection, task_id: str, number: int) -> RowMapping:
     columns = shard.c
     return (
         connection.execute(
-            select(columns.lease_owner, columns.tries, (columns.lease_until > now()).label("live"))
+            select(columns.lease_owner, columns.in_doubt, (columns.lease_until > now()).label("live"))
             .where(columns.task_id == task_id, columns.number == number)
             .with_for_update()
         )

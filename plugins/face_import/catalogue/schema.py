@@ -122,7 +122,7 @@ shard = Table(
     Column("lease_until", Double, nullable=False, default=0.0),
     Column("lease_wants", Integer, nullable=False, default=0),
     Column("lease_grant", Integer, nullable=False, default=0),
-    Column("tries", Integer, nullable=False, default=0, server_default="0"),
+    Column("in_doubt", Boolean, nullable=False, default=False, server_default=false()),
     *(Column(f"{change}_num", Integer, nullable=False, default=0, server_default="0") for change in Change),
     sqlite_with_rowid=False,
 )
@@ -174,7 +174,7 @@ sent = Table(
     Index("ix_sent_face_id", "face_id", "task_id", unique=True),
     sqlite_with_rowid=False,
 )
-"""Adds under the ids of a file that were about to be sent, and of which the ledger does not say yet how they ended."""
+"""Adds under ids of a file's own that were about to be sent, and all that were broken off: no outcome settles them."""
 
 holding = Table(
     "holding",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -67,7 +68,7 @@ class LeaseHolder:
         self._thread = ThreadPoolExecutor(1, "lease")
         self._limit = 0
         self._attempt = 0
-        self.resumed = False
+        self.in_doubt = False
         self._began = 0.0
         self.limit = 0
         """Rows that may make calls. Those of a stopped task end with what they had, though no row may start."""
@@ -94,7 +95,7 @@ class LeaseHolder:
                 log.warning("catalogue away task=%s shard=%s", self._task_id, self._number)
                 lease = None
             if lease is not None:
-                self._attempt, self.resumed = lease.attempt, lease.resumed
+                self._attempt, self.in_doubt = lease.attempt, lease.in_doubt
                 self.limit = self._limit = lease.grant
                 return
             await asyncio.sleep(self._settings.lease_renew_s / 2)
@@ -132,10 +133,11 @@ class LeaseHolder:
             raise LeaseLost(f"the catalogue did not renew the lease of shard {self._number} in time")
         return renewal.result()
 
-    async def give_back(self) -> None:
-        """End the lease."""
+    async def give_back(self, *, in_doubt: bool) -> None:
+        """End the lease; `in_doubt` says that rows without an outcome may have been sent."""
+        give = partial(self._leases.give_back, self._task_id, self._number, self._owner, in_doubt=in_doubt)
         try:
-            await self._in_thread(lambda: self._leases.give_back(self._task_id, self._number, self._owner))
+            await self._in_thread(give)
         except OperationalError:
             log.warning("lease left to run out task=%s shard=%s", self._task_id, self._number)
         self._thread.shutdown(wait=False)

@@ -21,17 +21,17 @@ class AddJournal:
 
     Args:
         note: writes entries (`catalogue.Journal.note`).
-        thread: where it is called.
+        thread: where it is called for rows.
 
     Attributes:
         earlier: what tries before this one had noted, and the ledger has not settled, by row.
-        resumed: whether there was such a try.
+        in_doubt: whether such a try ended without a word, so that rows under ids that we make may be there too.
     """
 
     def __init__(self, note: Note, thread: Executor) -> None:
         self.earlier: Mapping[int, Sent] = {}
-        self.resumed = False
-        self._note = note
+        self.in_doubt = False
+        self.write = note
         self._waiting: list[tuple[Sent, asyncio.Future[int | None]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._thread = thread
@@ -73,7 +73,7 @@ class AddJournal:
                     noted.set_result(refused.get(sent.row))
 
     async def _in_thread(self, adds: Sequence[Sent]) -> Mapping[int, int]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._note, adds)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.write, adds)
 
 
 def _retrying(_first: OperationalError) -> AsyncRetrying:

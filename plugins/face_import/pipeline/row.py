@@ -141,10 +141,16 @@ class RowImporter:
                 "row cannot be handled %s error=%s\n%s", logs.ids(), words, where
             )
             outcome = Outcome(row.number, display(row.uri), Code.SYSTEM, f"the row cannot be handled ({words})")
-        earlier = self.journal.earlier.get(row.number)
-        if earlier is None or outcome.code in _SETTLES_DOUBT or repr(earlier.face_id) in outcome.message:
+        face_id = self._perhaps_added(row)
+        if not face_id or outcome.code in _SETTLES_DOUBT or repr(face_id) in outcome.message:
             return outcome
-        return replace(outcome, message=f"{outcome.message}; an earlier try may have added it as {earlier.face_id!r}")
+        return replace(outcome, message=f"{outcome.message}; an earlier try may have added it as {face_id!r}")
+
+    def _perhaps_added(self, row: Row) -> str:
+        """Id under which an earlier try may have added a row's face, if one may have."""
+        if earlier := self.journal.earlier.get(row.number):
+            return earlier.face_id
+        return sent_of(self.task_id, row).face_id if self.journal.in_doubt and not row.id else ""
 
     async def _outcome(self, row: Row) -> Outcome:
         """Import a row, and make outcomes of the errors that are meant for it."""
@@ -201,9 +207,9 @@ class RowImporter:
         """Send an add under the row's own id, once that is noted, or one made of task and row number (decision 10)."""
         row = found.row
         if not row.id:
-            return await self._send(found, Sent(row.number, made_face_id(self.task_id, row.number), b""), None)
+            return await self._send(found, sent_of(self.task_id, row), self.journal.earlier.get(row.number))
         digest = _digest(found.data) if is_small(found.data) else await self._in_thread(_digest, found.data)
-        sent = Sent(row.number, row.id, digest)
+        sent = sent_of(self.task_id, row, digest)
         other = await self.places.aside(self.journal.note(sent))
         if other is not None:
             return "", Verdict(Code.DUPLICATE_ID, f"row {other} of the file has the same id {row.id!r}")
@@ -245,7 +251,7 @@ class RowImporter:
 
     def _may_be_made(self, row: Row, error: ServiceRefusal) -> bool:
         """Whether an earlier try of the row, which left no trace here, may have added what stands in the way."""
-        return not row.id and (error.kind is RefusalKind.ID_EXISTS or self.journal.resumed)
+        return not row.id and (error.kind is RefusalKind.ID_EXISTS or self.journal.in_doubt)
 
     async def _looked(  # noqa: PLR0913 - all that is known of an add
         self,
@@ -326,6 +332,11 @@ async def _here(function: Callable[..., T], *args: object) -> T:
     """Do it in the event loop, when whoever was given this row's place has made its call."""
     await asyncio.sleep(0)
     return function(*args)
+
+
+def sent_of(task_id: str, row: Row, digest: bytes = b"") -> Sent:
+    """The journal's entry for a row: its own id or the one that we make, and the picture if it is known."""
+    return Sent(row.number, row.id or made_face_id(task_id, row.number), digest)
 
 
 def _verdict(error: RowError | ServiceError) -> Verdict:

@@ -15,17 +15,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from face_import import logs
 from face_import.catalogue import Catalogue, ImportTask
 from face_import.contract import Code, Mode
 from face_import.domain.models import Outcome, OutcomeBatch, Row, Shard
-from face_import.errors import Interrupted, TaskFailed, TaskStopped
+from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
 from face_import.pipeline.holder import LeaseHolder, Situation
 from face_import.pipeline.meter import Meter, Observe, unobserved
 from face_import.pipeline.refusals import Refusals
-from face_import.pipeline.row import RowImporter
+from face_import.pipeline.row import RowImporter, sent_of
 from face_import.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,7 @@ class ShardImport:
         self._aside = 0 if work.task.config.mode == Mode.STOP else ROWS_ASIDE  # there a row more is one too many
         self._under_way: dict[asyncio.Task[None], Row] = {}
         self._unwritten: list[Outcome] = []
+        self._broken_off: list[Row] = []
         self._unseen = True
         self._halted: BaseException | None = None
         self._halted_at = 0.0
@@ -117,7 +118,7 @@ class ShardImport:
         await self._holder.take()
         rows = (self._work.task.id, shard.first_row, shard.last_row)
         handled = await self._in(self._read_thread, self._ledger.handled_rows, *rows)
-        self._journal.resumed = self._holder.resumed
+        self._journal.in_doubt = self._holder.in_doubt
         self._journal.earlier = await self._in(self._read_thread, self._earlier_adds, *rows)
         self._situation.left -= len(handled)
         loops = asyncio.create_task(self._holder.keep()), asyncio.create_task(self._write())
@@ -232,6 +233,8 @@ class ShardImport:
         """A row that its task leaves behind has no outcome."""
         row = self._row_ended(task)
         number = row.number if row else None
+        if row:
+            self._broken_off.append(row)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("row ends its shard's try %s row=%s error=%s", logs.ids(), number, type(error).__name__)
             self._halt(error)
@@ -286,6 +289,18 @@ class ShardImport:
             self._unwritten.clear()
         return batch.outcomes
 
+    async def _noted_broken_off(self) -> bool:
+        """Note the rows that have no outcome and may have been sent; returns whether that could be done."""
+        unknown = {o.row for o in self._unwritten}
+        adds = [sent_of(self._work.task.id, row) for row in self._broken_off if row.number not in unknown]
+        if unknown or not adds or self._work.task.config.entry:
+            return not unknown
+        try:
+            await asyncio.to_thread(self._journal.write, adds)
+        except (SQLAlchemyError, LeaseLost):
+            return False
+        return True
+
     def _batch(self) -> OutcomeBatch:
         work = self._work
         return OutcomeBatch(work.task.id, work.shard.number, work.owner, tuple(self._unwritten))
@@ -309,7 +324,7 @@ class ShardImport:
             # above a stop: a bad row that did not reach the ledger has not stopped its task (mode 1)
             self._halted = error
         await _ended(keeping)
-        await self._holder.give_back()
+        await self._holder.give_back(in_doubt=self._journal.in_doubt or not await self._noted_broken_off())
         stopped = isinstance(self._halted, TaskStopped | Interrupted)
         stop_s = time.monotonic() - self._halted_at if stopped else None
         await asyncio.to_thread(self._work.observe, self._work.meter.take(written, stop_s))

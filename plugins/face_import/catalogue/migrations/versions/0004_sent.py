@@ -26,8 +26,8 @@ def upgrade() -> None:
     op.create_index(
         "ix_outcome_own_id", "outcome", ["face_id", "task_id"], postgresql_where=OWN_ID, sqlite_where=OWN_ID
     )
-    op.add_column("shard", sa.Column("tries", sa.Integer(), nullable=False, server_default="0"))
-    op.execute("UPDATE shard SET tries = 1 WHERE claimed_to > 0 OR lease_owner IS NOT NULL")
+    op.add_column("shard", sa.Column("in_doubt", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.execute("UPDATE shard SET in_doubt = true WHERE claimed_to > 0 OR lease_owner IS NOT NULL")
     op.drop_column("shard", "claimed_to")
     op.add_column("holding", sa.Column("sent_id", sa.Text(), nullable=False, server_default=""))
     op.add_column("holding", sa.Column("sent_digest", sa.LargeBinary(), nullable=False, server_default=sa.text("''")))
@@ -39,7 +39,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in ("shaky", "sent_digest", "sent_id"):
         op.drop_column("holding", name)
-    op.drop_column("shard", "tries")
+    op.drop_column("shard", "in_doubt")
     op.add_column("shard", sa.Column("claimed_to", sa.Integer(), nullable=False, server_default="0"))
     op.drop_index("ix_outcome_own_id", "outcome")
     op.create_index(

@@ -1,0 +1,73 @@
+"""The journal of adds: what is noted, who may send, when an entry goes, and who else may have an id."""
+
+import pytest
+
+from face_import.catalogue import Catalogue, Holder
+from face_import.contract import Code
+from face_import.domain.models import Outcome, OutcomeBatch, Sent
+from face_import.errors import LeaseLost
+from tests.conftest import MakeTask
+
+A, B = Sent(1, "alice", b"a"), Sent(2, "bob", b"b")
+
+
+def test_what_is_noted_stays_until_the_outcome_settles_it(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """A second note changes nothing; 302 leaves open what became of an add, so its entry stays."""
+    task, journal = make_task(), catalogue.journal
+    catalogue.leases.take(task.id, 0, "me", 10)
+    assert journal.note(task.id, 0, "me", [A, B]) == {}
+    assert journal.note(task.id, 0, "me", [Sent(1, "alice", b"another")]) == {}
+    assert journal.of_rows(task.id, 1, 10) == {1: A, 2: B}
+    assert journal.of_rows(task.id, 2, 2) == {2: B}
+    outcomes = (Outcome(1, "http://x", Code.OK, "", "alice"), Outcome(2, "http://x", Code.LIBRARY_UNAVAILABLE, "away"))
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", outcomes))
+    assert journal.of_rows(task.id, 1, 10) == {2: B}
+
+
+def test_an_id_is_sent_by_one_row_of_a_file_at_a_time(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """The other one is told which row that is; another import may send the same id."""
+    task, other = make_task(), make_task()
+    for one in (task, other):
+        catalogue.leases.take(one.id, 0, "me", 10)
+    twice = [A, Sent(7, "alice", b"c"), B]
+    assert catalogue.journal.note(task.id, 0, "me", twice) == {7: 1}
+    assert catalogue.journal.note(task.id, 0, "me", twice[1:]) == {7: 1}
+    assert catalogue.journal.note(other.id, 0, "me", twice[1:]) == {}
+
+
+def test_only_the_holder_of_the_lease_sends(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """A try whose shard was taken over, and one of a purged task, may not send anything."""
+    task = make_task()
+    catalogue.leases.take(task.id, 0, "somebody else", 10)
+    for task_id in (task.id, "no such task"):
+        with pytest.raises(LeaseLost):
+            catalogue.journal.note(task_id, 0, "me", [A])
+
+
+def test_who_else_may_have_put_a_face_there(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Other rows and other imports into the group, on record or under way; not another import of the same entry."""
+    task, other, entry, same = make_task(), make_task(), make_task(entry="nightly"), make_task(entry="nightly")
+    for one in (task, other, entry, same):
+        catalogue.leases.take(one.id, 0, "me", 10)
+    journal = catalogue.journal
+    assert journal.holder(task.id, 1, "alice") is None
+    journal.note(task.id, 0, "me", [A])
+    assert journal.holder(task.id, 1, "alice") is None
+    journal.note(other.id, 0, "me", [Sent(5, "alice", b"a")])
+    assert journal.holder(task.id, 1, "alice") == Holder(other.id, 5, settled=False)
+    catalogue.ledger.write(OutcomeBatch(other.id, 0, "me", (Outcome(5, "http://x", Code.OK, "", "alice"),)))
+    assert journal.holder(task.id, 1, "alice") == Holder(other.id, 5, settled=True)
+    catalogue.ledger.write(OutcomeBatch(entry.id, 0, "me", (Outcome(5, "http://x", Code.OK, "", "bob"),)))
+    assert journal.holder(task.id, 2, "bob") == Holder(entry.id, 5, settled=True)
+    assert journal.holder(same.id, 2, "bob") is None
+
+
+def test_a_purge_leaves_no_entry(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Entries go with their task."""
+    task = make_task()
+    catalogue.leases.take(task.id, 0, "me", 10)
+    catalogue.journal.note(task.id, 0, "me", [A])
+    catalogue.tasks.bury(task.id)
+    while catalogue.tasks.purge_some(task.id):
+        pass
+    assert catalogue.journal.of_rows(task.id, 1, 10) == {}
