@@ -253,5 +253,5 @@ class Adds(RuleBasedStateMachine):
 
 TestAdds = Adds.TestCase
 TestAdds.settings = settings(
-    max_examples=60, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
 )
