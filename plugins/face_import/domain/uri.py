@@ -16,7 +16,8 @@ DataUri = NewType("DataUri", str)
 SHOWN_IN_FULL = 1024
 """Longest data URI, in characters, that a log shows as it stands (design, section 6)."""
 
-_USERINFO = re.compile(r"[^/@]*:[^/@]*@")
+_PIECES = re.compile(r"[^/@]*[/@]?")
+"""Of a path, each with the slash or `@` behind it; no text can be cut in more than one way."""
 _PREFIX = "data:application/octet-stream;base64,"
 
 
@@ -85,9 +86,14 @@ def redact(uri: str) -> str:
     except ValueError:
         return "(not a URL)"
     host = parts.netloc.rpartition("@")[2]
-    path = _USERINFO.sub("", parts.path)  # of a URL inside this one, or of one that lacks its slashes
+    path = "".join(piece for piece in _PIECES.findall(parts.path) if not _is_userinfo(piece))
     query = "?…" if parts.query else ""
     return f"{urlunsplit((parts.scheme, host, path, '', ''))}{query}"[:300]
+
+
+def _is_userinfo(piece: str) -> bool:
+    """Whether it is a user and password, of a URL inside another one or of one that lacks its slashes."""
+    return piece.endswith("@") and ":" in piece
 
 
 def _bounded(data: bytes, max_bytes: int) -> bytes:
