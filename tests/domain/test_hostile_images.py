@@ -12,7 +12,8 @@ from struct import pack
 import pytest
 from PIL import Image
 
-from face_import.domain.image import FORMATS, MAX_SCANS, ImageError, check_image
+from face_import.domain.bounds import ImageError
+from face_import.domain.image import FORMATS, MAX_SCANS, check_image
 from tests.real import CHECKOUT
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
