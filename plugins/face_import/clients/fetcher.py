@@ -39,8 +39,12 @@ MAX_RETRY_AFTER_S = 10.0
 """A host that asks for a longer pause has refused the row, as far as its deadline goes."""
 
 _backoff = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
+MAX_URL = 2**16
+"""Characters; hosts refuse longer ones than 8,000 or 16,000. A cell may have 32 million."""
 _VERBATIM = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
-"""A URL with nothing left to quote is sent as it stands: re-quoting would break signed URLs."""
+"""A URL with nothing left to quote is sent as it stands: re-quoting would break signed URLs. Matching takes a hundred
+bytes a character.
+"""
 
 
 class Fetched(NamedTuple):
@@ -213,6 +217,8 @@ def _parsed(uri: str) -> URL:
     if scheme not in {"http", "https"}:
         shown = f"scheme {scheme!r}" if scheme else "a URI without a scheme"
         raise FetchError(f"{shown} is not supported: use http, https or data")
+    if len(uri) > MAX_URL:
+        raise FetchError(f"a URL of {len(uri)} characters, more than {MAX_URL}")
     try:
         url = URL(uri, encoded=bool(_VERBATIM.fullmatch(uri)))
         if url.host and url.port:

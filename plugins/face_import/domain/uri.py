@@ -16,8 +16,10 @@ DataUri = NewType("DataUri", str)
 SHOWN_IN_FULL = 1024
 """Longest data URI, in characters, that a log shows as it stands (design, section 6)."""
 
-_PIECES = re.compile(r"[^/@]*[/@]?")
+_PIECES, _END = re.compile(r"[^/@]*[/@]?"), re.compile(r"[/@]")
 """Of a path, each with the slash or `@` behind it; no text can be cut in more than one way."""
+_SHOWN, _LOOKED_AT = 300, 4096
+"""Characters of a redacted URI, and of the path it is made of, to the end of a piece. A cell may have 32 million."""
 _PREFIX = "data:application/octet-stream;base64,"
 
 
@@ -86,9 +88,11 @@ def redact(uri: str) -> str:
     except ValueError:
         return "(not a URL)"
     host = parts.netloc.rpartition("@")[2]
-    path = "".join(piece for piece in _PIECES.findall(parts.path) if not _is_userinfo(piece))
+    whole = _END.search(parts.path, _LOOKED_AT)
+    pieces = _PIECES.findall(parts.path, 0, whole.end() if whole else len(parts.path))
+    path = "".join(piece for piece in pieces if not _is_userinfo(piece))
     query = "?…" if parts.query else ""
-    return f"{urlunsplit((parts.scheme, host, path, '', ''))}{query}"[:300]
+    return f"{urlunsplit((parts.scheme, host, path, '', ''))}{query}"[:_SHOWN]
 
 
 def _is_userinfo(piece: str) -> bool:
