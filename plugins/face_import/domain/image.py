@@ -10,8 +10,9 @@ from struct import Struct
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
-from face_import.domain.bounds import CountedFile, ImageError, check_exif, check_memory, check_side
+from face_import.domain.bounds import CountedFile, ImageError, check_exif, check_side
 from face_import.domain.tiff import check_tiff
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -26,10 +27,10 @@ _FEW_BYTES = 2**20
 """Too few to hold much EXIF, or many parts."""
 _EXIF_PIECES = 16
 """Of 64 KiB at most, which Pillow joins and reads as it opens a JPEG."""
-_WEBP_BYTES = 16
-"""That a pixel takes: libwebp and Pillow hold four copies of the picture."""
-_PIXELS_OF_RUNS = 8
-"""How much smaller a BMP of runs has to be, which Pillow decodes in Python: 50 megapixels take it 5 seconds."""
+_DEARER = {"WEBP": 2, "bmp_rle": 8}
+"""How much smaller a picture has to be for decoders that hold four copies of it, or are Python: 50 megapixels
+take them 800 MB and 5 seconds.
+"""
 
 SMALL_BYTES, SMALL_PIXELS = 2**17, 2**20
 """Of a JPEG that is decoded in a millisecond or two, and in 30 ms by the worst that fits within them."""
@@ -39,8 +40,6 @@ _FRAME = Struct(">HBHH")
 """Of a JPEG's segment that begins a frame: its length, bits a sample, height, width."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BLUR_SIDE = 112
-_RUNS = frozenset({1, 2})
-"""Compressions of BMP that are runs of pixels."""
 _SIDEWAYS = range(5, 9)
 """EXIF orientations that exchange width and height."""
 
@@ -158,16 +157,16 @@ def _check(image: Image.Image) -> ImageInfo:
     return ImageInfo(width, height, image.format or "")
 
 
-def _bound_size(image: Image.Image, max_pixels: int) -> None:
+def _bound_size(image: ImageFile, max_pixels: int) -> None:
     width, height = image.size
     pixels = width * height
     if pixels > max_pixels:
         raise ImageError(f"{width}x{height} pixels, more than {max_pixels}")
     check_side("picture", width, height)
-    if image.format == "WEBP":
-        check_memory(f"WebP of {width}x{height} pixels", _WEBP_BYTES * pixels, max_pixels)
-    elif image.format == "BMP" and image.info.get("compression") in _RUNS and pixels * _PIXELS_OF_RUNS > max_pixels:
-        raise ImageError(f"BMP of runs, of {width}x{height} pixels, more than {max_pixels // _PIXELS_OF_RUNS}")
+    decoder = image.tile[0][0] if image.tile else image.format or ""
+    allowed = max_pixels // _DEARER.get(decoder, 1)
+    if pixels > allowed:
+        raise ImageError(f"{image.format} of {width}x{height} pixels, more than {allowed} of its kind")
 
 
 def _bound_scans(data: bytes, blocks: int) -> None:
