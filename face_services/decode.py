@@ -3,6 +3,7 @@
 import binascii
 import io
 import re
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image as Pillow
@@ -10,12 +11,30 @@ from PIL import ImageOps
 
 from face_services.engine import Image
 from face_services.errors import BadImage
+from face_services.tiff import MOST_SIDE, check_tiff
 
-# What a photograph comes as (MPO is opened as JPEG). Pillow knows more, EPS among it, for which it would start another
-# program.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+# What a photograph comes as (MPO is opened as JPEG). Pillow knows more: EPS, for which it would start another
+# program, and AVIF, where the picture inside may be larger than its header says, up to 268 megapixels.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 Pillow.MAX_IMAGE_PIXELS = None  # the bound is ours to set; it is checked before anything is decoded
+_MOST_READS = 2**20
+_MOST_EXIF = 2**20
+_EXIF_PIECES = 16
+_SLOW = {"bmp_rle": 8, "ppm": 8, "webp": 2}
+"""Decoders in Python, and one that holds four copies: how much smaller a picture has to be for them."""
 _DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
+
+
+class _File(io.BytesIO):
+    """May be read so many times: Pillow makes objects of every segment, chunk, block or tag that it reads."""
+
+    left = _MOST_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise BadImage(f"image is in more than {_MOST_READS} parts")
+        return super().read(size)
 
 
 def picture(uri: str, max_pixels: int) -> Image:
@@ -33,9 +52,11 @@ def picture(uri: str, max_pixels: int) -> Image:
     """
     data = _payload(uri)
     try:
-        with Pillow.open(io.BytesIO(data), formats=FORMATS) as opened:
+        _check_file(data, max_pixels)
+        with Pillow.open(_File(data), formats=FORMATS) as opened:
             _check_size(opened, max_pixels)
-            return np.array(_upright(opened).convert("RGB"))
+            _turn_upright(opened)
+            return np.array(opened if opened.mode == "RGB" else opened.convert("RGB"))
     except Pillow.UnidentifiedImageError:
         raise BadImage("not an image, or none of a known format") from None
     except BadImage:
@@ -44,10 +65,27 @@ def picture(uri: str, max_pixels: int) -> Image:
         raise BadImage(f"image cannot be decoded: {type(error).__name__}") from None
 
 
+def _check_file(data: bytes, max_pixels: int) -> None:
+    """Bounds what Pillow reads as it opens a file."""
+    if data.startswith((b"II", b"MM")):
+        check_tiff(data, max_pixels)
+    if data.startswith(b"\xff\xd8") and data.count(b"Exif\0\0") > _EXIF_PIECES:
+        raise BadImage(f"EXIF data is in more than {_EXIF_PIECES} pieces")
+
+
 def _check_size(opened: Pillow.Image, max_pixels: int) -> None:
     width, height = opened.size
     if width * height > max_pixels:
         raise BadImage(f"image has {width}x{height} pixels, at most {max_pixels} are allowed")
+    if max(width, height) > MOST_SIDE:
+        raise BadImage(f"image has {width}x{height} pixels, at most {MOST_SIDE} are allowed for a side")
+    tiles = getattr(opened, "tile", [])
+    decoder = tiles[0][0] if tiles else str(opened.format).lower()
+    if decoder == "ppm_plain":
+        raise BadImage("PPM of text is not read")
+    most = max_pixels // _SLOW.get(decoder, 1)
+    if width * height > most:
+        raise BadImage(f"{opened.format} image has {width}x{height} pixels, at most {most} of its kind are allowed")
 
 
 def _payload(uri: str) -> bytes:
@@ -60,9 +98,9 @@ def _payload(uri: str) -> bytes:
         raise BadImage("uri is not valid base64") from None
 
 
-def _upright(opened: Pillow.Image) -> Pillow.Image:
+def _turn_upright(opened: Pillow.Image) -> None:
     opened.load()
-    try:
-        return ImageOps.exif_transpose(opened)
-    except Exception:  # noqa: BLE001 - damaged EXIF data does not make the picture bad
-        return opened
+    if max(len(opened.info.get(name, "")) for name in ("exif", "Raw profile type exif")) > _MOST_EXIF:
+        raise BadImage(f"EXIF data is larger than {_MOST_EXIF} bytes")
+    with suppress(Exception):  # damaged EXIF data does not make the picture bad
+        ImageOps.exif_transpose(opened, in_place=True)

@@ -13,7 +13,7 @@ from face_import.catalogue import LogEntry
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.transfer import FetchError
 from face_import.contract import Code
-from face_import.domain.image import FORMATS
+from face_import.domain.image import opened
 from face_import.domain.models import Shard
 from face_import.domain.uri import scheme_of
 from face_import.settings import Settings
@@ -87,10 +87,8 @@ def _fetched(uri: str, settings: Settings) -> bytes:
 
 def _shrunk(data: bytes, max_pixels: int) -> bytes:
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
-            small = _small(image, max_pixels)
-    except NoPicture:
-        raise
+        with opened(data, max_pixels) as image:
+            small = _small(image)
     except Exception:  # noqa: BLE001 - hostile bytes make Pillow raise nearly anything
         raise NoPicture from None
     out = BytesIO()
@@ -98,10 +96,8 @@ def _shrunk(data: bytes, max_pixels: int) -> bytes:
     return out.getvalue()
 
 
-def _small(image: Image.Image, max_pixels: int) -> Image.Image:
+def _small(image: Image.Image) -> Image.Image:
     """The upright picture, scaled down, on white where it is transparent."""
-    if image.width * image.height > max_pixels:
-        raise NoPicture
     image.draft("RGB", (SIDE, SIDE))
     image.thumbnail((SIDE, SIDE))
     small = ImageOps.exif_transpose(image).convert("RGBA")

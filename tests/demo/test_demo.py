@@ -24,7 +24,8 @@ from examples.demo.host import picture_host
 from examples.demo.pictures import COLLINS, HOPPER, PHOTOGRAPHER
 from examples.demo.stack import CHECKOUT, HOME
 from face_import.contract import Code
-from face_import.domain.image import ImageError, check_image
+from face_import.domain.bounds import ImageError
+from face_import.domain.image import check_image
 from face_import.stack.layout import Layout
 from face_import.stack.members import members
 

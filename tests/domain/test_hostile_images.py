@@ -2,18 +2,17 @@
 
 import io
 import re
-import subprocess
-import sys
 import zipfile
-import zlib
 from collections.abc import Callable
 from struct import pack
 
 import pytest
 from PIL import Image
 
-from face_import.domain.image import FORMATS, MAX_SCANS, ImageError, check_image
-from tests.real import CHECKOUT
+from face_import.domain.bounds import ImageError
+from face_import.domain.image import FORMATS, MAX_SCANS, check_image
+from tests import bombs
+from tests.bombs import LIMIT, SIDE, child, decoded, png_chunk, zeros
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 MAX_PIXELS = 50_000_000
@@ -25,11 +24,6 @@ def encoded(format_: str, size: tuple[int, int] = (64, 64), mode: str = "RGB", *
     out = io.BytesIO()
     Image.new(mode, size).save(out, format_, **options)
     return out.getvalue()
-
-
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk with its length and checksum."""
-    return pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data))
 
 
 def png(width: int, height: int, *chunks: bytes) -> bytes:
@@ -81,11 +75,6 @@ def webp_sized(width: int, height: int) -> bytes:
     return with_size(data, 24, canvas)
 
 
-def zeros(count: int) -> bytes:
-    """So many zero bytes, in a thousandth of the room."""
-    return zlib.compress(bytes(count), 9)
-
-
 BOMBS: dict[str, tuple[Callable[[], bytes], str | None]] = {
     "png, huge by its header": (lambda: png(2**31 - 1, 2**31 - 1, png_chunk(b"IDAT", b"")), "pixels"),
     "png, 0 by 0": (lambda: png(0, 0, png_chunk(b"IDAT", b"")), "."),
@@ -112,19 +101,10 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str | None]] = {
         None,
     ),
 }
-CHECK = """
-import sys
-from face_import.domain.image import ImageError, check_image
-from tests.memory import peak_bytes
-data = sys.stdin.buffer.read()
-before = peak_bytes()
-try:
-    check_image(data, 50_000_000)
-    print("passed")
-except ImageError as error:
-    print(error)
-print((peak_bytes() - before) // 2**20)
-"""
+CHECK = child(
+    "from face_import.domain.image import ImageError, check_image", "check_image(data, 50_000_000)", "ImageError"
+)
+THUMBNAIL = child("from api_shim.console import pictures", "pictures._shrunk(data, 50_000_000)", "pictures.NoPicture")
 
 
 @pytest.mark.slow
@@ -132,21 +112,72 @@ print((peak_bytes() - before) // 2**20)
 def test_a_bomb_is_a_bad_row(name: str) -> None:
     """It is refused, or read, in seconds and within the memory of a picture of the largest size."""
     make, words = BOMBS[name]
-    done = subprocess.run(
-        [sys.executable, "-c", CHECK],
-        input=make(),
-        capture_output=True,
-        cwd=CHECKOUT,
-        env={"PYTHONPATH": "plugins:."},
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    result, megabytes = done.stdout.decode().splitlines()
-    assert int(megabytes) < 300
+    result, megabytes = decoded(CHECK, make())
+    assert megabytes < 300
     assert (result == "passed") == (words is None)
     assert re.search(words or "passed", result)
-    assert done.stderr == b""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", bombs.BOMBS)
+def test_a_bomb_behind_a_small_size_is_a_bad_row(name: str) -> None:
+    """What a file takes beside the pixels of its size is bounded, and said; the console's thumbnails do the same."""
+    bomb = bombs.BOMBS[name]
+    data = bomb.make()
+    for program in (CHECK, THUMBNAIL):
+        result, megabytes = decoded(program, data)
+        assert re.search(bomb.words, result)
+        assert megabytes < 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: bombs.png_of(SIDE, SIDE, kind=6), id="png"),
+        pytest.param(lambda: encoded("JPEG", (SIDE, SIDE), progressive=True, subsampling=0), id="progressive jpeg"),
+        pytest.param(lambda: encoded("GIF", (SIDE, SIDE), "P"), id="gif"),
+        pytest.param(lambda: encoded("WEBP", (5000, 5000), method=0, quality=1), id="webp"),
+        pytest.param(
+            lambda: bombs.tiff_of((SIDE, SIDE), bombs.zeros(SIDE * SIDE * 3), samples=3), id="tiff, one strip"
+        ),
+        pytest.param(lambda: encoded("TIFF", (SIDE, SIDE), compression="tiff_lzw"), id="tiff, many strips"),
+    ],
+)
+def test_the_largest_pictures_pass_within_the_bound(make: Callable[[], bytes]) -> None:
+    """The memory that bombs are held to is enough for what is allowed."""
+    data = make()
+    for program in (CHECK, THUMBNAIL):
+        result, megabytes = decoded(program, data)
+        assert result == "passed"
+        assert megabytes < LIMIT
+
+
+def test_tiffs_in_use_pass() -> None:
+    """A tile larger than a small picture, billions of rows a strip, several pages, places left behind, wide offsets."""
+    pages = [Image.new("RGB", (100, 80), shade) for shade in ("red", "blue")]
+    out = io.BytesIO()
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
+    for data in (
+        out.getvalue(),
+        encoded("TIFF", (100, 80), compression="tiff_lzw", big_tiff=True),
+        encoded("TIFF", (100, 80), "1", compression="group4"),
+        encoded("TIFF", (100, 80), compression="jpeg"),
+        encoded("TIFF", (100, 80), strip_size=300),
+        bombs.tiff_of((100, 80), bombs.zeros(8000), t278=(bombs.LONG, 2**32 - 1)),
+        bombs.tiff_of((100, 80), bytes(8000), 1, t273=(bombs.LONG, [bombs.DATA] * 60)),
+    ):
+        assert (check_image(data, MAX_PIXELS).width, check_image(data, MAX_PIXELS).height) == (100, 80)
+    assert check_image(bombs.tiff_tile(256, 256), MAX_PIXELS).format == "TIFF"
+
+
+def test_exif_that_cameras_write_is_read() -> None:
+    """Some ten thousand bytes of it, in whatever format, also behind a PNG's picture."""
+    exif = Image.Exif()
+    exif[274], exif[0x927C] = 6, b"maker" * 10_000
+    for format_ in ("JPEG", "PNG", "WEBP", "TIFF"):
+        info = check_image(encoded(format_, (40, 30), exif=exif), MAX_PIXELS)
+        assert (info.width, info.height) == (30, 40)
 
 
 def test_jpegs_of_many_scans_pass_up_to_the_bound() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 from skimage import data as samples
 
-from face_import.domain.image import FORMATS, SMALL_BYTES, ImageError, blur_of, check_image, is_small
+from face_import.domain.bounds import ImageError
+from face_import.domain.image import FORMATS, SMALL_BYTES, blur_of, check_image, is_small
 from tests.doubles.images import make_image
 
 MAX_PIXELS = 1_000_000

@@ -85,6 +85,8 @@ def test_a_long_data_uri_is_shown_by_its_hash() -> None:
         ("http://u:secret@x@h/a", "http://h/a"),
         ("data:image/png;base64,secret", "data:… (28 characters)"),
         ("http://[secret", "(not a URL)"),
+        ("http://h/" + "a" * 9000, "http://h/" + "a" * 291),
+        ("http://h/" + "a" * 4090 + "u:secret@x/b", "http://h/"),
         ("http:u:secret@h.example/a.jpg?sig=secret", "http:///h.example/a.jpg?…"),
         ("https://h.example/https://u:secret@x/a.jpg", "https://h.example/https://x/a.jpg"),
         ("simplecache::ftp://u:secret@h/a?sig=secret", "simplecache::ftp://h/a?…"),

@@ -2,6 +2,7 @@
 
 import binascii
 import io
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image as Pillow
 
 from face_services.decode import picture
 from face_services.errors import BadImage
+from tests import bombs
 from tests.face_services.pictures import BLUE, RED, coloured, data_uri, encoded, uri_of
 
 MOST = 1_000_000
@@ -78,3 +80,50 @@ def test_the_bound_itself_is_allowed() -> None:
     assert picture(uri_of(coloured(RED)), 6000).size == 18_000
     with pytest.raises(BadImage):
         picture(uri_of(np.zeros((60, 101, 3), np.uint8)), 6000)
+
+
+DECODE = bombs.child(
+    "import base64; from face_services.decode import picture; from face_services.errors import BadImage",
+    'picture("data:;base64," + base64.b64encode(data).decode(), 50_000_000)',
+    "BadImage",
+)
+
+
+@pytest.mark.parametrize("name", bombs.BOMBS)
+def test_a_bomb_behind_a_small_size_is_refused(name: str) -> None:
+    """What a file takes beside the pixels of its size is bounded, in a process of little memory."""
+    bomb = bombs.BOMBS[name]
+    result, megabytes = bombs.decoded(DECODE, bomb.make())
+    assert re.search(bomb.service_words, result)
+    assert megabytes < 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"P2 7000 1 255\n" + b"#\n" * 5_000_000, id="comments"),
+        pytest.param(b"P6 2500 2500 254\n" + bytes(2500 * 2500 * 3), id="scaled"),
+    ],
+)
+def test_a_ppm_that_python_would_decode_is_refused(data: bytes) -> None:
+    """Pillow's own decoders take the square of the comments, and a second for each of a few million samples."""
+    result, _ = bombs.decoded(DECODE, data)
+    assert re.search("PPM of text|more than 1048576 parts", result)
+
+
+def test_tiffs_in_use_are_read() -> None:
+    """A tile larger than the picture, compressed strips, billions of rows a strip, wide offsets."""
+    for data in (
+        bombs.tiff_tile(256, 256),
+        encoded(coloured(RED), "TIFF", compression="tiff_lzw", big_tiff=True),
+        encoded(coloured(RED), "TIFF", compression="jpeg"),
+        encoded(coloured(RED), "TIFF", strip_size=300),
+        bombs.tiff_of((100, 80), bombs.zeros(8000), t278=(bombs.LONG, 2**32 - 1)),
+    ):
+        assert picture(data_uri(data), MOST).shape[2] == 3
+
+
+def test_avif_is_refused() -> None:
+    """The picture inside one may be larger than its header says; nothing bounds it before it is decoded."""
+    with pytest.raises(BadImage, match="none of a known format"):
+        picture(data_uri(encoded(coloured(RED), "AVIF")), MOST)

@@ -5,6 +5,9 @@ import re
 from face_import.errors import InvalidRequest
 from face_import.settings import Settings
 
+_MAX_NAME = 250
+"""Characters the catalogue has room for. The operator's pattern may take the square of a longer name's time."""
+
 
 def check_group_name(name: str, settings: Settings) -> None:
     """Refuse a name that the library service would refuse.
@@ -12,7 +15,7 @@ def check_group_name(name: str, settings: Settings) -> None:
     Raises:
         InvalidRequest: it does not match `FACE_IMPORT_GROUP_NAME_PATTERN`.
     """
-    if re.fullmatch(settings.group_name_pattern, name) is None:
+    if len(name) > _MAX_NAME or re.fullmatch(settings.group_name_pattern, name) is None:
         raise InvalidRequest(
             f"group_name: {name[:80]!r} is not a group name: 3-32 of a-z, 0-9, _ and -, the first one a letter "
             f"(pattern {settings.group_name_pattern})",

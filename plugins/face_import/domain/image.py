@@ -2,14 +2,18 @@
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from struct import Struct
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
-from face_import.errors import RowError
+from face_import.domain.bounds import CountedFile, ImageError, check_exif, check_side
+from face_import.domain.tiff import check_tiff
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """Formats that are opened. Pillow knows more, among them ones that start other programs."""
@@ -19,6 +23,15 @@ MAX_SCANS = 64
 20 ms at 50 megapixels, a file of 20 MB an hour and a half.
 """
 
+_FEW_BYTES = 2**20
+"""Too few to hold much EXIF, or many parts."""
+_EXIF_PIECES = 16
+"""Of 64 KiB at most, which Pillow joins and reads as it opens a JPEG."""
+_DEARER = {"WEBP": 2, "bmp_rle": 8}
+"""How much smaller a picture has to be for decoders that hold four copies of it, or are Python: 50 megapixels
+take them 800 MB and 5 seconds.
+"""
+
 SMALL_BYTES, SMALL_PIXELS = 2**17, 2**20
 """Of a JPEG that is decoded in a millisecond or two, and in 30 ms by the worst that fits within them."""
 
@@ -26,17 +39,12 @@ _SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e][\x01-\x04]")
 _FRAME = Struct(">HBHH")
 """Of a JPEG's segment that begins a frame: its length, bits a sample, height, width."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_STRIPS = (273, 324)
 _BLUR_SIDE = 112
 _SIDEWAYS = range(5, 9)
 """EXIF orientations that exchange width and height."""
 
 # Pillow warns of odd metadata, in words that hostile bytes choose: thousands of lines in a task's log.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-class ImageError(RowError):
-    """Bytes that are not a whole, readable picture within the bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +85,35 @@ def check_image(data: bytes, max_pixels: int) -> ImageInfo:
         ImageError: and nothing else, whatever the bytes.
     """
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
-            _bound_scans(image, data)
-            return _check(image, max_pixels)
+        with opened(data, max_pixels) as image:
+            return _check(image)
     except ImageError:
         raise
     except Exception as error:  # noqa: BLE001 - hostile bytes make Pillow raise nearly anything
         raise ImageError(_reason(error, data)) from None
+
+
+@contextmanager
+def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """Open a picture that can be decoded, and its EXIF read, within the memory and time `max_pixels` allows.
+
+    Raises:
+        ImageError: it could not; names what is too large. Pillow raises nearly anything else.
+    """
+    blocks = check_tiff(data, max_pixels) if data.startswith((b"II", b"MM")) else 0
+    file = BytesIO(data)
+    if len(data) > _FEW_BYTES:
+        file = CountedFile(data)
+        if data.startswith(b"\xff\xd8") and data.count(b"Exif\0\0") > _EXIF_PIECES:
+            raise ImageError(f"EXIF in more than {_EXIF_PIECES} pieces")
+    with Image.open(file, formats=FORMATS) as image:
+        _bound_size(image, max_pixels)
+        _bound_scans(data, blocks)
+        if image.format == "PNG":
+            image.load()  # EXIF may stand behind the picture
+        for name in ("exif", "Raw profile type exif"):
+            check_exif(len(image.info.get(name, "")))
+        yield image
 
 
 def blur_of(data: bytes, box: tuple[float, float, float, float]) -> int:
@@ -114,10 +144,8 @@ def blur_of(data: bytes, box: tuple[float, float, float, float]) -> int:
     return round(100 / (1 + float(laplacian.var()) / 20))
 
 
-def _check(image: Image.Image, max_pixels: int) -> ImageInfo:
+def _check(image: Image.Image) -> ImageInfo:
     width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(f"{width}x{height} pixels, more than {max_pixels}")
     if image.format == "JPEG":
         image.draft(image.mode, (max(1, width // 8), max(1, height // 8)))
         image.load()
@@ -129,11 +157,21 @@ def _check(image: Image.Image, max_pixels: int) -> ImageInfo:
     return ImageInfo(width, height, image.format or "")
 
 
-def _bound_scans(image: Image.Image, data: bytes) -> None:
-    """Refuse a JPEG that goes over its picture again and again; a TIFF may hold a JPEG for each of its strips."""
-    tags = getattr(image, "tag_v2", {})
-    strips = max(len(tags.get(tag, ())) for tag in _STRIPS)
-    allowed = MAX_SCANS + 4 * strips
+def _bound_size(image: ImageFile, max_pixels: int) -> None:
+    width, height = image.size
+    pixels = width * height
+    if pixels > max_pixels:
+        raise ImageError(f"{width}x{height} pixels, more than {max_pixels}")
+    check_side("picture", width, height)
+    decoder = image.tile[0][0] if image.tile else image.format or ""
+    allowed = max_pixels // _DEARER.get(decoder, 1)
+    if pixels > allowed:
+        raise ImageError(f"{image.format} of {width}x{height} pixels, more than {allowed} of its kind")
+
+
+def _bound_scans(data: bytes, blocks: int) -> None:
+    """Refuse a JPEG that goes over its picture again and again; a TIFF may hold a JPEG for each of its blocks."""
+    allowed = MAX_SCANS + 4 * blocks
     if any(number > allowed for number, _ in enumerate(_SCAN.finditer(data), 1)):
         raise ImageError(f"more than {allowed} scans")
 

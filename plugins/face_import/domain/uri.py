@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 from pybase64 import b64encode_as_string
 
+from face_import.contract import MAX_URI_BYTES
 from face_import.errors import RowError
 
 DataUri = NewType("DataUri", str)
@@ -16,7 +17,10 @@ DataUri = NewType("DataUri", str)
 SHOWN_IN_FULL = 1024
 """Longest data URI, in characters, that a log shows as it stands (design, section 6)."""
 
-_USERINFO = re.compile(r"[^/@]*:[^/@]*@")
+_PIECES, _END = re.compile(r"[^/@]*[/@]?"), re.compile(r"[/@]")
+"""Of a path, each with the slash or `@` behind it; no text can be cut in more than one way."""
+_SHOWN, _LOOKED_AT = 300, 4096
+"""Characters of a redacted URI, and of the path it is made of, to the end of a piece. A cell may have 32 million."""
 _PREFIX = "data:application/octet-stream;base64,"
 
 
@@ -63,13 +67,17 @@ def decode_data_uri(uri: str, max_bytes: int) -> bytes:
 def display(uri: str) -> str:
     """Return the URI for people: a long data URI as media type, length and SHA-256 of its text.
 
-    Anything else stays as it stands in the source, so that a failed row can be found and tried again.
+    Anything else stays as it stands in the source, so that a failed row can be found and tried again; but for what is
+    longer than a row's URI may be, of which the beginning is shown.
     """
-    if len(uri) <= SHOWN_IN_FULL or scheme_of(uri) != "data":
+    is_data = scheme_of(uri) == "data"
+    if len(uri) <= (SHOWN_IN_FULL if is_data else MAX_URI_BYTES):
         return uri
     header, comma, _ = uri.partition(",")
     text = uri.encode("utf-8", "surrogatepass")
     shown = f"{header}," if comma and len(header) <= 100 else "data:"
+    if not is_data:
+        shown = uri[:100]
     return f"{shown}… ({len(text)} bytes, sha256 {hashlib.sha256(text).hexdigest()})"
 
 
@@ -85,9 +93,16 @@ def redact(uri: str) -> str:
     except ValueError:
         return "(not a URL)"
     host = parts.netloc.rpartition("@")[2]
-    path = _USERINFO.sub("", parts.path)  # of a URL inside this one, or of one that lacks its slashes
+    whole = _END.search(parts.path, _LOOKED_AT)
+    pieces = _PIECES.findall(parts.path, 0, whole.end() if whole else len(parts.path))
+    path = "".join(piece for piece in pieces if not _is_userinfo(piece))
     query = "?…" if parts.query else ""
-    return f"{urlunsplit((parts.scheme, host, path, '', ''))}{query}"[:300]
+    return f"{urlunsplit((parts.scheme, host, path, '', ''))}{query}"[:_SHOWN]
+
+
+def _is_userinfo(piece: str) -> bool:
+    """Whether it is a user and password, of a URL inside another one or of one that lacks its slashes."""
+    return piece.endswith("@") and ":" in piece
 
 
 def _bounded(data: bytes, max_bytes: int) -> bytes:

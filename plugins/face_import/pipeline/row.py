@@ -19,8 +19,9 @@ from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService, LibraryService
 from face_import.clients.transfer import FetchError
 from face_import.contract import Code
+from face_import.domain.bounds import ImageError
 from face_import.domain.identity import made_face_id
-from face_import.domain.image import ImageError, blur_of, check_image, is_small
+from face_import.domain.image import blur_of, check_image, is_small
 from face_import.domain.limits import blur_violation, largest, pose_violation, size_violation
 from face_import.domain.models import Face, Limits, Measurements, Outcome, Pose, Row, Sent
 from face_import.domain.uri import DataUri, display, to_data_uri
