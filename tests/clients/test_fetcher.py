@@ -80,7 +80,7 @@ async def test_failures_say_why(  # noqa: PLR0917 - fixtures
         ("http://[::1/a", "not a valid URL"),
         ("http://host:99999/a", "not a valid URL"),
         (f"http://{'a' * 70}.example/", "not a valid URL"),
-        ("http://host.example/" + "a" * 2**16, "a URL of 65556 characters, more than 65536"),
+        ("http://host.example/" + "a" * 2**16, "a URL of 65556 characters, more than 8192"),
         ("http://no-such-host.invalid/a", "no address for host no-such-host.invalid"),
         ("data:image/png;base64,####", "damaged base64: only base64 data is allowed"),
         (

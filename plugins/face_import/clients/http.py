@@ -19,6 +19,8 @@ _PASSING = {408, 425, 429}
 _ABOUT_REQUEST = {400, 409, 413, 415, 422}
 """Statuses of a definite refusal that may be about what was sent; any other is about who asks, or where."""
 
+_QUALITY = r"^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*{}\W*$"
+"""A text of little more than one word about a face: in a longer one, such as of a model's, it may mean anything."""
 _KNOWN_TEXTS: tuple[tuple[RefusalKind, str], ...] = (
     (RefusalKind.FEATURE_EXISTS, r"\bfeature\b.*\balready\b.*\bexist"),
     (RefusalKind.ID_EXISTS, r"(?<!group )\bid\b.*\balready\b.*\bexist"),
@@ -32,10 +34,10 @@ _KNOWN_TEXTS: tuple[tuple[RefusalKind, str], ...] = (
         r"\b(no|not?) (any )?faces?\b.*\b(detect|found)|\bfaces? (is |was )?not (detect|found)",
     ),
     (RefusalKind.SEVERAL_FACES, r"\b(multiple|several|more than one) faces?\b"),
-    (RefusalKind.SIZE, r"\bfaces?( \w+)? (size|width|height)\b|\bface (is )?too small\b|^\W*small\W*$"),
-    (RefusalKind.BLUR, r"\bfaces? (is )?(too )?blur|^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*blur\w*\W*$"),
-    (RefusalKind.COVERED, r"\bfaces? (is )?(too )?cover|^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*cover\w*\W*$"),
-    (RefusalKind.POSE, r"\bface pose\b|^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*pose\W*$"),
+    (RefusalKind.SIZE, r"\bface size\b.*<|\bface (is )?too small\b|^\W*((bad|face|is|too)\W+)*small\W*$"),
+    (RefusalKind.BLUR, _QUALITY.format(r"blur\w*")),
+    (RefusalKind.COVERED, _QUALITY.format(r"cover\w*")),
+    (RefusalKind.POSE, _QUALITY.format("pose")),
 )
 """Texts of the published library service, loosely: wording and case differ between its releases."""
 _ABOUT_PICTURE = r"\b(image|picture|photo|pixels?|jpe?g|png|webp|bmp|gif|tiff?|decod(e|ed|ing)|base64)\b"
