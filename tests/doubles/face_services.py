@@ -10,6 +10,7 @@ POST /__control sets everything at once; what is left out goes back to its defau
     {"delay_s": 0.05 | {"detect": 0.05, "pose": 0.05, "add": 0.02},
      "faults": [{"kind": "detect" | "pose" | "add" | "search" | "delete" | "create" | "*", "task": "a",
                  "action": "status" | "reset" | "hang", "status": 503, "retry_after": 1, "text": "busy", "code": 0,
+                 "body": "[]",           instead of an object with text and code
                  "times": 3,             how often; without it until the next control
                  "carry_out": true}],    do what was asked first, then fail
      "unique_features": true,            the same picture twice in a group: "feature is already exist"
@@ -24,6 +25,7 @@ GET  /__record [?since=&until=&group=&task=]   a summary; times are Unix seconds
 
 import asyncio
 import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -246,9 +248,10 @@ async def _answer(request: web.Request, kind: str, task: str, carry_out: Any) ->
             await request.app[STATE].changed.wait()
         case "reset" if request.transport is not None:
             request.transport.abort()
-    wait = fault.get("retry_after")
-    return web.json_response(
-        {"error": fault.get("text", "out of order"), "message": fault.get("text", ""), "code": fault.get("code", 0)},
+    wait, words = fault.get("retry_after"), fault.get("text", "out of order")
+    return web.Response(
+        text=fault.get("body", json.dumps({"error": words, "message": words, "code": fault.get("code", 0)})),
+        content_type="application/json",
         status=fault.get("status", 503),
         headers=None if wait is None else {"Retry-After": str(wait)},
     )
