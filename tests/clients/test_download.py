@@ -2,7 +2,10 @@
 
 import csv
 import io
+import threading
+from base64 import b64decode
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import BinaryIO
 
 import pytest
@@ -22,6 +25,34 @@ def test_a_source_is_streamed(host: ImageHost, configured: Configured, prefix: s
         rows = list(csv.reader(io.TextIOWrapper(stream, "utf-8")))
     assert len(rows) == 3000
     assert rows[-1] == [f"{host.url}/ok/3000.jpg", "tag3000", ""]
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "login"),
+    [("us%40er:p%40ss%2Fw", "us@er:p@ss/w"), ("user", "user:"), ("müller:ß", "müller:ß"), ("a:b%3Ac:d", "a:b:c:d")],
+)
+def test_a_url_has_its_login_encoded_and_the_host_gets_it_plain(
+    configured: Configured, userinfo: str, login: str
+) -> None:
+    """As for images: `@` in a password can only be written as %40."""
+    seen: list[str] = []
+
+    class Host(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Host) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with open_http(f"http://{userinfo}@127.0.0.1:{server.server_port}/", configured()) as stream:
+            assert stream.read() == b""
+        thread.join()
+    assert [b64decode(header.removeprefix("Basic ")).decode() for header in seen] == [login]
 
 
 def test_reading_on_at_the_end_is_harmless(host: ImageHost, configured: Configured) -> None:

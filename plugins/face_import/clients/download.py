@@ -4,10 +4,12 @@ import io
 import logging
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, BinaryIO, Self, cast
+from urllib.parse import unquote
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -24,7 +26,7 @@ from urllib3.exceptions import (
 from urllib3.exceptions import (
     TimeoutError as Urllib3TimeoutError,
 )
-from urllib3.util import Retry, Timeout, make_headers, parse_url
+from urllib3.util import Retry, Timeout, parse_url
 
 from face_import.clients.addresses import AddressError, AddressGuard
 from face_import.clients.transfer import HEADERS, MAX_REDIRECTS, FetchError, status_error
@@ -70,9 +72,7 @@ def open_http(url: str, settings: Settings) -> Iterator[BinaryIO]:
         pools["https"] = partial(_HttpsPool, guard=guard, deadline=deadline)
         manager.pool_classes_by_scheme = pools
         try:
-            auth = parse_url(url).auth
-            headers = {**HEADERS, **(make_headers(basic_auth=auth) if auth else {})}
-            response = _requested(manager, url, headers)
+            response = _requested(manager, url, {**HEADERS, **_login(parse_url(url).auth)})
             try:
                 if not 200 <= response.status < 300:
                     raise status_error(response.status, response.reason)
@@ -83,6 +83,15 @@ def open_http(url: str, settings: Settings) -> Iterator[BinaryIO]:
         except HTTPError as error:
             deadline.check()
             raise _fetch_error(error, settings) from None
+
+
+def _login(auth: str | None) -> dict[str, str]:
+    """The header for a URL's user and password, whose special characters are percent-encoded there and nowhere else."""
+    if not auth:
+        return {}
+    user, _, password = auth.partition(":")
+    login = f"{unquote(user)}:{unquote(password)}"
+    return {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
 
 
 def _requested(manager: urllib3.PoolManager, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
