@@ -334,3 +334,27 @@ def test_secrets_of_a_url_are_in_no_error_and_no_log(
         get(url.format(port=host.port), configured())
     told = str(failed.value) + "".join(r.getMessage() for r in caplog.records if r.levelno >= logging.INFO)
     assert not [secret for secret in SECRETS if secret in told]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Fri, 31 Dec 9999 23:59:59 -2359",
+        "Fri, 31 Dec 9999 23:59:59 +2359",
+        "Mon, 1 Jan 0001 00:00:00 +2359",
+        "Mon, 1 Jan 2024 00:00:00 +99999999999999999999",
+        "Mon, 1 Jan 2024 00:00:00 +9999",
+        "Mon, 99 Jan 99999999999 00:00:00 GMT",
+        ", , ,",
+        "-1",
+        "1e308",
+        "\u0661",
+        "9" * 5000,
+    ],
+    ids=lambda value: value[:30],
+)
+def test_no_time_that_a_host_names_is_more_than_its_own_trouble(configured: Configured, value: str) -> None:
+    """A date that cannot be reckoned with is none; the row's error is the host's status."""
+    answer = head(f"Retry-After: {value}", "Content-Length: 0", status="503 Service Unavailable")
+    with evil(lambda _: [answer]) as host, pytest.raises(FetchError, match="503 Service Unavailable|not a valid HTTP"):
+        image(host.url(), configured(fetch_timeout_s=1))
