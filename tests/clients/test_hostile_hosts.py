@@ -356,5 +356,5 @@ def test_secrets_of_a_url_are_in_no_error_and_no_log(
 def test_no_time_that_a_host_names_is_more_than_its_own_trouble(configured: Configured, value: str) -> None:
     """A date that cannot be reckoned with is none; the row's error is the host's status."""
     answer = head(f"Retry-After: {value}", "Content-Length: 0", status="503 Service Unavailable")
-    with evil(lambda _: [answer]) as host, pytest.raises(FetchError, match="503 Service Unavailable|not a valid HTTP"):
+    with evil(lambda _: [answer]) as host, pytest.raises(FetchError, match=r"503 Service Unavailable|not a valid HTTP"):
         image(host.url(), configured(fetch_timeout_s=1))
