@@ -17,7 +17,8 @@ from face_import.domain.limits import Violation
 from face_import.domain.models import Change, Holding, Outcome, Row, Sent
 from face_import.domain.uri import display, to_data_uri
 from face_import.errors import ServiceRefusal, ServiceUnavailable
-from face_import.pipeline.row import Added, Candidate, RowImporter, Verdict
+from face_import.pipeline.adding import Added, Candidate, Verdict
+from face_import.pipeline.row import RowImporter
 
 T = TypeVar("T")
 LOOKS = 3
@@ -94,7 +95,7 @@ class ChangesImporter(RowImporter):
             if held is not None and settled and held.digest == digest:
                 now = replace(now, face_id=held.face_id)
                 uri = to_data_uri(picture.data) if held.shaky else None
-                there = await self._is_there(row, uri, held.face_id) if uri else True
+                there = await self.adder.is_there(row, uri, held.face_id) if uri else True
                 lost = there is False
                 if not lost:
                     return await self._unchanged(row, replace(now, shaky=there is None))
@@ -129,13 +130,13 @@ class ChangesImporter(RowImporter):
                 adding = partial(self.holdings.adding, now.key, sent, shaky=replacement.delete_in_doubt)
                 await self._in_catalogue(adding)
             had = replacement.held is not None and bool(replacement.held.digest)
-            added, verdict = await self._send(found, sent, replacement.adding, ours_before=had)
+            added, verdict = await self.adder.send(found, sent, replacement.adding, ours_before=had)
             if verdict is None and replacement.delete_in_doubt:
                 added, verdict = await self._verified(found, sent)
         except ServiceUnavailable as error:
             return "", Verdict(Code.LIBRARY_UNAVAILABLE, str(error))
         except ServiceRefusal as error:
-            return "", self._refusal(error, found, now.face_id)
+            return "", self.adder.refusal(error, found, now.face_id)
         if verdict is not None and verdict.code != Code.LIBRARY_UNAVAILABLE and not verdict.is_open:
             await self._in_catalogue(self.holdings.release, now.key, row.number)
         return added, verdict
@@ -154,9 +155,9 @@ class ChangesImporter(RowImporter):
         """
         for _ in range(LOOKS):
             await self.places.aside(asyncio.sleep(self.late_s))
-            if await self._is_there(found.row, found.uri, sent.face_id) is not False:
+            if await self.adder.is_there(found.row, found.uri, sent.face_id) is not False:
                 return sent.face_id, None
-            added, verdict = await self._send(found, sent, None)
+            added, verdict = await self.adder.send(found, sent, None)
             if verdict is not None:  # an id that exists is what was added a moment ago: the search is behind
                 return (sent.face_id, None) if verdict.code == Code.DUPLICATE_ID else (added, verdict)
         return "", Verdict(Code.LIBRARY_UNAVAILABLE, "the face library does not keep the face", is_open=True)
@@ -168,12 +169,12 @@ class ChangesImporter(RowImporter):
         async def send() -> None:
             nonlocal in_doubt
             try:
-                await self.library.delete(self.group, [face_id])
+                await self.adder.library.delete(self.adder.group, [face_id])
             except ServiceUnavailable as error:
                 in_doubt |= error.sent
                 raise
 
-        await self.library_outage.call(send)
+        await self.adder.outage.call(send)
         return in_doubt
 
     async def _in_catalogue(self, function: Callable[..., T], *args: object) -> T:
@@ -185,7 +186,7 @@ class ChangesImporter(RowImporter):
         """Which row was faster under the same key."""
         held = await self._in_catalogue(self.holdings.find, row_key(row))
         what = f"id {row.id!r}" if row.id else "uri"
-        if held is None or held.task_id == self.task_id:
+        if held is None or held.task_id == self.adder.task_id:
             return Code.DUPLICATE_ID, f"row {held.row if held else '?'} of the file has the same {what}"
         return Code.DUPLICATE_ID, f"import {held.task_id}, which runs too, is at the row with the same {what}"
 

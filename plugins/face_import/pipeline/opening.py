@@ -8,6 +8,7 @@ from functools import partial
 from face_import.catalogue import Catalogue, Holdings
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService, LibraryService
+from face_import.pipeline.adding import Adder
 from face_import.pipeline.changes import ChangesImporter
 from face_import.pipeline.journal import AddJournal
 from face_import.pipeline.outage import Outage
@@ -28,20 +29,26 @@ async def opened(work: ShardWork, catalogue: Catalogue, settings: Settings) -> A
         held = Holdings(catalogue.engine, task)
         kind = partial(ChangesImporter, entry=entry, holdings=held, late_s=settings.service_timeout_s)
     async with AsyncExitStack() as stack:
+        threads = stack.enter_context(ThreadPoolExecutor(DECODERS, "decode"))
         note = partial(catalogue.journal.note, task.id, work.shard.number, work.owner)
-        importer = kind(
+        adder = Adder(
             task_id=task.id,
             group=task.config.group_name,
+            library=await stack.enter_async_context(LibraryService(settings)),
+            outage=Outage("library", settings.outage_patience_s, work.meter),
+            journal=AddJournal(note, stack.enter_context(ThreadPoolExecutor(1, "journal"))),
+            holder=partial(catalogue.journal.holder, task.id),
+            threads=threads,
+            places=places,
+        )
+        importer = kind(
             limits=task.config.limits,
             max_pixels=settings.max_image_pixels,
             fetcher=await stack.enter_async_context(Fetcher(settings, places.aside)),
             info=await stack.enter_async_context(InfoService(settings)),
-            library=await stack.enter_async_context(LibraryService(settings)),
             info_outage=Outage("info", settings.outage_patience_s, work.meter),
-            library_outage=Outage("library", settings.outage_patience_s, work.meter),
-            journal=AddJournal(note, stack.enter_context(ThreadPoolExecutor(1, "journal"))),
-            holder=partial(catalogue.journal.holder, task.id),
-            threads=stack.enter_context(ThreadPoolExecutor(DECODERS, "decode")),
+            adder=adder,
+            threads=threads,
             places=places,
         )
         yield ShardImport(work, importer, catalogue, settings)

@@ -22,10 +22,11 @@ from face_import.catalogue import Catalogue, ImportTask
 from face_import.contract import Code, Mode
 from face_import.domain.models import Outcome, OutcomeBatch, Row, Shard
 from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
+from face_import.pipeline.adding import sent_of
 from face_import.pipeline.holder import LeaseHolder, Situation
 from face_import.pipeline.meter import Meter, Observe, unobserved
 from face_import.pipeline.refusals import Refusals
-from face_import.pipeline.row import RowImporter, sent_of
+from face_import.pipeline.row import RowImporter
 from face_import.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -74,10 +75,10 @@ class ShardImport:
     def __init__(self, work: ShardWork, importer: RowImporter, catalogue: Catalogue, settings: Settings) -> None:
         self._work = work
         self._import_row = importer.import_row
-        self._outages = (importer.info_outage, importer.library_outage)
+        self._outages = (importer.info_outage, importer.adder.outage)
         self._refusals = Refusals(*self._outages, importer.info.detect)
         self._ledger = catalogue.ledger
-        self._journal, self._earlier_adds = importer.journal, catalogue.journal.of_rows
+        self._journal, self._earlier_adds = importer.adder.journal, catalogue.journal.of_rows
         self._stop_grace_s = settings.stop_grace_s
         self._wake = asyncio.Event()
         self._write_now = asyncio.Event()
