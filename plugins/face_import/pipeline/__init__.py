@@ -1,1 +1,1 @@
-"""The import itself: one row's way (`row`), many rows at once (`shard`), and waiting out an outage (`outage`)."""
+"""The import itself: one row's way (`row`), its face into the group (`adding`), many rows at once (`shard`)."""
