@@ -30,9 +30,26 @@ def test_an_id_is_sent_by_one_row_of_a_file_at_a_time(catalogue: Catalogue, make
     for one in (task, other):
         catalogue.leases.take(one.id, 0, "me", 10)
     twice = [A, Sent(7, "alice", b"c"), B]
-    assert catalogue.journal.note(task.id, 0, "me", twice) == {7: 1}
-    assert catalogue.journal.note(task.id, 0, "me", twice[1:]) == {7: 1}
+    assert catalogue.journal.note(task.id, 0, "me", twice) == {7: Holder(task.id, 1, settled=False)}
+    assert catalogue.journal.note(task.id, 0, "me", twice[1:]) == {7: Holder(task.id, 1, settled=False)}
     assert catalogue.journal.note(other.id, 0, "me", twice[1:]) == {}
+
+
+def test_an_id_that_an_import_makes_is_nobody_elses(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """It is the proof of who has added a face: a file that brings it along may not send it."""
+    task, other = make_task(), make_task()
+    catalogue.leases.take(task.id, 0, "me", 10)
+    of_other, own = f"{other.id}-3", f"{task.id}-2"
+    adds = [Sent(1, of_other, b"a"), Sent(2, own, b"b"), Sent(3, own, b"c"), Sent(4, "no_such_task-3", b"d")]
+    assert catalogue.journal.note(task.id, 0, "me", adds) == {
+        1: Holder(other.id, 3, settled=False),
+        3: Holder(task.id, 2, settled=False),
+    }
+    assert set(catalogue.journal.of_rows(task.id, 1, 10)) == {2, 4}
+    catalogue.leases.take(other.id, 0, "me", 10)
+    catalogue.ledger.write(OutcomeBatch(other.id, 0, "me", (Outcome(3, "http://x", Code.OK, "", of_other),)))
+    assert catalogue.journal.holder(task.id, 9, of_other) == Holder(other.id, 3, settled=True)
+    assert catalogue.journal.holder(other.id, 3, of_other) is None
 
 
 def test_only_the_holder_of_the_lease_sends(catalogue: Catalogue, make_task: MakeTask) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from face_import.catalogue.engine import reading
 from face_import.catalogue.schema import OWN_ID, import_task, outcome, sent, shard
 from face_import.contract import Code
+from face_import.domain.identity import maker_of
 from face_import.domain.models import Outcome, Sent
 from face_import.errors import LeaseLost
 
@@ -41,7 +42,7 @@ class Journal:
         self._engine = engine
         self._reader = reading(engine)
 
-    def note(self, task_id: str, number: int, owner: str, adds: Sequence[Sent]) -> dict[int, int]:
+    def note(self, task_id: str, number: int, owner: str, adds: Sequence[Sent]) -> dict[int, Holder]:
         """Note adds of a shard that are about to be sent, in one transaction; what is noted already stays.
 
         Args:
@@ -51,7 +52,8 @@ class Journal:
             adds: the rows, each once, with ids of their own.
 
         Returns:
-            The rows that may not be sent, with the row of the same file whose add under the same id is not settled.
+            The rows that may not be sent, with who has their ids: a row of the same file whose add is not settled, or
+            the row of an import that makes this very id.
 
         Raises:
             LeaseLost: another try owns the shard, or the task was deleted.
@@ -62,11 +64,14 @@ class Journal:
             lease = select(shard.c.lease_owner).where(shard.c.task_id == task_id, shard.c.number == number)
             if connection.scalar(lease.with_for_update(read=True)) != owner:
                 raise LeaseLost(f"shard {number} of task {task_id} belongs to another try")
-            connection.execute(dialect.insert(sent).on_conflict_do_nothing(), values)
+            makers = _makers(connection, task_id, adds)
+            if values := [entry for entry in values if entry["row"] not in makers]:
+                connection.execute(dialect.insert(sent).on_conflict_do_nothing(), values)
             ids = [a.face_id for a in adds]
             holders = select(sent.c.face_id, sent.c.row).where(sent.c.task_id == task_id, sent.c.face_id.in_(ids))
             first = dict(connection.execute(holders).all())
-        return {a.row: first[a.face_id] for a in adds if first.get(a.face_id, a.row) != a.row}
+        twice = {a.row: first[a.face_id] for a in adds if first.get(a.face_id, a.row) != a.row}
+        return {row: Holder(task_id, other, settled=False) for row, other in twice.items()} | makers
 
     def of_rows(self, task_id: str, first: int, last: int) -> dict[int, Sent]:
         """The entries of the rows from `first` to `last`: what earlier tries may have sent."""
@@ -84,17 +89,32 @@ class Journal:
         mine = select(import_task.c.group_name, import_task.c.entry).where(import_task.c.id == task_id).subquery()
         columns = import_task.c
         rival = (columns.group_name == mine.c.group_name) & ((columns.entry == "") | (columns.entry != mine.c.entry))
-        for table, settled in ((outcome, OWN_ID), (sent, None)):
+        holders: list[Holder] = []
+        for table, settled in ((sent, None), (outcome, OWN_ID)):  # in the order in which a row moves
             query = select(table.c.task_id, table.c.row).join(import_task, columns.id == table.c.task_id)
             query = query.join(mine, rival).where(table.c.face_id == face_id)
             query = query.where((table.c.task_id != task_id) | (table.c.row != row))
             if settled is not None:
                 query = query.where(settled)
             with self._reader.begin() as connection:
-                found = connection.execute(query.limit(1)).one_or_none()
-            if found is not None:
-                return Holder(*found, settled=settled is not None)
-        return None
+                holders += [Holder(*found, settled=settled is not None) for found in connection.execute(query.limit(1))]
+        with self._reader.begin() as connection:
+            maker = _makers(connection, task_id, [Sent(row, face_id, b"")]).get(row)
+            if maker is not None:
+                its = (outcome.c.task_id == maker.task_id) & (outcome.c.row == maker.row)
+                added = connection.scalar(select(outcome.c.face_id).where(its, outcome.c.code == Code.OK))
+                holders.append(maker._replace(settled=added == face_id))
+        return holders[-1] if holders else None
+
+
+def _makers(connection: Connection, task_id: str, adds: Sequence[Sent]) -> dict[int, Holder]:
+    """Rows whose own id is one that an import makes for its rows, which must stay proof of who has added a face."""
+    made = {a.row: maker for a in adds if (maker := maker_of(a.face_id)) and maker != (task_id, a.row)}
+    if not made:
+        return {}
+    ids = {maker for maker, _ in made.values()}
+    known = set(connection.scalars(select(import_task.c.id).where(import_task.c.id.in_(ids))))
+    return {row: Holder(*maker, settled=False) for row, maker in made.items() if maker[0] in known}
 
 
 def strike_out(connection: Connection, task_id: str, outcomes: Sequence[Outcome]) -> None:

@@ -39,6 +39,8 @@ ATTEMPTS = 4
 MAX_RETRY_AFTER_S = 10.0
 """A host that asks for a longer pause has refused the row, as far as its deadline goes."""
 
+_AT_ONCE = 2**20
+"""Characters of a data URI that are decoded in the event loop; a longer one could hold it up beyond a lease's end."""
 _backoff = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
 _VERBATIM = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 """A URL with nothing left to quote is sent as it stands: re-quoting would break signed URLs. Matching takes a hundred
@@ -143,7 +145,9 @@ class Fetcher:
     async def _decoded(self, uri: str, held: Reservation) -> bytes:
         await held.take(min(len(uri), self._max_bytes))
         try:
-            return decode_data_uri(uri, self._max_bytes)
+            if len(uri) <= _AT_ONCE:
+                return decode_data_uri(uri, self._max_bytes)
+            return await asyncio.to_thread(decode_data_uri, uri, self._max_bytes)
         except DataUriError as error:
             raise FetchError(str(error)) from None
 

@@ -11,36 +11,39 @@ from face_import.clients.transfer import retry_after
 from face_import.errors import MalformedAnswer, RefusalKind, ServiceRefusal, ServiceUnavailable
 
 MAX_ANSWER_BYTES = 4 * 2**20
+_LEAST_ECHO = 8
+"""Characters from which a text of a row's own that a service repeats is taken out of its words."""
 MAX_TEXT = 300
 """Characters of a service's text that are kept: it ends up in a row's message."""
 
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "face-import"}
 _PASSING = {408, 425, 429}
+_ABOUT_CONTENT = {413, 415, 422}
+"""Statuses that are about what was sent and nothing else."""
 _ABOUT_REQUEST = {400, 409, 413, 415, 422}
 """Statuses of a definite refusal that may be about what was sent; any other is about who asks, or where."""
 
 _QUALITY = r"^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*{}\W*$"
 """A text of little more than one word about a face: in a longer one, such as of a model's, it may mean anything."""
 _KNOWN_TEXTS: tuple[tuple[RefusalKind, str], ...] = (
-    (RefusalKind.FEATURE_EXISTS, r"\bfeature\b.*\balready\b.*\bexist"),
+    (RefusalKind.FEATURE_EXISTS, r"\bfeature (is |was )?already (is )?exist"),
     (RefusalKind.ID_EXISTS, r"(?<!group )\bid\b.*\balready\b.*\bexist"),
     (RefusalKind.GROUP_EXISTS, r"\bgroup\b.*\balready\b.*\bexist"),
     (
         RefusalKind.GROUP_MISSING,
         r"\bgroup\b.*((\bnot|n't)\b.*\b(exist|found)|\bno such\b)|\b(no|unknown) (such )?group\b",
     ),
-    (
-        RefusalKind.NO_FACE,
-        r"\b(no|not?) (any )?faces?\b.*\b(detect|found)|\bfaces? (is |was )?not (detect|found)",
-    ),
-    (RefusalKind.SEVERAL_FACES, r"\b(multiple|several|more than one) faces?\b"),
+    (RefusalKind.NO_FACE, r"\b(no|not) (any )?faces?( was| were| is)? (detected|found)\b|^\W*no face\W*$"),
+    (RefusalKind.NO_FACE, r"\bfaces?( is| was)? not (detected|found)\b"),
+    (RefusalKind.SEVERAL_FACES, r"\b(multiple|several|more than one) faces? (was |were )?(detected|found)\b"),
     (RefusalKind.SIZE, r"\bface size\b.*<|\bface (is )?too small\b|^\W*((bad|face|is|too)\W+)*small\W*$"),
     (RefusalKind.BLUR, _QUALITY.format(r"blur\w*")),
     (RefusalKind.COVERED, _QUALITY.format(r"cover\w*")),
     (RefusalKind.POSE, _QUALITY.format("pose")),
 )
 """Texts of the published library service, loosely: wording and case differ between its releases."""
-_ABOUT_PICTURE = r"\b(image|picture|photo|pixels?|jpe?g|png|webp|bmp|gif|tiff?|decod(e|ed|ing)|base64)\b"
+_ABOUT_SERVICE = re.compile(r"licen[cs]e|quota|expire|token|permission|unauthori|overload|rate limit", re.IGNORECASE)
+_ABOUT_PICTURE = r"\b(invalid (id|tag|desc\w*)|image|picture|photo|pixels?|jpe?g|png|tiff?|decod(e|ed|ing))\b"
 _PATTERNS = tuple(
     (kind, re.compile(pattern, re.IGNORECASE | re.DOTALL))
     for kind, pattern in (*_KNOWN_TEXTS, (RefusalKind.PICTURE, _ABOUT_PICTURE))
@@ -122,6 +125,7 @@ class JsonService:
                 sent=status != 429,
             )
         kind = RefusalKind.OTHER if status in _ABOUT_REQUEST else RefusalKind.DENIED
+        kind = RefusalKind.PICTURE if status in _ABOUT_CONTENT else kind
         raise ServiceRefusal(f"{status} {text}".strip()[:MAX_TEXT], kind=kind)
 
 
@@ -132,10 +136,20 @@ def classify(text: str, echoes: Sequence[str] = ()) -> RefusalKind | None:
         text: the service's, at most `MAX_TEXT` characters.
         echoes: texts of the row's own, which it may repeat: a row with the tag "no such group" must not end an import.
     """
-    kind = next((kind for kind, pattern in _PATTERNS if pattern.search(text)), None)
-    if kind is RefusalKind.GROUP_MISSING and any("group" in echo.lower() for echo in echoes):
-        return None
+    for echo in echoes:
+        if len(echo) >= _LEAST_ECHO:
+            text = text.replace(echo, " ")
+    kind = _kind(text)
+    if kind is RefusalKind.GROUP_MISSING:  # it ends an import, so that no word of a row's may be part of it
+        for echo in filter(None, echoes):
+            text = text.replace(echo, " ")
+        return None if any("group" in echo.lower() for echo in echoes) else _kind(text)
     return kind
+
+
+def _kind(text: str) -> RefusalKind | None:
+    kind = next((kind for kind, pattern in _PATTERNS if pattern.search(text)), None)
+    return None if kind is RefusalKind.PICTURE and _ABOUT_SERVICE.search(text) else kind
 
 
 def refusal(text: str, echoes: Sequence[str] = ()) -> ServiceRefusal:

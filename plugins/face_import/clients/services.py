@@ -7,11 +7,11 @@ is base64, which JSON has no need to escape, and `json.dumps` would look at ever
 import json
 import re
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from face_import.clients.http import JsonService, malformed, refusal
-from face_import.contract import MAX_ID_BYTES
 from face_import.domain.models import Face, Pose
 from face_import.domain.uri import DataUri
 from face_import.errors import MalformedAnswer, RefusalKind, ServiceRefusal, ServiceUnavailable
@@ -23,7 +23,17 @@ SAME_PICTURE = 0.95
 """Score from which a search has found the very picture: the library gives that one 1, and other pictures of the same
 person less."""
 MOST_HITS = 100
+MOST_FACES = 1000
 _ABSENT = re.compile(r"\bnot (exist|found)|\bno such\b", re.IGNORECASE)
+
+
+class Found(Enum):
+    """What a library's search says of a picture and an id."""
+
+    THERE = "the very picture, under this id, with these labels"
+    OTHER_LABELS = "the very picture, under this id, with another tag or description"
+    NOT_THERE = "not under this id"
+    UNKNOWN = "the library does not search, or finds too many"
 
 
 class InfoService(JsonService):
@@ -41,8 +51,8 @@ class InfoService(JsonService):
         """Return the faces in a picture, in the service's order; empty if there are none."""
         result = await self._call("/v1/eval/facex-detect", f'{{"data": {{"uri": "{image}"}}}}')
         detections = result.get("detections") or []
-        if not isinstance(detections, list):
-            raise malformed("detections is not a list")
+        if not isinstance(detections, list) or len(detections) > MOST_FACES:
+            raise malformed(f"detections is not a list of at most {MOST_FACES}")
         return tuple(_face(detection) for detection in detections)
 
     async def pose(self, image: DataUri, face: Face) -> Pose | None:
@@ -116,9 +126,11 @@ class LibraryService(JsonService):
         if answer.get("error"):
             raise refusal(str(answer["error"]), echoes)
         added = answer.get("id")
-        return added if isinstance(added, str) and 0 < len(added.encode(errors="replace")) <= MAX_ID_BYTES else face_id
+        if not isinstance(added, str) or not added or added != (face_id or added):
+            raise ServiceUnavailable(f"{self._name}: it does not say that it has added the face: {str(added)[:40]!r}")
+        return added
 
-    async def holds(self, group: str, image: DataUri, face_id: str, labels: tuple[str, str]) -> bool | None:
+    async def holds(self, group: str, image: DataUri, face_id: str, labels: tuple[str, str]) -> Found:
         """Whether a group has this very picture under an id, by the library's search.
 
         Args:
@@ -128,7 +140,7 @@ class LibraryService(JsonService):
             labels: tag and description that the face was given.
 
         Returns:
-            None if the library cannot tell: it does not search, or it has the picture under this id with other labels.
+            What it says.
 
         Raises:
             ServiceUnavailable: no usable answer.
@@ -137,16 +149,17 @@ class LibraryService(JsonService):
         try:
             hits = _hits(await self._post(f"{_path(group)}/search", body))
         except ServiceRefusal:
-            return None
+            return Found.UNKNOWN
         given = [(hit.tag, hit.description) for hit in hits if hit.face_id == face_id and hit.score >= SAME_PICTURE]
         if not given:
-            return None if len(hits) >= MOST_HITS else False
-        return True if any(all(x in {None, y} for x, y in zip(g, labels, strict=True)) for g in given) else None
+            return Found.UNKNOWN if len(hits) >= MOST_HITS else Found.NOT_THERE
+        same = any(all(x in {None, y} for x, y in zip(g, labels, strict=True)) for g in given)
+        return Found.THERE if same else Found.OTHER_LABELS
 
     async def delete(self, group: str, face_ids: Sequence[str]) -> None:
         """Delete faces of a group; ids that are not there are no error."""
         try:
-            answer = await self._post(f"{_path(group)}/delete", json.dumps({"ids": list(face_ids)}))
+            answer = await self._post(f"{_path(group)}/delete", json.dumps({"ids": list(face_ids)}), face_ids)
             if answer.get("error"):
                 raise refusal(str(answer["error"]), face_ids)
         except ServiceRefusal as error:

@@ -1,5 +1,6 @@
 """What an HTTP transfer's troubles mean for a row or a source: said in the user's words, once."""
 
+import errno
 import http
 import socket
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ HEADERS = {"User-Agent": "face-import", "Accept": "*/*", "Accept-Encoding": "ide
 """Pictures do not compress, and an encoded body would have no known length."""
 
 _PASSING = {408, 425, 429}
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS}
+"""What the machine lacks: no row and no host can do anything about it."""
 _LONGEST_RETRY_AFTER = 64
 
 
@@ -63,7 +66,11 @@ def retry_after(value: str) -> float | None:
 
 
 def connection_error(error: Exception) -> FetchError:
-    """Return what an error of aiohttp's client means; a host that cannot be encoded is a `ValueError`."""
+    """Return what an error of aiohttp's client means; a host that cannot be encoded is a `ValueError`.
+
+    Raises:
+        OSError: the machine has no file descriptor left, or the like.
+    """
     if isinstance(error, aiohttp.ClientConnectorError):
         return _connector_error(error)
     for kind, meaning, message in _MEANINGS:
@@ -91,5 +98,7 @@ def _connector_error(error: aiohttp.ClientConnectorError) -> FetchError:
         return FetchError(f"TLS with {error.host} failed: {str(cause)[:200]}")
     if cause.errno == EACCES:  # the address guard; of several addresses aiohttp joins the texts
         return FetchError(str(cause).removeprefix(f"[Errno {EACCES}] ").removeprefix("Multiple exceptions: "))
+    if cause.errno in MACHINE:
+        raise cause
     why = cause.strerror or "no connection"
     return TransientFetchError(f"cannot connect to {error.host}:{error.port}: {why[:200]}")

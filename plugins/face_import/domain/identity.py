@@ -42,6 +42,14 @@ def made_face_id(task_id: str, row: int) -> str:
     return f"{task_id}-{row}"
 
 
+def maker_of(face_id: str) -> tuple[str, int] | None:
+    """Import and row that `made_face_id` would make this id for, if there are such."""
+    task_id, _, row = face_id[:TASK_ID_LENGTH], face_id[TASK_ID_LENGTH:][:1], face_id[TASK_ID_LENGTH + 1 :]
+    if not is_task_id(task_id) or not row.isascii() or not row.isdigit() or len(row) > 10:
+        return None
+    return (task_id, int(row)) if made_face_id(task_id, int(row)) == face_id else None
+
+
 def pool_of_run(run_id: str) -> str:
     """Name of the pool that bounds how many shards of a run are worked on at once."""
     return POOL_PREFIX + task_id_of_run(run_id)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from face_import.catalogue import Holder
-from face_import.clients.services import LibraryService
+from face_import.clients.services import Found, LibraryService
 from face_import.contract import Code
-from face_import.domain.identity import made_face_id
+from face_import.domain.identity import made_face_id, maker_of
 from face_import.domain.image import is_small
 from face_import.domain.models import Face, Measurements, Row, Sent
 from face_import.domain.uri import DataUri
@@ -98,9 +98,9 @@ class Adder:
             return await self.send(found, sent_of(self.task_id, row), self.journal.earlier.get(row.number))
         digest = _digest(found.data) if is_small(found.data) else await self._in_thread(_digest, found.data)
         sent = sent_of(self.task_id, row, digest)
-        other = await self.places.aside(self.journal.note(sent))
-        if other is not None:
-            return "", Verdict(Code.DUPLICATE_ID, f"row {other} of the file has the same id {row.id!r}")
+        holder = await self.places.aside(self.journal.note(sent))
+        if holder is not None:
+            return "", _claimed(holder, row.id)
         return await self.send(found, sent, self.journal.earlier.get(row.number))
 
     async def send(self, found: Candidate, sent: Sent, earlier: Sent | None, *, ours_before: bool = False) -> Added:
@@ -156,19 +156,17 @@ class Adder:
         The library is asked for the very picture: found under the id it is ours, unless somebody else is on record
         for it. What cannot be proved is said to be open (decision 18).
         """
-        own, row = found.row.id, found.row
+        row = found.row
         there = await self.is_there(row, found.uri, sent.face_id)
         same = earlier is None or earlier.digest == sent.digest
-        if there is None and not own and same and error.kind is RefusalKind.ID_EXISTS:
-            there = True  # nobody but this row makes this id, and it made it for this picture
-        if there and own and not ours_before:
-            holder = await self._in_thread(self.holder, row.number, own)
-            if holder is not None:
-                return "", _held(holder, self.task_id, own)
-        if there:
-            return sent.face_id, None
+        if there is Found.UNKNOWN and not row.id and error.kind is RefusalKind.ID_EXISTS:
+            # a library that does not search: nobody but this row makes this id, if it was sent
+            there = Found.THERE if unanswered or self.journal.in_doubt else there
+        if there is Found.THERE and same:
+            holder = None if ours_before else await self._in_thread(self.holder, row.number, sent.face_id)
+            return (sent.face_id, None) if holder is None else ("", _held(holder, self.task_id, sent.face_id))
         verdict = self.refusal(error, found, sent.face_id)
-        if there is None or not same:
+        if there is not Found.NOT_THERE or not same:
             text = f"{verdict.message}; it may be ours, from an add of this row that was not answered"
             verdict = verdict._replace(message=text, is_open=True)
         elif unanswered:
@@ -176,13 +174,13 @@ class Adder:
             verdict = verdict._replace(message=text)
         return "", verdict
 
-    async def is_there(self, row: Row, uri: DataUri, face_id: str) -> bool | None:
-        """Whether the group has the picture under this id; None if the library cannot tell."""
+    async def is_there(self, row: Row, uri: DataUri, face_id: str) -> Found:
+        """Whether the group has a row's picture under this id."""
         labels = row.tag, row.description
         try:
             return await self.outage.call(lambda: self.library.holds(self.group, uri, face_id, labels))
         except ServiceError:
-            return None
+            return Found.UNKNOWN
 
     def refusal(self, error: ServiceRefusal, found: Candidate, face_id: str) -> Verdict:
         """The code of a library's definite refusal: what it says of the face is what the limits would say."""
@@ -218,6 +216,15 @@ def sent_of(task_id: str, row: Row, digest: bytes = b"") -> Sent:
 
 def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
+
+
+def _claimed(holder: Holder, face_id: str) -> Verdict:
+    """Who else has an id that a row brings along, so that it is not even sent."""
+    if maker_of(face_id) == (holder.task_id, holder.row):
+        text = f"{face_id!r} is the id that import {holder.task_id} makes for its row {holder.row}"
+    else:
+        text = f"row {holder.row} of the file has the same id {face_id!r}"
+    return Verdict(Code.DUPLICATE_ID, text)
 
 
 def _held(holder: Holder, task_id: str, face_id: str) -> Verdict:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 
 from face_import.catalogue import Holdings
+from face_import.clients.services import Found
 from face_import.contract import Code
 from face_import.domain.changes import cells_digest, content_digest, face_id_of, row_key
 from face_import.domain.limits import Violation
@@ -95,10 +96,10 @@ class ChangesImporter(RowImporter):
             if held is not None and settled and held.digest == digest:
                 now = replace(now, face_id=held.face_id)
                 uri = to_data_uri(picture.data) if held.shaky else None
-                there = await self.adder.is_there(row, uri, held.face_id) if uri else True
-                lost = there is False
+                there = await self.adder.is_there(row, uri, held.face_id) if uri else Found.THERE
+                lost = there is Found.NOT_THERE
                 if not lost:
-                    return await self._unchanged(row, replace(now, shaky=there is None))
+                    return await self._unchanged(row, replace(now, shaky=there is not Found.THERE))
             replacement = _Replacement(held, now, lost)
             outcome = await self._import_image(row, picture.data, partial(self._replace, replacement))
         if outcome.code != Code.OK:
@@ -155,11 +156,11 @@ class ChangesImporter(RowImporter):
         """
         for _ in range(LOOKS):
             await self.places.aside(asyncio.sleep(self.late_s))
-            if await self.adder.is_there(found.row, found.uri, sent.face_id) is not False:
+            if await self.adder.is_there(found.row, found.uri, sent.face_id) is not Found.NOT_THERE:
                 return sent.face_id, None
-            added, verdict = await self.adder.send(found, sent, None)
-            if verdict is not None:  # an id that exists is what was added a moment ago: the search is behind
-                return (sent.face_id, None) if verdict.code == Code.DUPLICATE_ID else (added, verdict)
+            added, verdict = await self.adder.send(found, sent, sent)
+            if verdict is not None:  # whose the face is that is there now cannot be known: not even for the next run
+                return added, verdict._replace(is_open=True)
         return "", Verdict(Code.LIBRARY_UNAVAILABLE, "the face library does not keep the face", is_open=True)
 
     async def _delete(self, face_id: str) -> bool:

@@ -7,13 +7,14 @@ from concurrent.futures import Executor
 from sqlalchemy.exc import OperationalError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 
+from face_import.catalogue import Holder
 from face_import.clients.retrying import persistently
 from face_import.domain.models import Sent
 
 NOTE_EVERY_S = 0.02
 """Seconds between two transactions at least: rows that come meanwhile share the next one."""
 
-Note = Callable[[Sequence[Sent]], Mapping[int, int]]
+Note = Callable[[Sequence[Sent]], Mapping[int, Holder]]
 
 
 class AddJournal:
@@ -32,18 +33,18 @@ class AddJournal:
         self.earlier: Mapping[int, Sent] = {}
         self.in_doubt = False
         self.write = note
-        self._waiting: list[tuple[Sent, asyncio.Future[int | None]]] = []
+        self._waiting: list[tuple[Sent, asyncio.Future[Holder | None]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._thread = thread
 
-    async def note(self, sent: Sent) -> int | None:
-        """Note an add; returns the row of the same file that is at the same id, if it may not be sent.
+    async def note(self, sent: Sent) -> Holder | None:
+        """Note an add; returns who has the id, if it may not be sent.
 
         Raises:
             LeaseLost: another try owns the shard.
             SQLAlchemyError: the catalogue is in trouble; while it is away or locked, this waits.
         """
-        noted: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        noted: asyncio.Future[Holder | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((sent, noted))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
@@ -59,7 +60,7 @@ class AddJournal:
         finally:
             self._writing = None
 
-    async def _write_batch(self, batch: Sequence[tuple[Sent, "asyncio.Future[int | None]"]]) -> None:
+    async def _write_batch(self, batch: Sequence[tuple[Sent, "asyncio.Future[Holder | None]"]]) -> None:
         adds = [sent for sent, _ in batch]
         try:
             refused = await persistently(lambda: self._in_thread(adds), OperationalError, _retrying)
@@ -72,7 +73,7 @@ class AddJournal:
                 if not noted.done():
                     noted.set_result(refused.get(sent.row))
 
-    async def _in_thread(self, adds: Sequence[Sent]) -> Mapping[int, int]:
+    async def _in_thread(self, adds: Sequence[Sent]) -> Mapping[int, Holder]:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.write, adds)
 
 

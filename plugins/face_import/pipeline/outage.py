@@ -62,7 +62,7 @@ class Outage:
         return AsyncRetrying(
             retry=retry_if_exception_type(ServiceUnavailable),
             wait=lambda state: _pause(state, deadline - time.monotonic()),
-            stop=lambda state: time.monotonic() + _asked(state) >= deadline,
+            stop=lambda _: time.monotonic() >= deadline,
             before_sleep=self._note,
             reraise=True,
         )
@@ -89,8 +89,8 @@ class Outage:
 
 
 def _pause(state: RetryCallState, left_s: float) -> float:
-    """Exponential backoff with full jitter up to the end of the patience, or longer if the service asked for it."""
-    return max(min(_backoff(state), left_s), _asked(state))
+    """Exponential backoff with full jitter, or longer if the service asked for it, up to the end of the patience."""
+    return min(max(_backoff(state), _asked(state)), max(left_s, 0.0))
 
 
 def _asked(state: RetryCallState) -> float:

@@ -49,7 +49,7 @@ class Refusals:
             TaskFailed: it was one too many.
         """
         self._waiting.append(outcome)
-        if self.too_many and not await self._is_usable(outcome.code):
+        if self._services[outcome.code].refusals >= MOST_REFUSALS and not await self._is_usable(outcome.code):
             raise self._trouble(outcome.code)
 
     def release(self) -> list[Outcome]:
@@ -84,6 +84,11 @@ class Refusals:
                 except ServiceError:
                     self._refused = True
         return not self._refused
+
+    @property
+    def unsettled(self) -> list[int]:
+        """Rows that wait, and whose adds may have been carried out before they were refused."""
+        return [o.row for o in self._waiting if o.code == Code.LIBRARY_UNAVAILABLE]
 
     def _take(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
         taken = list(outcomes)

@@ -1,7 +1,6 @@
 """One row's way: fetch, check, detect, limits, pose, limits, blur, add (design decision 9)."""
 
 import asyncio
-import errno
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
@@ -15,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from face_import import logs
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService
-from face_import.clients.transfer import FetchError
+from face_import.clients.transfer import MACHINE, FetchError
 from face_import.contract import Code
 from face_import.domain.bounds import ImageError
 from face_import.domain.image import blur_of, check_image, is_small
@@ -35,8 +34,6 @@ from face_import.pipeline.places import Places
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS}
-"""What the machine lacks, and no row can do anything about."""
 _SETTLES_DOUBT = {Code.OK, Code.DUPLICATE_FACE, Code.DUPLICATE_ID}
 """Codes of rows whose add was sent again, so that it is known what an earlier one has done."""
 
@@ -78,7 +75,7 @@ class RowImporter:
         except (FaceImportError, SQLAlchemyError, MemoryError):
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in _MACHINE:
+            if isinstance(error, OSError) and error.errno in MACHINE:
                 raise
             words = f"{type(error).__name__}: {error}"[:300]
             where = "".join(traceback.format_tb(error.__traceback__))  # not the whole text: it may be a picture's

@@ -20,7 +20,8 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from face_import import logs
 from face_import.catalogue import Catalogue, ImportTask
 from face_import.contract import Code, Mode
-from face_import.domain.models import Outcome, OutcomeBatch, Row, Shard
+from face_import.domain.identity import made_face_id
+from face_import.domain.models import Outcome, OutcomeBatch, Row, Sent, Shard
 from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
 from face_import.pipeline.adding import sent_of
 from face_import.pipeline.holder import LeaseHolder, Situation
@@ -294,6 +295,7 @@ class ShardImport:
         """Note the rows that have no outcome and may have been sent; returns whether that could be done."""
         unknown = {o.row for o in self._unwritten}
         adds = [sent_of(self._work.task.id, row) for row in self._broken_off if row.number not in unknown]
+        adds += [Sent(row, made_face_id(self._work.task.id, row), b"") for row in self._refusals.unsettled]
         if unknown or not adds or self._work.task.config.entry:
             return not unknown
         try:
