@@ -89,7 +89,7 @@ def test_a_purge_takes_a_part_of_each_round(
     monkeypatch.setattr("face_import.catalogue.tasks.PURGE_ROWS", 4)
     task = make_task()
     finish(catalogue, task.id)
-    catalogue.leases.give_back(task.id, 0, "me", claim=0)
+    catalogue.leases.give_back(task.id, 0, "me", in_doubt=False)
     catalogue.tasks.bury(task.id)
     kept.round()
     assert catalogue.ledger.handled_rows(task.id, 1, 10) == set(range(5, 11))

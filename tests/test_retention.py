@@ -90,7 +90,7 @@ def test_the_keeper_removes_source_and_rows(
     source = settings.home / "storage" / "sources" / kinds["completed"] / "upload.csv"
     source.parent.mkdir(parents=True)
     source.write_text("http://x/1.jpg")
-    catalogue.leases.give_back(kinds["completed"], 0, "me", claim=0)
+    catalogue.leases.give_back(kinds["completed"], 0, "me", in_doubt=False)
     kept = Keeper(settings.model_copy(update={"retention_days": 9}), catalogue, Runs(settings))
     kept.sweep()
     kept.round()

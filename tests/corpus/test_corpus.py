@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import requests
 
 from face_import.catalogue import Catalogue
+from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_TAG_BYTES, MAX_URI_BYTES
 from face_import.domain.planning import plan_shards
 from face_import.errors import SourceError
 from face_import.sources import Storage
@@ -40,6 +41,13 @@ def test_the_corpus_is_large_enough() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 60
 
 
+def is_unusable(record: list[str], columns: Sequence[str]) -> bool:
+    """Whether a record has too many cells, or one that is too long."""
+    bounds = {"uri": MAX_URI_BYTES, "tag": MAX_TAG_BYTES, "description": MAX_DESCRIPTION_BYTES, "id": MAX_ID_BYTES}
+    sizes = [(name, len(cell.encode())) for name, cell in zip(columns, record, strict=False)]
+    return len(record) > len(columns) or any(size > bounds[name] for name, size in sizes)
+
+
 @every_case
 def test_rows_are_counted_and_read_or_the_line_is_named(case: Case) -> None:
     """The shards of a file have together exactly the rows that were counted; a refusal names its line."""
@@ -55,7 +63,7 @@ def test_rows_are_counted_and_read_or_the_line_is_named(case: Case) -> None:
     plain = plain_records(case)
     uri = index.columns.index("uri")
     assert [row.uri for row in rows] == [record[uri].strip() if uri < len(record) else "" for record in plain]
-    assert [bool(row.problem) for row in rows] == [len(record) > len(index.columns) for record in plain]
+    assert [bool(row.problem) for row in rows] == [is_unusable(record, index.columns) for record in plain]
 
 
 def plain_records(case: Case) -> list[list[str]]:

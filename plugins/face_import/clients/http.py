@@ -10,7 +10,7 @@ from face_import.clients.keepalive import Answer, AnswerTooLarge, KeepAlive, NoA
 from face_import.clients.transfer import retry_after
 from face_import.errors import MalformedAnswer, RefusalKind, ServiceRefusal, ServiceUnavailable
 
-MAX_ANSWER_BYTES = 4 * 2**20
+MAX_ANSWER_BYTES = 2**20
 _LEAST_ECHO = 8
 """Characters from which a text of a row's own that a service repeats is taken out of its words."""
 MAX_TEXT = 300
