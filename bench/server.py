@@ -21,7 +21,9 @@ def _answer(body: bytes, kind: str = "application/json") -> bytes:
 
 
 DETECTED = _answer(json.dumps({"code": 0, "message": "", "result": {"detections": [_FACE]}}).encode())
-ADDED = _answer(b'{"id": ""}')
+DONE = _answer(b"{}")
+START = 200
+"""Bytes of a body that are kept: the id of a face stands in front of its picture."""
 
 
 class State:
@@ -33,27 +35,28 @@ class State:
         self.adds = 0
         self.marks: list[tuple[int, float]] = []
 
-    def respond(self, request: bytes) -> tuple[bytes, float]:
-        """The answer to a request, by its first line, and the delay before it."""
+    def respond(self, request: bytes, body: bytes) -> tuple[bytes, float]:
+        """The answer to a request, by its first line and how its body begins, and the delay before it."""
         method, _, path = request.partition(b" ")
         path = path.partition(b" ")[0]
         if method == b"POST":
-            return self._posted(path), self.delay
+            return self._posted(path, body), self.delay
         if path.startswith(b"/image"):
             return self.image, self.image_delay
         if path.startswith(b"/delay/"):
             self.image_delay, self.delay = map(float, path.split(b"/")[2:])
-            return _answer(b"{}"), 0.0
+            return DONE, 0.0
         told, self.adds, self.marks = self.marks, 0, []
         return _answer(json.dumps(told).encode()), 0.0
 
-    def _posted(self, path: bytes) -> bytes:
+    def _posted(self, path: bytes, body: bytes) -> bytes:
         if path.endswith(b"/add"):
             self.adds += 1
             if self.adds == 1 or self.adds % MARK_EVERY == 0:
                 self.marks.append((self.adds, time.time()))
-            return ADDED
-        return DETECTED if path.endswith(b"facex-detect") else ADDED
+            face_id = body.partition(b'"id": "')[2].partition(b'"')[0]
+            return _answer(b'{"id": "%s"}' % face_id)
+        return DETECTED if path.endswith(b"facex-detect") else DONE
 
 
 class Connection(asyncio.Protocol):
@@ -63,7 +66,7 @@ class Connection(asyncio.Protocol):
         self._state = state
         self._head = b""
         self._left = 0
-        self._line = b""
+        self._line = self._start = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back."""
@@ -74,6 +77,7 @@ class Connection(asyncio.Protocol):
         """Take a piece of a request; answer once its last byte is here."""
         if self._left:
             self._left -= len(data)
+            self._start += data[: START - len(self._start)] if len(self._start) < START else b""
         else:
             self._head += data
             head, end, body = self._head.partition(b"\r\n\r\n")
@@ -81,10 +85,11 @@ class Connection(asyncio.Protocol):
                 return
             self._line = head.partition(b"\r\n")[0]
             self._left = _content_length(head) - len(body)
+            self._start = body[:START]
             self._head = b""
         if self._left <= 0:
             self._left = 0
-            answer, delay = self._state.respond(self._line)
+            answer, delay = self._state.respond(self._line, self._start)
             if delay:
                 asyncio.get_running_loop().call_later(delay, self._transport.write, answer)
             else:
