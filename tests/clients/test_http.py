@@ -36,6 +36,12 @@ PICTURE = to_data_uri(make_image())
         ("cannot compose the answer", None),
         ("pose model is not loaded", None),
         ("upstream timed out", None),
+        ("no face", RefusalKind.NO_FACE),
+        ("there is no face detection license", None),
+        ("no face detection worker available", None),
+        ("multiple face engines failed", None),
+        ("feature store: node already exists, restart", None),
+        ("image recognition license expired", None),
         ("", None),
     ],
 )

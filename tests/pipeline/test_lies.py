@@ -1,10 +1,12 @@
 """Services and files that lie: what a stranger has found, once each."""
 
+import errno
 import io
 
 import pytest
 
 from face_import.catalogue import ImportTask, TaskConfig
+from face_import.clients.addresses import AddressGuard
 from face_import.contract import Mode, TaskState
 from face_import.domain.models import Limits
 from face_import.domain.planning import plan_shards
@@ -93,3 +95,21 @@ async def test_a_cell_that_takes_long_to_decode_ends_no_try(bench: Bench) -> Non
     except LeaseLost:
         pytest.fail("one cell has ended the try")
     assert codes(bench, task) == {0: 3, 102: 1}
+
+
+async def test_a_machine_without_file_descriptors_is_no_rows_fault(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The try ends and is made again: the rows were 101 before, as if their hosts had been away."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    task = bench.task(rows(bench, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr(AddressGuard, "socket", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            await bench.run(task)
+    assert codes(bench, task) == {}
+    await bench.run(task)
+    assert codes(bench, task) == {0: 3}

@@ -21,7 +21,8 @@ _PIECES, _END = re.compile(r"[^/@]*[/@]?"), re.compile(r"[/@]")
 """Of a path, each with the slash or `@` behind it; no text can be cut in more than one way."""
 _SHOWN, _LOOKED_AT = 300, 4096
 """Characters of a redacted URI, and of the path it is made of, to the end of a piece. A cell may have 32 million."""
-_PIECE = 2**16
+_UNQUOTED_AT_ONCE = 2**16
+"""Characters."""
 _PREFIX = "data:application/octet-stream;base64,"
 
 
@@ -71,7 +72,7 @@ def _unquoted(text: str) -> bytes:
     """Undo percent-encoding a piece at a time: Python makes an object for each sign, gigabytes for a cell of 30 MB."""
     pieces, start = [], 0
     while start < len(text):
-        end = start + _PIECE
+        end = start + _UNQUOTED_AT_ONCE
         cut = text.rfind("%", max(start + 1, end - 2), end)  # not in the middle of %41
         end = cut if cut >= 0 and end < len(text) else end
         pieces.append(unquote_to_bytes(text[start:end]))
