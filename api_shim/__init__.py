@@ -1,10 +1,10 @@
-"""The `/v1/tasks` HTTP API and the web console: a thin Flask application over the catalogue and Airflow's REST API."""
+"""The `/v1/tasks` HTTP API: a thin Flask application over the catalogue and Airflow's REST API."""
 
 from flask import Flask, Response, jsonify
 
-from api_shim import access, console, errors, guards, monitoring, places, tasks, uploads
+from api_shim import access, errors, guards, monitoring, places, tasks, uploads
+from api_shim.app_context import Services
 from api_shim.documentation import document, documentation
-from api_shim.services import Services
 from face_import import logs
 from face_import.settings import Settings, get_settings
 
@@ -12,7 +12,7 @@ __all__ = ["create_app"]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the application; `gunicorn 'api_shim:create_app()'` serves it.
+    """Make the application: the API without pages. `face_console.create_app` puts these on top of it.
 
     Args:
         settings: the settings, by default those of the environment.
@@ -34,7 +34,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.register(app)
     app.register_blueprint(tasks.blueprint)
     app.register_blueprint(monitoring.blueprint)
-    console.register(app, settings)
     documentation.app = app
 
     @app.get("/openapi.json")

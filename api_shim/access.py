@@ -1,8 +1,9 @@
 """Who is asking: API keys, the groups they are for, and how often they may ask."""
 
 import time
+from collections.abc import Callable
 from types import MappingProxyType
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app, g, request
 from limits import RateLimitItemPerMinute
@@ -17,7 +18,8 @@ from face_import.settings import Settings
 
 _SCHEME = "Bearer "
 _OPEN = {"/healthz", "/readyz"}
-_BEFORE_LOGIN = {"console.static", "console.log_in", "console.try_log_in", "console.choose_language"}
+F = TypeVar("F", bound=Callable[..., Any])
+_BEFORE_LOGIN: set[Callable[..., Any]] = set()
 _WRONG_LOGINS = RateLimitItemPerMinute(20)
 
 
@@ -152,11 +154,22 @@ def register(app: Flask, settings: Settings) -> None:
             return
         if request.path.startswith("/v1/"):
             raise _unauthorized()
-        if request.endpoint in _BEFORE_LOGIN or keys.by_session():
+        if _is_open_page() or keys.by_session():
             return
         if wants_page() or request.headers.get("HX-Request") == "true":
             raise LoginNeeded("log in with your API key")
         raise _unauthorized()
+
+
+def before_login(view: F) -> F:
+    """Mark a page that needs no key."""
+    _BEFORE_LOGIN.add(view)
+    return view
+
+
+def _is_open_page() -> bool:
+    endpoint = request.endpoint or ""
+    return endpoint == f"{request.blueprint}.static" or current_app.view_functions.get(endpoint) in _BEFORE_LOGIN
 
 
 def keys_in_use() -> Keys | None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, jsonify, make_response, request
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -13,9 +13,10 @@ WORDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "un
 
 
 def answer(status: int, code: str, text: str) -> tuple[Response, int]:
-    """An error, as JSON for programs and as a page for browsers."""
-    if wants_page():
-        return make_response(render_template("error.html", status=status, code=code, text=text)), status
+    """An error, as JSON for programs and, if the application has pages, as one for browsers."""
+    page = current_app.extensions.get("face_import_error_page")
+    if page and wants_page():
+        return make_response(page(status=status, code=code, text=text)), status
     return jsonify(error=text, code=code), status
 
 

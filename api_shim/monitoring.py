@@ -14,8 +14,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from api_shim.access import OtherGroup, is_scoped
-from api_shim.services import services
-from face_import.catalogue.figures import Figures, check_tables, read_figures
+from api_shim.app_context import services
+from face_import.catalogue.reports import Figures, check_tables, read_figures
 from face_import.contract import Code, TaskState
 
 log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request, stream_with_context
 from werkzeug.datastructures import FileStorage
 
 from api_shim import access
+from api_shim.app_context import services
 from api_shim.documentation import answers, documentation
 from api_shim.log_csv import log_csv
 from api_shim.models import (
@@ -26,11 +27,11 @@ from api_shim.models import (
     ThreadsBody,
 )
 from api_shim.places import DOWNLOADS, INTAKE
-from api_shim.services import services
+from api_shim.uploads import takes_file
 from face_import.catalogue import ImportTask, LogEntry, LogPage, Progress, TaskConfig
 from face_import.contract import Mode, TaskState
-from face_import.domain.checks import check_group_name, check_thread_num
 from face_import.domain.identity import is_task_id, new_task_id
+from face_import.domain.limits import check_group_name, check_thread_num
 from face_import.domain.models import LIMIT_NAMES, Changes, Limits
 from face_import.errors import InvalidRequest, TaskNotFound
 
@@ -50,6 +51,7 @@ def check_task() -> None:
 
 
 @blueprint.post("/create")
+@takes_file
 @documentation.validate(form=CreateForm, resp=answers(Created, 400, 408, 413, 503))
 def create(form: CreateForm) -> Json:
     """Create an import task from a CSV file.

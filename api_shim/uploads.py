@@ -1,8 +1,9 @@
 """How large a request may be, and where an upload waits until it is taken in: in our home, not in /tmp."""
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from flask import Flask, Request, request
 
@@ -13,7 +14,8 @@ BODY_BYTES = 2**20
 """Largest body that is no upload: it is held in memory, and may come from somebody without a key."""
 AT_HAND_BYTES = 2**16
 """A body of a known length up to this is there as a whole before its request gets a thread (`worker`)."""
-_TAKE_FILES = {"tasks.create", "console.create", "console.new_preview"}
+F = TypeVar("F", bound=Callable[..., Any])
+_TAKE_FILES: set[Callable[..., Any]] = set()
 IN_MEMORY = 500_000
 """Bytes of an upload that are kept in memory; a larger one goes to a file without a name."""
 
@@ -70,6 +72,12 @@ def request_class(folder: Path) -> type[Request]:
     return UploadRequest
 
 
+def takes_file(view: F) -> F:
+    """Mark a view whose form may have a file as large as a source."""
+    _TAKE_FILES.add(view)
+    return view
+
+
 def register(app: Flask, max_source_bytes: int) -> None:
     """Bound every request, before anything reads it: only where a file is expected a body may be as large as one.
 
@@ -81,11 +89,12 @@ def register(app: Flask, max_source_bytes: int) -> None:
 
     @app.before_request
     def bound() -> None:
-        takes_file = request.endpoint in _TAKE_FILES and request.mimetype == "multipart/form-data"
-        if not takes_file:
+        view = app.view_functions.get(request.endpoint or "")
+        with_file = view in _TAKE_FILES and request.mimetype == "multipart/form-data"
+        if not with_file:
             request.max_content_length = BODY_BYTES
         if _may_be_slow():
-            request.environ["wsgi.input"] = Body(request.environ["wsgi.input"], UPLOADS if takes_file else FORMS)
+            request.environ["wsgi.input"] = Body(request.environ["wsgi.input"], UPLOADS if with_file else FORMS)
 
 
 def _may_be_slow() -> bool:

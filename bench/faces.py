@@ -15,7 +15,7 @@ from bench.workbench import Workbench
 from face_import.clients.services import InfoService
 from face_import.domain.uri import DataUri, to_data_uri
 from face_import.settings import CHECKOUT, Settings
-from face_import.stack.programs import programs
+from face_import.stack.supervisor import programs
 from tests.real import free_ports, until
 
 FACES = 180

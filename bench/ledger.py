@@ -26,7 +26,7 @@ from face_import.domain.models import Limits, Shard
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.environment import stack_environment
 from face_import.stack.layout import Layout
-from face_import.stack.programs import programs
+from face_import.stack.supervisor import programs
 from tests import servers
 from tests.memory import peak_bytes
 from tests.real import free_ports, until

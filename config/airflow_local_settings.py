@@ -1,5 +1,14 @@
-"""Airflow's own place for policies: puts the shards of every import into the pool of its run."""
+"""Airflow's own place for policies: the shards of every import go into the pool of its run (design decision 6)."""
 
-from face_import.orchestration.policy import task_instance_mutation_hook
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 
-__all__ = ["task_instance_mutation_hook"]
+from face_import.contract import DAG_ID, SHARD_TASK
+from face_import.domain.identity import pool_of_run
+
+
+def task_instance_mutation_hook(task_instance: TaskInstance, dag_run: DagRun | None = None) -> None:  # noqa: ARG001
+    """Send a shard to the pool of its run; the run's id is enough, since `dag_run` may be None."""
+    if task_instance.dag_id == DAG_ID and task_instance.task_id == SHARD_TASK and task_instance.run_id:
+        task_instance.pool = pool_of_run(task_instance.run_id)
+        task_instance.pool_slots = 1

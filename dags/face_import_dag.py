@@ -35,9 +35,9 @@ from datetime import timedelta
 from airflow.sdk import DAG, AssetAlias
 
 from face_import.contract import ASSET_ALIAS, DAG_ID, FINISH_TASK, PLAN_TASK, SHARD_TASK
-from face_import.orchestration import tasks
-from face_import.orchestration.operators import import_task, queue_of_shards
-from face_import.orchestration.params import import_params, run_params
+from face_import.orchestration.dag import tasks
+from face_import.orchestration.dag.operators import import_task, queue_of_shards
+from face_import.orchestration.dag.params import import_params, run_params
 from face_import.settings import get_settings
 
 with DAG(

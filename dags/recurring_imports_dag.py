@@ -4,7 +4,7 @@ What is wrong with the others is Airflow's import error of `recurring_imports_ch
 all of its DAGs down.
 """
 
-from face_import.orchestration.recurring import recurring_imports
+from face_import.orchestration.recurring.dags import recurring_imports
 from face_import.settings import get_settings
 
 for dag in recurring_imports(get_settings()).dags:

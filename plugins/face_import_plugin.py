@@ -3,7 +3,7 @@
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from face_import.orchestration import listener, views, writes
+from face_import.orchestration.plugin import listener, pages
 from face_import.settings import get_settings
 
 
@@ -12,6 +12,6 @@ class FaceImportPlugin(AirflowPlugin):
 
     name = "face_import"
     listeners = [listener]  # noqa: RUF012 - Airflow's interface
-    external_views = views.external_views(get_settings())
-    fastapi_root_middlewares = writes.middlewares(conf.get_mandatory_value("database", "sql_alchemy_conn"))
-    global_operator_extra_links = [views.RowsLink()]  # noqa: RUF012
+    external_views = pages.external_views(get_settings())
+    fastapi_root_middlewares = pages.middlewares(conf.get_mandatory_value("database", "sql_alchemy_conn"))
+    global_operator_extra_links = [pages.RowsLink()]  # noqa: RUF012

@@ -18,7 +18,7 @@ from face_import.catalogue import Catalogue
 from face_import.clients.airflow import Airflow
 from face_import.settings import Settings
 from face_import.stack.layout import Layout
-from face_import.stack.members import members
+from face_import.stack.processes import members
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("face-import")

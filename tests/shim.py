@@ -12,7 +12,7 @@ import requests
 from face_import.catalogue.engine import migrate
 from face_import.settings import Settings
 from face_import.stack.layout import STACK_VARIABLE
-from face_import.stack.programs import programs
+from face_import.stack.supervisor import programs
 from tests.memory import peak_bytes
 from tests.real import CHECKOUT, free_ports, until
 

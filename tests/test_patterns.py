@@ -8,13 +8,13 @@ import pytest
 
 from api_shim import log_csv
 from face_import import keys
-from face_import.clients import fetcher, services, validators
+from face_import.clients import fetcher, services
 from face_import.contract import ENTRY_NAME_PATTERN, GROUP_NAME_PATTERN
 from face_import.domain import identity, image
-from face_import.domain.checks import check_group_name
+from face_import.domain.limits import check_group_name
 from face_import.domain.uri import redact
 from face_import.errors import InvalidRequest
-from face_import.orchestration import params
+from face_import.orchestration.dag import params
 from face_import.settings import Settings
 from face_import.sources import location, storage
 from face_services import decode, store
@@ -42,7 +42,7 @@ WORK: dict[str, Work] = {
     "redact, slashes": (redact, lambda n: "http://h/" + "a:/" * n),
     "verbatim, letters": (fetcher._VERBATIM.fullmatch, lambda n: "a" * n + "\u00e9"),
     "verbatim, escapes": (fetcher._VERBATIM.fullmatch, lambda n: "%41" * n + "%"),
-    "validator": (validators._STRONG.fullmatch, lambda n: '"' + "a" * n),
+    "validator": (fetcher._STRONG.fullmatch, lambda n: '"' + "a" * n),
     "absent": (services._ABSENT.search, lambda n: "not foun no suc " * n),
     "location": (location._NEVER_IN_A_URL.search, lambda n: "a:" * n),
     "location, escapes": (location._ENCODED_TRICK.search, lambda n: "%2" * n),

@@ -4,8 +4,8 @@ import io
 from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
-from jinja2 import FileSystemBytecodeCache
 from werkzeug.test import TestResponse
 
 import api_shim
@@ -13,20 +13,23 @@ from face_import.catalogue import Catalogue
 from face_import.settings import Settings
 
 Create = Callable[..., TestResponse]
+MakeApp = Callable[[Settings], Flask]
 
 
 @pytest.fixture
-def client(
-    settings: Settings, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, _templates: FileSystemBytecodeCache
-) -> FlaskClient:
+def make_app() -> MakeApp:
+    """Makes the application under test: here the API without pages."""
+    return api_shim.create_app
+
+
+@pytest.fixture
+def client(settings: Settings, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, make_app: MakeApp) -> FlaskClient:
     """A client of the application."""
-    monkeypatch.setattr(api_shim.services, "get_catalogue", lambda: catalogue)
+    monkeypatch.setattr(api_shim.app_context, "get_catalogue", lambda: catalogue)
     closed = settings.model_copy(update={"airflow_url": "http://127.0.0.1:9", "max_source_bytes": 100_000})
     (closed.home / "secrets").mkdir(parents=True)
     (closed.home / "secrets" / "airflow_password").write_text("secret")
-    app = api_shim.create_app(closed)
-    app.jinja_env.bytecode_cache = _templates
-    return app.test_client()
+    return make_app(closed).test_client()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ KINDS = ("application/json", "application/x-www-form-urlencoded", "multipart/for
 @pytest.fixture
 def client(settings: Settings, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     """A client of an application that takes sources of 64 GiB."""
-    monkeypatch.setattr(api_shim.services, "get_catalogue", lambda: catalogue)
+    monkeypatch.setattr(api_shim.app_context, "get_catalogue", lambda: catalogue)
     return api_shim.create_app(settings).test_client()
 
 

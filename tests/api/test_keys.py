@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import api_shim
+import face_console
 from face_import.catalogue import Catalogue
 from face_import.errors import ConfigError
 from face_import.keys import KeyFile, KeyRing
@@ -44,11 +45,11 @@ def application(
     settings: Settings, catalogue: Catalogue, keys: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> Application:
     """Make a client of an application that asks for keys, with one of them or none."""
-    monkeypatch.setattr(api_shim.services, "get_catalogue", lambda: catalogue)
+    monkeypatch.setattr(api_shim.app_context, "get_catalogue", lambda: catalogue)
 
     def make(key: str = "", **changes: object) -> FlaskClient:
         update = {"airflow_url": "http://127.0.0.1:9", "api_keys_file": keys.path, **changes}
-        client = api_shim.create_app(settings.model_copy(update=update)).test_client()
+        client = face_console.create_app(settings.model_copy(update=update)).test_client()
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
         return client
 
@@ -141,14 +142,14 @@ def test_a_change_of_the_file_holds_at_once(application: Application, keys: KeyF
     """A revoked key is refused by the running process, and a new one is known to it."""
     alice = keys.add("alice", None)
     client = application(alice)
-    assert client.get("/").status_code == 200
+    assert client.get("/openapi.json").status_code == 200
     bob = keys.add("bob", None)
     keys.revoke("alice")
-    assert client.get("/").status_code == 401
+    assert client.get("/openapi.json").status_code == 401
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {bob}"
-    assert client.get("/").status_code == 200
+    assert client.get("/openapi.json").status_code == 200
     keys.revoke("bob")
-    assert client.get("/").status_code == 401
+    assert client.get("/openapi.json").status_code == 401
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{", '{"keys": {"a": {}}}', '{"keys": {}, "admin": true}'], ids=repr)

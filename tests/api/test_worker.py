@@ -11,7 +11,7 @@ from api_shim.places import DOWNLOADS, FORMS, UPLOADS
 from api_shim.uploads import AT_HAND_BYTES
 from api_shim.worker import is_at_hand
 from face_import.settings import Settings
-from face_import.stack.programs import programs
+from face_import.stack.supervisor import programs
 
 PATIENCE_S = 0.3
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event, text
 
 from face_import.catalogue import Catalogue, tasks
 from face_import.catalogue.engine import migrate
-from face_import.catalogue.overview import SAMPLES, Overview
+from face_import.catalogue.reports import SAMPLES, Overview
 from face_import.contract import Code
 from face_import.domain.models import Outcome, OutcomeBatch
 from face_import.settings import Settings

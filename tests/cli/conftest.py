@@ -19,7 +19,7 @@ from face_import.contract import Code, Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, Outcome, OutcomeBatch, Shard
 from face_import.settings import Settings
-from face_import.stack.programs import programs
+from face_import.stack.supervisor import programs
 from tests.real import CHECKOUT, COMMAND, free_ports, until
 
 MAX_SOURCE = 2_000_000

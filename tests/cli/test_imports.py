@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from face_import.cli.records import Task
+from face_import.cli.client import Task
 from face_import.cli.watch import summarize
 from face_import.contract import Code, TaskState
 from face_import.domain.models import Outcome

@@ -4,20 +4,36 @@ import re
 from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from werkzeug.test import TestResponse
 
+import face_console
 from face_import.catalogue import Catalogue, ImportTask
 from face_import.contract import Code
 from face_import.domain.models import Outcome, OutcomeBatch
-from tests.api.conftest import Create, create
+from face_import.settings import Settings
+from tests.api.conftest import Create, MakeApp, create
 from tests.api.conftest import client as api_client
 
-__all__ = ["Create", "Fail", "Get", "api_client", "create"]
+__all__ = ["Create", "Fail", "Get", "api_client", "create", "make_app"]
 
 TOKEN = re.compile(r'name="csrf_token" value="([0-9a-f]{64})"')
 Get = Callable[..., str]
 Fail = Callable[..., None]
+
+
+@pytest.fixture
+def make_app(_templates: FileSystemBytecodeCache) -> MakeApp:
+    """Makes the API with the console on top, whose templates are compiled once for all tests."""
+
+    def make(settings: Settings) -> Flask:
+        app = face_console.create_app(settings)
+        app.jinja_env.bytecode_cache = _templates
+        return app
+
+    return make
 
 
 @pytest.fixture

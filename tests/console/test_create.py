@@ -6,8 +6,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api_shim.console.texts import LIMITS
 from api_shim.models import CreateForm
+from face_console.texts import LIMITS
 from face_import.settings import Settings
 from tests.api.test_create import stored
 from tests.console.conftest import Get
@@ -149,7 +149,7 @@ def test_many_unreadable_lines_are_all_listed(client: FlaskClient) -> None:
 
 def test_a_page_has_not_endlessly_many_numbers(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a file that was made to have them, the last ones are counted."""
-    monkeypatch.setattr("api_shim.console.preview.MOST_STRETCHES", 50)
+    monkeypatch.setattr("face_console.preview.MOST_STRETCHES", 50)
     page = preview(client, b"nonsense,a,b\nhttp://x,a,b\n" * 300)
     assert "300 rows cannot be imported" in page
     assert "497, 499</p>" in page

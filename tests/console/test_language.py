@@ -7,8 +7,8 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from flask.testing import FlaskClient
 
-from api_shim import console
-from api_shim.console.language import chinese, duration, number
+import face_console
+from face_console.language import chinese, duration, number
 
 PLACES = re.compile(r"%\(\w+\)s")
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
@@ -18,7 +18,7 @@ KEYWORDS = {"_": None, "gettext": None, "lazy": None, "ngettext": (1, 2)}
 def texts() -> set[str]:
     """Every text of the console that is to be translated."""
     found: set[str] = set()
-    folder = Path(console.__file__).parent
+    folder = Path(face_console.__file__).parent
     for _file, _line, message, _comments, _context in extract_from_dir(folder, METHODS, keywords=KEYWORDS):
         found.update([message] if isinstance(message, str) else message)
     return found

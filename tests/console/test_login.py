@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import api_shim
+import face_console
 from face_import.catalogue import Catalogue
 from face_import.contract import Code
 from face_import.keys import KeyFile
@@ -32,13 +33,13 @@ def keys(tmp_path: Path) -> KeyFile:
 @pytest.fixture
 def browser(settings: Settings, catalogue: Catalogue, keys: KeyFile, monkeypatch: pytest.MonkeyPatch) -> Browser:
     """Make a browser of an application that asks for keys, logged in with one of them or not."""
-    monkeypatch.setattr(api_shim.services, "get_catalogue", lambda: catalogue)
+    monkeypatch.setattr(api_shim.app_context, "get_catalogue", lambda: catalogue)
     (settings.home / "secrets").mkdir(parents=True)
     (settings.home / "secrets" / "airflow_password").write_text("secret")
 
     def make(key: str = "", **changes: object) -> FlaskClient:
         update = {"airflow_url": "http://127.0.0.1:9", "api_keys_file": keys.path, **changes}
-        client = api_shim.create_app(settings.model_copy(update=update)).test_client()
+        client = face_console.create_app(settings.model_copy(update=update)).test_client()
         client.environ_base["HTTP_ACCEPT"] = "text/html"
         if key:
             assert log_in(client, key).status_code == 303

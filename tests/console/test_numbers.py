@@ -2,10 +2,10 @@
 
 import pytest
 
-from api_shim.console.charts import BARS, throughput
-from api_shim.console.rates import Rates
+from face_console.charts import BARS, throughput
+from face_console.rates import Rates
 from face_import.catalogue import Catalogue
-from face_import.catalogue.overview import SAMPLES, Handled, Overview
+from face_import.catalogue.reports import SAMPLES, Handled, Overview
 from face_import.contract import Code
 from face_import.domain.models import Outcome, OutcomeBatch
 from tests.conftest import MakeTask

@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 import api_shim
+import face_console
 from face_import.catalogue import Catalogue
 from face_import.contract import Code
 from face_import.domain.identity import import_of_run, task_id_of_run
@@ -147,9 +148,9 @@ def test_airflow_is_where_a_browser_finds_it(
     settings: Settings, catalogue: Catalogue, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not where the API does: links lead there, and frames are for its pages alone."""
-    monkeypatch.setattr(api_shim.services, "get_catalogue", lambda: catalogue)
+    monkeypatch.setattr(api_shim.app_context, "get_catalogue", lambda: catalogue)
     names = {"airflow_url": "http://airflow-api-server:8080", "airflow_public_url": "https://airflow.example/"}
-    answer = api_shim.create_app(settings.model_copy(update=names)).test_client().get(f"/tasks/{make_task().id}")
+    answer = face_console.create_app(settings.model_copy(update=names)).test_client().get(f"/tasks/{make_task().id}")
     assert 'href="https://airflow.example/dags/face_import/runs/' in answer.text
     assert answer.headers["Content-Security-Policy"].endswith("; frame-ancestors https://airflow.example")
     assert "airflow-api-server" not in answer.text + str(answer.headers)

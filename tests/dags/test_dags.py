@@ -17,7 +17,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from face_import.control import run_conf
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
-from face_import.orchestration.params import import_params, task_config
+from face_import.orchestration.dag.params import import_params, task_config
 from face_import.settings import Settings, get_settings
 from tests.conftest import MakeTask
 

@@ -27,7 +27,7 @@ from face_import.contract import Code
 from face_import.domain.bounds import ImageError
 from face_import.domain.image import check_image
 from face_import.stack.layout import Layout
-from face_import.stack.members import members
+from face_import.stack.processes import members
 
 REQUIRED = {Code.URI_UNREACHABLE, Code.IMAGE_UNREADABLE, Code.NO_FACE, Code.PITCH, Code.YAW, Code.ROLL}
 REQUIRED |= {Code.WIDTH, Code.HEIGHT}

@@ -19,7 +19,7 @@ from face_import.cli import app
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.environment import airflow_settings
 from face_import.stack.layout import Layout
-from face_import.stack.programs import programs
+from face_import.stack.supervisor import programs
 from tests.deployment.compose import COMPOSE, HOME, VARIABLE, example, fill, load, ours, services
 from tests.doubles.object_store import ObjectStore
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from face_import.stack import supervision
+from face_import.stack import supervisor
 from face_import.stack.workers import answering
 from tests.doubles.process import FaceServices, ImageHost
 from tests.faults import test_control
@@ -39,7 +39,7 @@ def with_shards(faults: Faults, worker: psutil.Process) -> list[psutil.Process]:
 def test_a_killed_worker(faults: Faults) -> None:
     """Kill -9 of a worker and its processes: its shards are tried again without a hand, and it is started again."""
     task_id = faults.started(1500, thread_num=24)
-    worker = psutil.Process(supervision.states(faults.stack.layout)["worker-1"].pid)  # type: ignore[index]
+    worker = psutil.Process(supervisor.states(faults.stack.layout)["worker-1"].pid)  # type: ignore[index]
     kill(*faults.until(lambda: with_shards(faults, worker)))
     faults.completes(task_id, 1500)
     assert faults.services.record()["max_in_flight"] <= 24

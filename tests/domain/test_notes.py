@@ -4,7 +4,7 @@ import pytest
 
 from face_import.contract import TaskState
 from face_import.domain.models import Changes
-from face_import.domain.notes import LONGEST, opening, result
+from face_import.orchestration.plugin.notes import LONGEST, opening, result
 
 
 def test_a_completed_import_tells_its_counts() -> None:

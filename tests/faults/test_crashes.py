@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from face_import.domain.identity import task_id_of_run
-from face_import.stack import supervision
+from face_import.stack import supervisor
 from tests.faults.conftest import Faults
 
 ROWS = 1500
@@ -29,10 +29,10 @@ def wait(faults: Faults, seconds: float) -> None:
 
 def held_down(faults: Faults, program: str, seconds: float) -> None:
     """Kill a program of the stack and start it again after some time."""
-    kill(psutil.Process(supervision.states(faults.stack.layout)[program].pid))  # type: ignore[index]
-    supervision._call(faults.stack.layout, lambda rpc: rpc.stopProcess(program))
+    kill(psutil.Process(supervisor.states(faults.stack.layout)[program].pid))  # type: ignore[index]
+    supervisor._call(faults.stack.layout, lambda rpc: rpc.stopProcess(program))
     wait(faults, seconds)
-    supervision.start(faults.stack.layout, program)
+    supervisor.start(faults.stack.layout, program)
 
 
 def test_one_shards_process(faults: Faults) -> None:
@@ -72,7 +72,7 @@ def test_the_worker_process(faults: Faults) -> None:
 def test_the_scheduler(faults: Faults) -> None:
     """Its workers end what they have; the next scheduler goes on."""
     task_id = faults.started(ROWS, thread_num=10)
-    scheduler = supervision.states(faults.stack.layout)["scheduler"].pid  # type: ignore[index]
+    scheduler = supervisor.states(faults.stack.layout)["scheduler"].pid  # type: ignore[index]
     kill(psutil.Process(scheduler))
     faults.completes(task_id, ROWS)
     old = scheduler
@@ -119,7 +119,7 @@ def test_everything_at_once(faults: Faults, seconds: float) -> None:
 @pytest.mark.slow
 def test_a_run_that_had_not_begun_ends_with_everything(faults: Faults) -> None:
     """A run from Airflow's form that no task exists for yet begins only when it is cleared."""
-    supervision._call(faults.stack.layout, lambda rpc: rpc.stopProcess("scheduler"))
+    supervisor._call(faults.stack.layout, lambda rpc: rpc.stopProcess("scheduler"))
     run_id = f"manual__{time.time()}"
     faults.stack.airflow.trigger(run_id, {"source": f"{faults.images.url}/csv?rows=20", "group_name": "form"}, "")
     kill(*faults.stack.processes())

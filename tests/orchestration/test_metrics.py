@@ -13,7 +13,7 @@ from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 
 from face_import.contract import Code
-from face_import.orchestration.metrics import send_metrics
+from face_import.orchestration.dag.metrics import send_metrics
 from face_import.pipeline.meter import Calls, Measured
 from face_import.settings import CHECKOUT
 

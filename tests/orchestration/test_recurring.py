@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk import DAG
 
 from face_import.domain.identity import import_of_run, is_task_id
-from face_import.orchestration.recurring import recurring_imports
+from face_import.orchestration.recurring.dags import recurring_imports
 from face_import.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]

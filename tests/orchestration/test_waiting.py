@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from face_import.orchestration.waiting import is_retry
+from face_import.orchestration.recurring.waiting import is_retry
 
 RETRIES = 5
 

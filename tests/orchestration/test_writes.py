@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from face_import.orchestration import writes
-from face_import.orchestration.writes import OneWriteAtATime
+from face_import.orchestration.plugin import pages
+from face_import.orchestration.plugin.pages import OneWriteAtATime
 
 
 class Server:
@@ -48,7 +48,7 @@ async def test_a_write_waits_for_the_one_before_and_reads_do_not() -> None:
 
 async def test_a_write_that_hangs_does_not_keep_the_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the patience the next one goes on beside it."""
-    monkeypatch.setattr(writes, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(pages, "PATIENCE_S", 0.05)
     server = Server()
     queue: Any = OneWriteAtATime(server)
     requests = [
@@ -76,5 +76,5 @@ async def test_a_write_that_fails_ends_its_turn() -> None:
 
 def test_only_sqlite_needs_it() -> None:
     """PostgreSQL has no lock of the whole database, and gets no middleware."""
-    assert writes.middlewares("postgresql+psycopg2://airflow@localhost/airflow") == []
-    assert [each["middleware"] for each in writes.middlewares("sqlite:////home/airflow.db")] == [OneWriteAtATime]
+    assert pages.middlewares("postgresql+psycopg2://airflow@localhost/airflow") == []
+    assert [each["middleware"] for each in pages.middlewares("sqlite:////home/airflow.db")] == [OneWriteAtATime]

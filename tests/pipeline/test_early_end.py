@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from face_import.errors import Interrupted
-from face_import.orchestration import tasks
-from face_import.orchestration.operators import ImportOperator
+from face_import.orchestration.dag import tasks
+from face_import.orchestration.dag.operators import ImportOperator
 from tests.pipeline.conftest import Bench
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from api_shim.console.preview import preview
+from face_console.preview import preview
 from face_import.sources import Bounds
 
 CELL = 2**23

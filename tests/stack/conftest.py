@@ -12,7 +12,7 @@ import pytest
 
 from face_import.settings import Settings
 from face_import.stack.layout import Layout
-from face_import.stack.members import end_members
+from face_import.stack.processes import end_members
 
 DEADLINE_S = 20.0
 

@@ -8,7 +8,7 @@ import pytest
 
 from face_import.settings import Settings
 from face_import.stack.layout import Layout
-from face_import.stack.members import members
+from face_import.stack.processes import members
 from tests.stack.conftest import face_import
 
 OUTER = {"FACE_IMPORT_INFO_URL": "http://127.0.0.1:9", "FACE_IMPORT_LIBRARY_URL": "http://127.0.0.1:9"}

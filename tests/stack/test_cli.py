@@ -7,7 +7,7 @@ import pytest
 
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.layout import Layout
-from face_import.stack.members import members
+from face_import.stack.processes import members
 from tests.stack.conftest import face_import, make_settings
 
 

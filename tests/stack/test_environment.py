@@ -13,7 +13,7 @@ from face_import.settings import CHECKOUT, Settings
 from face_import.stack.credentials import create_credentials
 from face_import.stack.environment import airflow_settings, stack_environment
 from face_import.stack.layout import Layout
-from face_import.stack.programs import programs
+from face_import.stack.supervisor import programs
 from tests.stack.conftest import make_settings
 
 DISTRIBUTED = {
@@ -98,7 +98,7 @@ def test_everything_listens_and_talks_on_loopback(settings: Settings, layout: La
 def test_all_packages_are_importable(settings: Settings, layout: Layout) -> None:
     """The policy hook's file, the package and the two Flask packages are found by every process."""
     path = stack_environment(settings, layout)["PYTHONPATH"].split(os.pathsep)
-    for module in ("airflow_local_settings", "face_import", "api_shim", "face_services"):
+    for module in ("airflow_local_settings", "face_import", "api_shim", "face_console", "face_services"):
         assert importlib.machinery.PathFinder.find_spec(module, path), module
 
 

@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from face_import.settings import CHECKOUT, Settings
-from face_import.stack import supervision
+from face_import.stack import supervisor
 from face_import.stack.environment import stack_environment
 from face_import.stack.layout import Layout
-from face_import.stack.members import alive, end_members, members
-from face_import.stack.programs import Program, programs
+from face_import.stack.processes import alive, end_members, members
+from face_import.stack.supervisor import Program, programs
 from tests.stack.conftest import make_settings, wait_until
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -39,8 +39,8 @@ PARENT = (
 )
 """Of two programs of three words each."""
 AS_A_USER = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if os.getuid() == 0 else ()
-NAMED = "import sys; from face_import.stack.members import members; print(*(p.pid for p in members(sys.argv[1])))"
-ENDED = "import sys; from face_import.stack.members import end_members; print(end_members(sys.argv[1]))"
+NAMED = "import sys; from face_import.stack.processes import members; print(*(p.pid for p in members(sys.argv[1])))"
+ENDED = "import sys; from face_import.stack.processes import end_members; print(end_members(sys.argv[1]))"
 GUARD = (sys.executable, "-m", "face_import.cli", "guard")
 CAST = [
     Program("guard", GUARD),
@@ -63,11 +63,11 @@ def other(tmp_path: Path) -> Iterator[Layout]:
 def begin(layout: Layout, cast: list[Program] = CAST) -> int:
     """Start a supervisor and return its process id once all of its programs run."""
     environment = stack_environment(make_settings(layout.home), layout)
-    process = supervision.begin(layout, cast, environment)
+    process = supervisor.begin(layout, cast, environment)
     expected = {program.name for program in cast if not program.late}
 
     def all_run() -> bool:
-        states = supervision.states(layout) or {}
+        states = supervisor.states(layout) or {}
         return {name for name, state in states.items() if state.state == "RUNNING"} == expected
 
     wait_until(all_run, what="programs running")
@@ -78,7 +78,7 @@ def test_configuration_is_what_supervisord_reads(settings: Settings, layout: Lay
     """Each program is there, restarts by itself, logs to a rotated file of the home, and late ones wait."""
     listed = programs(settings)
     config = RawConfigParser(inline_comment_prefixes=(";", "#"))
-    config.read_string(supervision.render(layout, listed))
+    config.read_string(supervisor.render(layout, listed))
     assert config["unix_http_server"]["chmod"] == "0700"
     for program in listed:
         section = config[f"program:{program.name}"]
@@ -100,12 +100,12 @@ def test_words_with_spaces_and_percents_survive(layout: Layout) -> None:
 def test_a_killed_program_comes_back(layout: Layout) -> None:
     """The guard too: it is a program like any other."""
     begin(layout)
-    before = supervision.states(layout) or {}
+    before = supervisor.states(layout) or {}
     for name in ("guard", "sleeper"):
         os.kill(before[name].pid, signal.SIGKILL)
 
     def back() -> bool:
-        now = supervision.states(layout) or {}
+        now = supervisor.states(layout) or {}
         return all(now[name].alive and now[name].pid != before[name].pid for name in ("guard", "sleeper"))
 
     wait_until(back, what="both back")
@@ -114,8 +114,8 @@ def test_a_killed_program_comes_back(layout: Layout) -> None:
 def test_a_late_program_starts_when_told(layout: Layout) -> None:
     """It waits for `stop-active`."""
     begin(layout)
-    supervision.start(layout, "late")
-    wait_until(lambda: (supervision.states(layout) or {})["late"].state == "RUNNING", what="late running")
+    supervisor.start(layout, "late")
+    wait_until(lambda: (supervisor.states(layout) or {})["late"].state == "RUNNING", what="late running")
 
 
 def test_killing_the_supervisor_ends_everything_and_nothing_else(layout: Layout, other: Layout) -> None:

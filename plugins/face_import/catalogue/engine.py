@@ -1,5 +1,6 @@
 """Connections to the catalogue: SQLite (WAL) or PostgreSQL, by URL alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import NullPool
 
 BUSY_TIMEOUT_S = 30.0
@@ -80,3 +82,8 @@ def revisions(url: str, *, timeout_s: float) -> tuple[str | None, list[str]]:
     """The revision a database is at (None: it has no tables of ours), and all that this release knows, newest first."""
     current = revision(url, timeout_s=timeout_s)
     return current, [script.revision for script in ScriptDirectory.from_config(_config(url)).walk_revisions()]
+
+
+def upsert_for(dialect: Dialect) -> Callable[[Table], "postgresql.Insert | sqlite.Insert"]:
+    """Return the `insert` of one of our two databases; SQLAlchemy has `on_conflict_do_...` only there."""
+    return postgresql.insert if dialect.name == "postgresql" else sqlite.insert

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, and_, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from face_import.catalogue.engine import reading
+from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.records import ImportTask
 from face_import.catalogue.schema import holding, import_task, now, shard
 from face_import.contract import TaskState
@@ -70,11 +69,11 @@ class Holdings:
             False if another row has the key: one of this import, or one that a running import is at work on; or if
             the holding has changed meanwhile.
         """
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        upsert = upsert_for(self._engine.dialect)
         claim = self._claim(row) | {"pending": True, **_of_add(adding)}
         where = {"entry": self._entry, "group_name": self._group, "key": key}
         nothing = {"face_id": "", "digest": b"", "cells": b"", "validator": "", "shaky": False}
-        statement = dialect.insert(holding).values({**where, **nothing, **claim})
+        statement = upsert(holding).values({**where, **nothing, **claim})
         statement = statement.on_conflict_do_update(
             index_elements=[HELD.entry, HELD.group_name, HELD.key],
             set_=claim,

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from face_import.catalogue.engine import reading
+from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.schema import OWN_ID, import_task, outcome, sent, shard
 from face_import.contract import Code
 from face_import.domain.identity import maker_of
@@ -58,7 +57,7 @@ class Journal:
         Raises:
             LeaseLost: another try owns the shard, or the task was deleted.
         """
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        upsert = upsert_for(self._engine.dialect)
         values = [{"task_id": task_id, "row": a.row, "face_id": a.face_id, "digest": a.digest} for a in adds]
         with self._engine.begin() as connection:
             lease = select(shard.c.lease_owner).where(shard.c.task_id == task_id, shard.c.number == number)
@@ -66,7 +65,7 @@ class Journal:
                 raise LeaseLost(f"shard {number} of task {task_id} belongs to another try")
             makers = _makers(connection, task_id, adds)
             if values := [entry for entry in values if entry["row"] not in makers]:
-                connection.execute(dialect.insert(sent).on_conflict_do_nothing(), values)
+                connection.execute(upsert(sent).on_conflict_do_nothing(), values)
             ids = [a.face_id for a in adds]
             holders = select(sent.c.face_id, sent.c.row).where(sent.c.task_id == task_id, sent.c.face_id.in_(ids))
             first = dict(connection.execute(holders).all())

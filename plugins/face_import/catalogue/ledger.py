@@ -9,10 +9,9 @@ from itertools import chain
 from typing import NamedTuple, cast
 
 from sqlalchemy import Connection, Engine, Select, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, SQLAlchemyError, StatementError
 
-from face_import.catalogue.engine import reading
+from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.holdings import changes_of, settle
 from face_import.catalogue.journal import strike_out
 from face_import.catalogue.schema import FAILED, import_task, now, outcome, shard, tally
@@ -305,9 +304,9 @@ def _values(task_id: str, o: Outcome, clock: float | None) -> dict[str, object]:
 
 
 def _count(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    upsert = upsert_for(connection.dialect)
     for code, rows in sorted(Counter(o.code for o in fresh).items()):
-        statement = dialect.insert(tally).values(task_id=batch.task_id, shard=batch.shard, code=int(code), rows=rows)
+        statement = upsert(tally).values(task_id=batch.task_id, shard=batch.shard, code=int(code), rows=rows)
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[tally.c.task_id, tally.c.shard, tally.c.code],

@@ -5,9 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Update, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from face_import.catalogue.engine import reading
+from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.holdings import count_gone
 from face_import.catalogue.records import ImportTask, TaskConfig, load, task_of
 from face_import.catalogue.schema import import_task, now, outcome, sent, shard, tally
@@ -67,9 +66,9 @@ class Tasks:
             "created_at": now(),
             "started_at": now() if running else None,
         }
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        upsert = upsert_for(self._engine.dialect)
         with self._engine.begin() as connection:
-            connection.execute(dialect.insert(import_task).values(values).on_conflict_do_nothing())
+            connection.execute(upsert(import_task).values(values).on_conflict_do_nothing())
             return load(connection, task_id)
 
     def get(self, task_id: str) -> ImportTask:

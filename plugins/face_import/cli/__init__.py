@@ -12,7 +12,7 @@ import typer
 
 from face_import import logs
 from face_import.cli import imports, keys, log, parts, stack
-from face_import.cli.console import FAILURE, errors
+from face_import.cli.terminal import FAILURE, errors
 from face_import.errors import FaceImportError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")

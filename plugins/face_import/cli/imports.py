@@ -8,10 +8,9 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from face_import.cli.client import Client
-from face_import.cli.console import INTERRUPTED, cell, errors, local, output
-from face_import.cli.records import Task
+from face_import.cli.client import Client, Task
 from face_import.cli.server import Key, Server, Url
+from face_import.cli.terminal import INTERRUPTED, cell, errors, local, output
 from face_import.cli.watch import summarize
 from face_import.cli.watch import watch as follow
 from face_import.contract import DEFAULT_THREAD_NUM, MAX_ANGLE, MAX_PIXELS, MOST_THREADS, TaskState

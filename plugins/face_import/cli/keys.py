@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from face_import.cli.console import output
-from face_import.domain.checks import check_group_name
+from face_import.cli.terminal import output
+from face_import.domain.limits import check_group_name
 from face_import.keys import KeyFile
 from face_import.settings import get_settings
 

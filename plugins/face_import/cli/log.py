@@ -13,11 +13,10 @@ from typing import Annotated, TextIO
 import typer
 from rich.table import Table
 
-from face_import.cli.client import Client
-from face_import.cli.console import cell, errors, output, plain
+from face_import.cli.client import Client, Entry
 from face_import.cli.imports import TaskId
-from face_import.cli.records import Entry
 from face_import.cli.server import Key, Server, Url
+from face_import.cli.terminal import cell, errors, output, plain
 from face_import.errors import InvalidRequest
 
 

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from face_import.cli.console import output
+from face_import.cli.terminal import output
 from face_import.errors import ConfigError
 from face_import.settings import get_settings
 from face_import.stack.credentials import create_credentials
 from face_import.stack.environment import stack_environment
-from face_import.stack.guard import guard as watch
 from face_import.stack.layout import STACK_VARIABLE, Layout
+from face_import.stack.processes import guard as watch
 from face_import.stack.servers import check_servers
 from face_import.stack.workers import worker_command
 

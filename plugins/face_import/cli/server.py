@@ -10,7 +10,7 @@ import typer
 from face_import.errors import ConfigError
 from face_import.settings import get_settings
 from face_import.stack.lifecycle import Stack
-from face_import.stack.programs import addresses
+from face_import.stack.supervisor import addresses
 
 Url = Annotated[
     str,

@@ -9,15 +9,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from face_import.cli.console import FAILURE, INTERRUPTED, NOT_RUNNING, errors, output
+from face_import.cli.terminal import FAILURE, INTERRUPTED, NOT_RUNNING, errors, output
 from face_import.errors import StackError
 from face_import.settings import get_settings
 from face_import.stack.credentials import admin_password_file
 from face_import.stack.environment import ADMIN_USER
 from face_import.stack.health import problems
 from face_import.stack.lifecycle import Stack
-from face_import.stack.programs import addresses, programs
-from face_import.stack.supervision import ProcessState, states
+from face_import.stack.supervisor import ProcessState, addresses, programs, states
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 

@@ -12,9 +12,8 @@ from rich.table import Table
 from rich.text import Text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from face_import.cli.client import Client
-from face_import.cli.console import FAILURE, INTERRUPTED, PARTIAL, SUCCESS, errors, output, plain
-from face_import.cli.records import Task, meaning
+from face_import.cli.client import Client, Task, meaning
+from face_import.cli.terminal import FAILURE, INTERRUPTED, PARTIAL, SUCCESS, errors, output, plain
 from face_import.contract import TaskState
 from face_import.errors import ApiUnavailable, WrongState
 

@@ -3,8 +3,10 @@
 import asyncio
 import http
 import re
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -30,7 +32,6 @@ from face_import.clients.transfer import (
     retry_after,
     status_error,
 )
-from face_import.clients.validators import condition, validator_of
 from face_import.contract import MAX_URI_BYTES
 from face_import.domain.uri import DataUriError, decode_data_uri, scheme_of
 from face_import.settings import Settings
@@ -243,3 +244,30 @@ def _pause(state: RetryCallState) -> float:
 
 def _give_up(state: RetryCallState) -> bool:
     return stop_after_attempt(ATTEMPTS)(state) or state.upcoming_sleep > MAX_RETRY_AFTER_S
+
+
+_STRONG = re.compile(r'"[\x21\x23-\x7e]{0,200}"')
+"""A strong entity tag without characters that are not plain ASCII; a weak one may stay while bytes change."""
+_SECOND = 1.0
+
+
+def validator_of(headers: Mapping[str, str]) -> str:
+    """The answer's strong entity tag, else its date of modification, else nothing.
+
+    A date counts only if the answer is a second younger: within that second the picture may have changed again.
+    """
+    tag = headers.get("ETag", "")
+    if _STRONG.fullmatch(tag):
+        return tag
+    try:
+        modified, answered = (parsedate_to_datetime(headers.get(name, "")) for name in ("Last-Modified", "Date"))
+        if answered.timestamp() - modified.timestamp() >= _SECOND:
+            return format_datetime(datetime.fromtimestamp(modified.timestamp(), UTC), usegmt=True)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return ""
+
+
+def condition(validator: str) -> dict[str, str]:
+    """The header that asks for the picture only if it is in another state."""
+    return {"If-None-Match" if validator.startswith('"') else "If-Modified-Since": validator}

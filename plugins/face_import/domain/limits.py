@@ -1,9 +1,12 @@
 """A task's limits: which face counts, and the first limit it breaks."""
 
+import re
 from collections.abc import Iterable
 
 from face_import.contract import Code
 from face_import.domain.models import Face, Limits, Pose
+from face_import.errors import InvalidRequest
+from face_import.settings import Settings
 
 Violation = tuple[Code, str]
 """A row's error code and a message that names the measured value and the limit."""
@@ -60,3 +63,33 @@ def _degrees(angle: float, limit: int) -> str:
     """One decimal, unless that would show an angle over the limit as the limit itself."""
     shown = f"{angle:.1f}"
     return shown if abs(float(shown)) > limit else repr(angle)
+
+
+_MAX_NAME = 250
+"""Characters the catalogue has room for. The operator's pattern may take the square of a longer name's time."""
+
+
+def check_group_name(name: str, settings: Settings) -> None:
+    """Refuse a name that the library service would refuse.
+
+    Raises:
+        InvalidRequest: it does not match `FACE_IMPORT_GROUP_NAME_PATTERN`.
+    """
+    if len(name) > _MAX_NAME or re.fullmatch(settings.group_name_pattern, name) is None:
+        raise InvalidRequest(
+            f"group_name: {name[:80]!r} is not a group name: 3-32 of a-z, 0-9, _ and -, the first one a letter "
+            f"(pattern {settings.group_name_pattern})",
+            field="group_name",
+        )
+
+
+def check_thread_num(thread_num: int, settings: Settings) -> None:
+    """Refuse more rows in flight than this installation allows.
+
+    Raises:
+        InvalidRequest: above `FACE_IMPORT_MAX_THREADS`.
+    """
+    if thread_num > settings.max_threads:
+        raise InvalidRequest(
+            f"thread_num: {thread_num} is above the limit of {settings.max_threads}", field="thread_num"
+        )

@@ -1,5 +1,6 @@
 """`recurring_imports.yaml`: its schema, and its reading, one entry at a time (docs/recurring.md)."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Any
 from zoneinfo import available_timezones
@@ -9,7 +10,8 @@ from jinja2 import Environment, TemplateSyntaxError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_ASSET, MAX_ANGLE, MAX_PIXELS, Mode
-from face_import.domain.checks import check_group_name, check_thread_num
+from face_import.domain.limits import check_group_name, check_thread_num
+from face_import.domain.models import Row
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import Settings
 
@@ -170,3 +172,36 @@ def _text(error: ValidationError | FaceImportError) -> str:
         f"{'.'.join(map(str, problem['loc'])) or 'entry'}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors()
     )
+
+
+def row_key(row: Row) -> bytes:
+    """What makes it the same row in the next file: its id or, if it has none, its URI; a digest of 32 bytes."""
+    return _digest("id", row.id) if row.id else _digest("uri", row.uri)
+
+
+def face_id_of(entry: str, row: Row, digest: bytes) -> str:
+    """The row's own id, else 32 hexadecimal digits of entry, URI and what is imported (`content_digest`).
+
+    So a face that we made an id for has another one after each change, and no delete that a library carries out late
+    can hit the new face.
+    """
+    return row.id or _digest(entry, row.uri, digest).hex()[:32]
+
+
+def cells_digest(row: Row) -> bytes:
+    """Digest of the cells, 32 bytes."""
+    return _digest(row.uri, row.tag, row.description)
+
+
+def content_digest(row: Row, data: bytes) -> bytes:
+    """Digest of what is imported, 32 bytes: the URI is where it comes from, and may change for signed URLs."""
+    return _digest(row.tag, row.description, data)
+
+
+def _digest(*parts: str | bytes) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        raw = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "big"))
+        digest.update(raw)
+    return digest.digest()

@@ -13,9 +13,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 from face_import.catalogue import Holdings
 from face_import.clients.services import Found
 from face_import.contract import Code
-from face_import.domain.changes import cells_digest, content_digest, face_id_of, row_key
 from face_import.domain.limits import Violation
 from face_import.domain.models import Change, Holding, Outcome, Row, Sent
+from face_import.domain.recurring import cells_digest, content_digest, face_id_of, row_key
 from face_import.domain.uri import display, to_data_uri
 from face_import.errors import ServiceRefusal, ServiceUnavailable
 from face_import.pipeline.adding import Added, Candidate, Verdict

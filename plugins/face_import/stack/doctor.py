@@ -22,10 +22,9 @@ from face_import.sources.files import file_system
 from face_import.stack import preflight
 from face_import.stack.health import problems
 from face_import.stack.lifecycle import Stack
-from face_import.stack.members import members
-from face_import.stack.programs import ports, programs
+from face_import.stack.processes import members
 from face_import.stack.servers import servers
-from face_import.stack.supervision import states
+from face_import.stack.supervisor import ports, programs, states
 
 _GIB = 2**30
 _DISK_WARNING, _DISK_PROBLEM = 5 * _GIB, _GIB // 2

@@ -5,8 +5,11 @@ an environment, and none at all in an argument list. A password in a URL stays i
 """
 
 import os
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.layout import STACK_VARIABLE, Layout
@@ -74,7 +77,7 @@ def airflow_settings(settings: Settings, layout: Layout) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
-        "AIRFLOW__CORE__XCOM_BACKEND": "face_import.orchestration.xcom.LedgerXCom",
+        "AIRFLOW__CORE__XCOM_BACKEND": "face_import.orchestration.dag.xcom.LedgerXCom",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN_USER}:admin,{settings.airflow_user}:op",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(layout.secrets / "airflow_users.json"),
@@ -145,3 +148,26 @@ def _processes(inherited: dict[str, str]) -> dict[str, str]:
         # setproctitle would overwrite the environment in /proc, by which the stack's processes are known.
         "SPT_NOENV": "1",
     }
+
+
+def launch(
+    command: Sequence[str], environment: Mapping[str, str], output: IO[bytes], *, new_session: bool = False
+) -> "subprocess.Popen[bytes]":
+    """Start a program in the checkout; what it writes is readable by its owner only.
+
+    Args:
+        command: program and arguments, no shell.
+        environment: of `environment.stack_environment`.
+        output: gets both of its output streams.
+        new_session: whether a Ctrl-C of the caller's terminal is to pass it by.
+    """
+    return subprocess.Popen(  # noqa: S603 - the commands are ours
+        command,
+        env=dict(environment),
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=new_session,
+        umask=0o077,
+    )

@@ -10,8 +10,7 @@ from face_import.clients.airflow import Airflow
 from face_import.contract import DAG_ID
 from face_import.errors import AirflowUnavailable
 from face_import.settings import Settings
-from face_import.stack.programs import Program, Sign
-from face_import.stack.supervision import ProcessState
+from face_import.stack.supervisor import ProcessState, Program, Sign
 from face_import.stack.workers import answering
 
 _TIMEOUT_S = 3.0

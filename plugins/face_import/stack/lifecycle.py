@@ -1,6 +1,7 @@
 """Starting and ending the embedded stack."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -14,14 +15,14 @@ import psutil
 
 from face_import.errors import StackError
 from face_import.settings import Settings
-from face_import.stack import preflight, supervision
-from face_import.stack.addresses import note_addresses, recall_addresses
+from face_import.stack import preflight, supervisor
+from face_import.stack.credentials import write_private
 from face_import.stack.environment import stack_environment
 from face_import.stack.health import problems
 from face_import.stack.layout import Layout
-from face_import.stack.members import end_members
 from face_import.stack.preparation import prepare, run_steps, tail
-from face_import.stack.programs import API_SERVER, Program, programs
+from face_import.stack.processes import end_members
+from face_import.stack.supervisor import API_SERVER, Program, programs
 
 _POLL_S = 0.25
 _RESTARTS_TOLERATED = 2
@@ -38,7 +39,7 @@ class Stack:
     def __init__(self, settings: Settings) -> None:
         self.layout = Layout.of(settings.home)
         self.settings = settings.model_copy(update={"home": self.layout.home})
-        if supervision.states(self.layout) is not None:
+        if supervisor.states(self.layout) is not None:
             self.settings = recall_addresses(self.settings, self.layout)
 
     def up(self, *, foreground: bool) -> "subprocess.Popen[bytes] | None":
@@ -87,27 +88,27 @@ class Stack:
         prepare(self.settings, self.layout, environment)
         listed = programs(self.settings, owner=owner)
         note_addresses(self.settings, self.layout)
-        supervisor = supervision.begin(self.layout, listed, environment)
-        self._await([program for program in listed if program.name == API_SERVER], supervisor)
+        process = supervisor.begin(self.layout, listed, environment)
+        self._await([program for program in listed if program.name == API_SERVER], process)
         stop_active = [sys.executable, "-m", "face_import.cli", "stop-active"]
         run_steps(self.layout, environment, {"stop-active": stop_active})
         self._start([program for program in listed if program.late])
-        self._await(listed, supervisor)
-        return supervisor
+        self._await(listed, process)
+        return process
 
     def _complete(self) -> bool:
         """Whether a stack runs here whose start got past `stop-active`."""
-        states = supervision.states(self.layout)
+        states = supervisor.states(self.layout)
         late = [program.name for program in programs(self.settings) if program.late]
         return states is not None and all(name in states and states[name].state != "STOPPED" for name in late)
 
     def _start(self, listed: Sequence[Program]) -> None:
-        states = supervision.states(self.layout) or {}
+        states = supervisor.states(self.layout) or {}
         for program in listed:
             if program.name in states and not states[program.name].alive:
-                supervision.start(self.layout, program.name)
+                supervisor.start(self.layout, program.name)
 
-    def _await(self, listed: Sequence[Program], supervisor: "subprocess.Popen[bytes] | None" = None) -> None:
+    def _await(self, listed: Sequence[Program], process: "subprocess.Popen[bytes] | None" = None) -> None:
         """Return when all of the listed programs are healthy.
 
         Raises:
@@ -116,10 +117,10 @@ class Stack:
         deadline = time.monotonic() + self.settings.start_timeout_s
         starts: dict[str, set[int]] = defaultdict(set)
         while True:
-            states = supervision.states(self.layout) or {}
+            states = supervisor.states(self.layout) or {}
             if not (found := problems(self.settings, listed, states)):
                 return
-            if supervisor and supervisor.poll() is not None:
+            if process and process.poll() is not None:
                 raise StackError(f"the supervisor ended\n{tail(self.layout, 'supervisord-output')}")
             for name in found:
                 starts[name].add(states[name].started if name in states else 0)
@@ -151,3 +152,20 @@ class Stack:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 psutil.Process(int(file.read())).send_signal(signal.SIGTERM)
+
+
+_NOTED = {"bind", "port", "airflow_port", "services_port", "info_url", "library_url", "broker_url", "workers"}
+
+
+def note_addresses(settings: Settings, layout: Layout) -> None:
+    """Write down where the stack that starts now can be reached."""
+    write_private(layout.run / "addresses.json", settings.model_dump_json(include=_NOTED))
+
+
+def recall_addresses(settings: Settings, layout: Layout) -> Settings:
+    """The settings with the addresses of the stack that runs."""
+    try:
+        noted = json.loads((layout.run / "addresses.json").read_text())
+    except (OSError, ValueError):
+        return settings
+    return settings.model_copy(update={name: value for name, value in noted.items() if name in _NOTED})

@@ -13,8 +13,8 @@ import psutil
 from face_import.errors import ConfigError
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.layout import STACK_VARIABLE
-from face_import.stack.programs import embeds_services, ports
 from face_import.stack.servers import check_servers
+from face_import.stack.supervisor import embeds_services, ports
 
 _PREFIX = "FACE_IMPORT_"
 _NOT_SETTINGS = {STACK_VARIABLE, "FACE_IMPORT_TEST_POSTGRES_URL", "FACE_IMPORT_TEST_REDIS_URL"}

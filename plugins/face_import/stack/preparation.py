@@ -9,7 +9,7 @@ from importlib.metadata import version
 from face_import.errors import StackError
 from face_import.settings import Settings
 from face_import.stack.credentials import create_credentials, write_private
-from face_import.stack.launcher import launch
+from face_import.stack.environment import launch
 from face_import.stack.layout import Layout
 
 

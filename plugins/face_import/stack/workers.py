@@ -16,7 +16,7 @@ _CONNECT_S = 3.0
 _NO_LIMIT = str(10**6)
 _CELERY = {
     # What the tasks need is imported once, before the worker forks its processes, and they the tasks'.
-    "imports": ["face_import.orchestration.tasks"],
+    "imports": ["face_import.orchestration.dag.tasks"],
     "task_publish_retry_policy": {"max_retries": 100, "interval_start": 0.1, "interval_step": 0, "interval_max": 0.1},
 }
 """Celery's settings that have no name in Airflow's configuration."""

@@ -11,26 +11,27 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cache, wraps
 from importlib import import_module
+from typing import cast
 
 from airflow.listeners import hookimpl
 from airflow.models.dagrun import DagRun
 from airflow.models.pool import Pool
-from sqlalchemy import delete
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy import Table, delete
 from sqlalchemy.orm import Session, object_session
 
 from face_import.catalogue import Catalogue
+from face_import.catalogue.engine import upsert_for
 from face_import.contract import DAG_ID, DEFAULT_THREAD_NUM
 from face_import.domain.identity import pool_of_run
 from face_import.domain.planning import pool_slots
 from face_import.domain.uri import redact
-from face_import.orchestration.assets import make_group_asset
-from face_import.orchestration.notes import note_opening, note_result
+from face_import.orchestration.plugin.notes import make_group_asset, note_opening, note_result
 from face_import.settings import get_settings
 from face_import.sources.files import load_file_system
 
 log = logging.getLogger(__name__)
 CATALOGUE_TIMEOUT_S = 0.25
+POOLS = cast("Table", Pool.__table__)
 Hook = Callable[[DagRun, str], None]
 
 
@@ -55,7 +56,7 @@ def _for_our_runs(hook: Hook) -> Hook:
 @hookimpl
 def on_starting(component: object) -> None:  # noqa: ARG001
     """Import what the tasks need, once: a scheduler forks its executor's processes after this, and they the tasks'."""
-    import_module("face_import.orchestration.tasks")
+    import_module("face_import.orchestration.dag.tasks")
     load_file_system(get_settings().storage_root)
 
 
@@ -111,14 +112,14 @@ def _seconds(moment: datetime | None) -> float:
 
 def _set_pool(dag_run: DagRun, slots: int) -> None:
     session = _session(dag_run)
-    dialect = {"postgresql": postgresql, "sqlite": sqlite}.get(session.get_bind().dialect.name, mysql)
+    upsert = upsert_for(session.get_bind().dialect)
     values = {
         "pool": pool_of_run(dag_run.run_id),
         "slots": slots,
         "description": f"Shards of import {dag_run.run_id} at once; 0 pauses it",
         "include_deferred": False,
     }
-    statement = dialect.insert(Pool).values(values)
+    statement = upsert(POOLS).values(values)
     session.execute(statement.on_conflict_do_update(index_elements=["pool"], set_={"slots": statement.excluded.slots}))
 
 

@@ -17,15 +17,15 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from face_import.catalogue import get_catalogue
+from face_import.catalogue.reports import counts_of
 from face_import.clients.airflow import ACTIVE
 from face_import.clients.download import open_http
 from face_import.clients.transfer import FetchError
 from face_import.contract import DAG_ID, TaskState
-from face_import.domain import notes
 from face_import.domain.identity import import_of_run
 from face_import.domain.uri import redact
 from face_import.errors import SourceError, SourceMissing
-from face_import.orchestration.counts import counts_of
+from face_import.orchestration.plugin import notes
 from face_import.settings import get_settings
 from face_import.sources.location import open_source
 
@@ -158,7 +158,7 @@ def result_of_import(run_id: str) -> dict[str, Any]:
         raise AirflowFailException(f"import {run_id} did not complete: it was deleted")
     if task.state != TaskState.COMPLETED:
         raise AirflowFailException(f"import {run_id} did not complete: {task.last_error or 'it was stopped'}")
-    return counts_of(catalogue, task)
+    return counts_of(catalogue.ledger, task)
 
 
 def state_of_import(run_id: str) -> str:

@@ -3,9 +3,9 @@
 from flask import Response, jsonify, render_template, request
 
 from api_shim import access
-from api_shim.console.look import look_at, overview
-from api_shim.console.view import blueprint, by_htmx, link, moved
-from api_shim.services import services
+from api_shim.app_context import services
+from face_console.look import look_at, overview
+from face_console.view import blueprint, by_htmx, link, moved
 from face_import import __version__
 from face_import.contract import DAG_ID, TaskState
 from face_import.domain.identity import import_of_run, is_task_id, task_id_of_run

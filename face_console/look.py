@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from flask import current_app
 
 from api_shim import access
-from api_shim.console.rates import Rates
-from api_shim.console.texts import CODES, LIMITS, Limit
-from api_shim.services import services
+from api_shim.app_context import services
+from face_console.rates import Rates
+from face_console.texts import CODES, LIMITS, Limit
 from face_import.catalogue import ImportTask, Progress
-from face_import.catalogue.overview import Overview
+from face_import.catalogue.reports import Overview
 from face_import.contract import TaskState
 from face_import.domain.models import Changes
 

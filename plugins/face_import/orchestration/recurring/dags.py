@@ -12,7 +12,7 @@ from airflow.serialization.encoders import coerce_to_core_timetable, encode_time
 from face_import.domain.recurring import Entry, Schedule, read_entries
 from face_import.domain.uri import redact
 from face_import.errors import ConfigError
-from face_import.orchestration.waiting import ImportOperator, SourceSensor
+from face_import.orchestration.recurring.waiting import ImportOperator, SourceSensor
 from face_import.settings import Settings
 
 PREFIX = "recurring_"

@@ -14,12 +14,13 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow.sdk.types import DagRunProtocol
 
 from face_import.catalogue import Catalogue, ImportTask, get_catalogue
+from face_import.catalogue.reports import counts_of
 from face_import.clients.download import open_http
 from face_import.clients.services import LibraryService
 from face_import.clients.transfer import FetchError, TransientFetchError
 from face_import.contract import ASSET_ALIAS, GROUP_ASSET, LOG_XCOM_KEY, UPLOAD, TaskState
-from face_import.domain.checks import check_group_name, check_thread_num
 from face_import.domain.identity import UPLOADED, task_id_of_run
+from face_import.domain.limits import check_group_name, check_thread_num
 from face_import.domain.models import OutcomeBatch, Shard, SourceIndex
 from face_import.domain.planning import plan_shards, pool_slots
 from face_import.domain.uri import redact
@@ -33,10 +34,9 @@ from face_import.errors import (
     TaskNotFound,
     TaskStopped,
 )
-from face_import.orchestration.counts import counts_of
-from face_import.orchestration.metrics import send_metrics
-from face_import.orchestration.operators import ImportOperator
-from face_import.orchestration.params import task_config
+from face_import.orchestration.dag.metrics import send_metrics
+from face_import.orchestration.dag.operators import ImportOperator
+from face_import.orchestration.dag.params import task_config
 from face_import.pipeline.opening import opened
 from face_import.pipeline.outage import Outage
 from face_import.pipeline.shard import ShardWork
@@ -181,7 +181,7 @@ def finish() -> dict[str, Any]:
         _give_up(catalogue, run, TaskStopped(f"task {task_id} is not running"))
     if task.state == TaskState.RUNNING and not completed:
         _give_up(catalogue, run, TaskFailed(_unfinished(catalogue, task)))
-    counts = counts_of(catalogue, task)
+    counts = counts_of(catalogue.ledger, task)
     group = Asset(GROUP_ASSET.format(group=task.config.group_name))
     context["outlet_events"][AssetAlias(ASSET_ALIAS)].add(group, extra=counts)
     return counts

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from api_shim.access import OtherGroup
-from api_shim.console.language import gettext, lazy
 from api_shim.models import CreateForm
+from face_console.language import gettext, lazy
 from face_import.contract import GROUP_NAME_PATTERN, MAX_ANGLE, MAX_PIXELS, Code, TaskState
 from face_import.errors import RequestError
 from face_import.settings import Settings

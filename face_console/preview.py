@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
-from api_shim.console.view import shown_uri
+from face_console.view import shown_uri
 from face_import.domain.models import Block, Row, Shard, SourceIndex
 from face_import.domain.uri import display, scheme_of
 from face_import.sources import Bounds, read_rows, take_in

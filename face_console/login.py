@@ -6,11 +6,12 @@ from flask import Response, make_response, render_template, request
 
 from api_shim import access, sessions
 from api_shim.access import LoginNeeded, TooMany
-from api_shim.console.language import gettext
-from api_shim.console.view import blueprint, by_htmx, link, local, moved
+from face_console.language import gettext
+from face_console.view import blueprint, by_htmx, link, local, moved
 
 
 @blueprint.get("/login")
+@access.before_login
 def log_in() -> str | Response:
     """The form for the key; whoever needs none goes on."""
     if access.keys_in_use() is None:
@@ -19,6 +20,7 @@ def log_in() -> str | Response:
 
 
 @blueprint.post("/login")
+@access.before_login
 def try_log_in() -> Response:
     """Begin a session, and go on to the page that was asked for."""
     keys = access.keys_in_use()

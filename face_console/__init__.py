@@ -1,30 +1,41 @@
 """The web console: pages for people over the same functions that the API's endpoints call."""
 
 from datetime import timedelta
+from functools import partial
 
-from flask import Flask, Response, request
+from flask import Flask, Response, render_template, request
 
+import api_shim
 from api_shim import sessions
 from api_shim.access import LoginNeeded
-from api_shim.console import language, texts, view
-from api_shim.console.create import create as _create  # noqa: F401 - the modules put their pages into the blueprint
-from api_shim.console.login import to_login
-from api_shim.console.rates import Rates
-from api_shim.console.task import show as _task  # noqa: F401
-from api_shim.console.tasks import index as _tasks  # noqa: F401
+from face_console import language, texts, view
+from face_console.create import create as _create  # noqa: F401 - the modules put their pages into the blueprint
+from face_console.login import to_login
+from face_console.rates import Rates
+from face_console.task import show as _task  # noqa: F401
+from face_console.tasks import index as _tasks  # noqa: F401
 from face_import import __version__
 from face_import.contract import Code, Mode, TaskState
-from face_import.settings import Settings
+from face_import.settings import Settings, get_settings
 
-__all__ = ["register"]
+__all__ = ["create_app"]
 
 
-def register(app: Flask, settings: Settings) -> None:
-    """Serve the console's pages at `/`.
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the API with the console's pages at `/`; `gunicorn 'face_console:create_app()'` serves it.
 
-    All of them are in one blueprint, whose `before_request` looks for the token of forms.
+    All pages are in one blueprint, whose `before_request` looks for the token of forms.
+
+    Args:
+        settings: the settings, by default those of the environment.
+
+    Raises:
+        ConfigError: a setting is wrong, or would expose the API without keys.
     """
+    settings = settings or get_settings()
+    app = api_shim.create_app(settings)
     app.extensions["face_import_rates"] = Rates()
+    app.extensions["face_import_error_page"] = partial(render_template, "error.html")
     environment = app.jinja_env
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.add_extension("jinja2.ext.i18n")
@@ -57,6 +68,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.register_blueprint(view.blueprint)
     app.register_error_handler(LoginNeeded, to_login)
     _register_headers(app, settings)
+    return app
 
 
 def _register_headers(app: Flask, settings: Settings) -> None:

@@ -7,17 +7,17 @@ from urllib.parse import quote
 from flask import Response, render_template, request
 from pydantic import ValidationError
 
-from api_shim.console.charts import Throughput, throughput
-from api_shim.console.look import Look, look_at, overview
-from api_shim.console.pictures import NOT_TRIED, NoPicture, thumbnail
-from api_shim.console.texts import field_problem, request_problem
-from api_shim.console.view import blueprint, link, moved, task_of
+from api_shim.app_context import services
 from api_shim.models import ThreadsForm
-from api_shim.services import services
 from api_shim.tasks import csv_file
+from face_console.charts import Throughput, throughput
+from face_console.look import Look, look_at, overview
+from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
+from face_console.texts import field_problem, request_problem
+from face_console.view import blueprint, link, moved, task_of
 from face_import.catalogue import LogEntry
 from face_import.contract import DAG_ID, MAX_ROW, Code
-from face_import.domain.checks import check_thread_num
+from face_import.domain.limits import check_thread_num
 from face_import.domain.models import Shard
 from face_import.errors import AirflowUnavailable, InvalidRequest, RequestError, SourceError, TaskNotFound
 

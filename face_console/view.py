@@ -8,8 +8,8 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from markupsafe import Markup
 
 from api_shim import access, sessions
-from api_shim.console.language import COOKIE, LANGUAGES
-from api_shim.services import services
+from api_shim.app_context import services
+from face_console.language import COOKIE, LANGUAGES
 from face_import.catalogue import ImportTask
 from face_import.domain.identity import is_task_id
 from face_import.domain.uri import display, redact, scheme_of
@@ -108,6 +108,7 @@ def airflow_origins(url: str) -> list[str]:
 
 
 @blueprint.post("/language")
+@access.before_login
 def choose_language() -> Response:
     """Keep the language that was chosen, and go back to the page."""
     response = moved(local(request.form.get("next", "/")))

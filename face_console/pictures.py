@@ -8,7 +8,7 @@ from threading import BoundedSemaphore
 
 from PIL import Image, ImageOps
 
-from api_shim.services import Services
+from api_shim.app_context import Services
 from face_import.catalogue import LogEntry
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.transfer import FetchError

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from face_import.catalogue.overview import Handled
+from face_import.catalogue.reports import Handled
 
 BARS = 60
 PAUSE_S = 60.0

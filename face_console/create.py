@@ -9,14 +9,15 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api_shim import access, sessions
-from api_shim.console.language import gettext
-from api_shim.console.preview import cell, preview
-from api_shim.console.texts import field_problem, request_problem
-from api_shim.console.view import blueprint, by_htmx, link, moved
+from api_shim.app_context import services
 from api_shim.models import CreateForm
 from api_shim.places import INTAKE
-from api_shim.services import services
 from api_shim.tasks import create_task
+from api_shim.uploads import takes_file
+from face_console.language import gettext
+from face_console.preview import cell, preview
+from face_console.texts import field_problem, request_problem
+from face_console.view import blueprint, by_htmx, link, moved
 from face_import.errors import AirflowUnavailable, RequestError, SourceError
 from face_import.sources import Bounds
 
@@ -32,6 +33,7 @@ def new() -> str:
 
 
 @blueprint.post("/new/preview")
+@takes_file
 def new_preview() -> Answer:
     """What the file that was chosen would be taken as; nothing of it is kept."""
     settings = services().settings
@@ -48,6 +50,7 @@ def new_preview() -> Answer:
 
 
 @blueprint.post("/new")
+@takes_file
 def create() -> Answer:
     """Create an import, and start it if that was asked for."""
     typed: dict[str, str] = {}

@@ -1,0 +1,1 @@
+"""What task processes run: the bodies of the import DAG's tasks, its parameters, the XCom backend."""

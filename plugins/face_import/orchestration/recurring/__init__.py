@@ -1,0 +1,1 @@
+"""Recurring imports: their DAGs, and the task that runs an import and waits for it."""
