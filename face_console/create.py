@@ -1,4 +1,4 @@
-"""The form for a new import: what a file would be taken as, and then the import itself."""
+"""The form for a new import, with a preview of the file."""
 
 import logging
 from typing import BinaryIO, cast
@@ -35,7 +35,7 @@ def new() -> str:
 @blueprint.post("/new/preview")
 @takes_file
 def new_preview() -> Answer:
-    """What the file that was chosen would be taken as; nothing of it is kept."""
+    """Preview the chosen file; nothing is stored."""
     settings = services().settings
     try:
         upload = request.files.get("file")
@@ -52,7 +52,7 @@ def new_preview() -> Answer:
 @blueprint.post("/new")
 @takes_file
 def create() -> Answer:
-    """Create an import, and start it if that was asked for."""
+    """Create an import, and start it if requested."""
     typed: dict[str, str] = {}
     try:
         typed = request.form.to_dict()
@@ -77,7 +77,7 @@ def _created(typed: dict[str, str]) -> str:
 
 
 def _problems(error: Exception) -> tuple[dict[str, str], int]:
-    """What is wrong with which field, and the status of the answer."""
+    """Map an error to problems by field, and the response status."""
     if isinstance(error, ValidationError):
         return {str(problem["loc"][0]): field_problem(problem) for problem in error.errors()}, 400
     if isinstance(error, RequestError):
@@ -87,7 +87,7 @@ def _problems(error: Exception) -> tuple[dict[str, str], int]:
     if isinstance(error, RequestEntityTooLarge):
         return {"file": gettext("The file is too large.")}, 413
     log.error("an import could not be created error=%s", error)
-    return {"file": gettext("There is no room for the file, or the disk does not answer.")}, 503
+    return {"file": gettext("The disk is full or not responding.")}, 503
 
 
 def _form(typed: dict[str, str], problems: dict[str, str]) -> str:

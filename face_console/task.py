@@ -1,4 +1,4 @@
-"""One import: its page, what moves on it, what can be done to it, and the pictures of its log."""
+"""One import: its page, its live updates, its actions, and the images of its log."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,9 +34,9 @@ def show(task_id: str) -> str:
 
 @blueprint.get("/tasks/<task_id>/live")
 def task_live(task_id: str) -> str | Response:
-    """What has changed of an import since the page was made.
+    """What has changed in an import since the page was rendered.
 
-    What can have the keyboard's focus (buttons) is sent only when the state is not the one the page shows.
+    Elements that can have the keyboard focus (buttons) are sent only if the state differs from the page's.
     """
     try:
         look = _look(task_id)
@@ -49,7 +49,7 @@ def task_live(task_id: str) -> str | Response:
 
 @blueprint.post("/tasks/<task_id>/start")
 def task_start(task_id: str) -> Response | tuple[str, int]:
-    """Start an import, or let it go on."""
+    """Start or resume an import."""
     return _done(task_id, lambda: services().control.start(task_id))
 
 
@@ -61,14 +61,14 @@ def task_stop(task_id: str) -> Response | tuple[str, int]:
 
 @blueprint.post("/tasks/<task_id>/delete")
 def task_delete(task_id: str) -> Response | tuple[str, int]:
-    """Delete an import, and go back to the list."""
+    """Delete an import and return to the list."""
     group = task_of(task_id).config.group_name
     return _done(task_id, lambda: services().control.delete(task_id), link("index", deleted=group))
 
 
 @blueprint.post("/tasks/<task_id>/threads")
 def task_threads(task_id: str) -> Response | tuple[str, int]:
-    """Change how many rows are handled at the same time."""
+    """Change the concurrency."""
     held = services()
     task_of(task_id)
     typed = request.form.get("thread_num", "")
@@ -84,7 +84,7 @@ def task_threads(task_id: str) -> Response | tuple[str, int]:
 
 @blueprint.get("/tasks/<task_id>/log.csv")
 def task_log(task_id: str) -> Response:
-    """The log as a file, narrowed as the page is; `download_log` would not know a browser that is logged in."""
+    """The log as a file, filtered as on the page; `download_log` accepts no sessions."""
     task_of(task_id)
     shard, code = _shard(task_id), _code()
     name = "-".join((task_id, *([f"shard-{shard.number}"] if shard else []), *([str(code.value)] if code else [])))
@@ -93,7 +93,7 @@ def task_log(task_id: str) -> Response:
 
 @blueprint.get("/console/thumbnail/<task_id>/<int:row>")
 def picture(task_id: str, row: int) -> Response:
-    """A failed row's picture, made small; a drawing that says so where there is none."""
+    """A failed row's thumbnail, or a placeholder if there is none."""
     task_of(task_id)
     entry = overview().failure(task_id, row) if row <= MAX_ROW else None
     if entry is None:
@@ -108,7 +108,7 @@ def picture(task_id: str, row: int) -> Response:
 
 
 def _done(task_id: str, act: Callable[[], None], then: str = "") -> Response | tuple[str, int]:
-    """Do something to a task and show its page, with the error on top if there was one."""
+    """Run an action on a task and show its page, with the error on top if it failed."""
     try:
         act()
     except TaskNotFound:
@@ -159,14 +159,14 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[
 
 
 def _shard(task_id: str) -> Shard | None:
-    """The shard whose rows the log is narrowed to."""
+    """The shard that the log is filtered by."""
     number = request.args.get("shard", type=int)
     shards = services().catalogue.plans.shards(task_id) if number is not None else []
     return next((shard for shard in shards if shard.number == number), None)
 
 
 def _code() -> Code | None:
-    """The code that the log is narrowed to; one that nobody knows narrows nothing."""
+    """The code that the log is filtered by; unknown codes are ignored."""
     wanted = request.args.get("code", type=int)
     return Code(wanted) if wanted in set(Code) else None
 
