@@ -22,15 +22,15 @@ __all__ = ["create_app"]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the API with the console's pages at `/`; `gunicorn 'face_console:create_app()'` serves it.
+    """Create the API with the console's pages at `/`; `gunicorn 'face_console:create_app()'` serves it.
 
     All pages are in one blueprint, whose `before_request` checks the CSRF token of forms.
 
     Args:
-        settings: the settings, by default those of the environment.
+        settings: the settings; by default, those of the environment.
 
     Raises:
-        ConfigError: a setting is wrong, or would expose the API without keys.
+        ConfigError: a setting is invalid, or would expose the API without keys.
     """
     settings = settings or get_settings()
     app = api_shim.create_app(settings)

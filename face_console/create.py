@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api_shim import access, sessions
-from api_shim.app_context import services
+from api_shim.app_context import app_context
 from api_shim.models import CreateForm
 from api_shim.places import INTAKE
 from api_shim.tasks import create_task
@@ -36,7 +36,7 @@ def new() -> str:
 @takes_file
 def new_preview() -> Answer:
     """Preview the chosen file; nothing is stored."""
-    settings = services().settings
+    settings = app_context().settings
     try:
         upload = request.files.get("file")
         if not upload or not upload.filename:
@@ -64,7 +64,7 @@ def create() -> Answer:
         return _form(typed, problems), status
     if start:
         try:
-            services().control.start(task_id)
+            app_context().control.start(task_id)
         except (AirflowUnavailable, RequestError):
             return moved(link("show", task_id=task_id, unstarted=1))
     return moved(link("show", task_id=task_id))
@@ -81,7 +81,7 @@ def _problems(error: Exception) -> tuple[dict[str, str], int]:
     if isinstance(error, ValidationError):
         return {str(problem["loc"][0]): field_problem(problem) for problem in error.errors()}, 400
     if isinstance(error, RequestError):
-        return {error.field or "file": request_problem(error, services().settings)}, error.status
+        return {error.field or "file": request_problem(error, app_context().settings)}, error.status
     if isinstance(error, SourceError):
         return {"file": str(error)}, 400
     if isinstance(error, RequestEntityTooLarge):
@@ -93,5 +93,5 @@ def _problems(error: Exception) -> tuple[dict[str, str], int]:
 def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
     template = "new_fields.html" if by_htmx() else "new.html"
     return render_template(
-        template, typed=typed, problems=problems, settings=services().settings, own_groups=access.groups()
+        template, typed=typed, problems=problems, settings=app_context().settings, own_groups=access.groups()
     )

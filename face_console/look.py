@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from flask import current_app
 
 from api_shim import access
-from api_shim.app_context import services
+from api_shim.app_context import app_context
 from face_console.rates import Rates
 from face_console.texts import CODES, LIMITS, Limit
 from face_import.catalogue import ImportTask, Progress
@@ -74,7 +74,7 @@ class Look:
 
 def overview() -> Overview:
     """Reports limited to the groups of the request's key."""
-    return Overview(services().catalogue.engine, access.groups())
+    return Overview(app_context().catalogue.engine, access.groups())
 
 
 def look_at(tasks: Sequence[ImportTask]) -> list[Look]:

@@ -8,7 +8,7 @@ from threading import BoundedSemaphore
 
 from PIL import Image, ImageOps
 
-from api_shim.app_context import Services
+from api_shim.app_context import AppContext
 from face_import.catalogue import LogEntry
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.transfer import FetchError
@@ -34,7 +34,7 @@ class NoPicture(Exception):
     """There is no image to show."""
 
 
-def thumbnail(held: Services, task_id: str, entry: LogEntry) -> bytes:
+def thumbnail(context: AppContext, task_id: str, entry: LogEntry) -> bytes:
     """The image of a failed row as a small JPEG, never its original bytes.
 
     Only a few are made at a time, so that slow hosts cannot block the API.
@@ -45,8 +45,8 @@ def thumbnail(held: Services, task_id: str, entry: LogEntry) -> bytes:
     with _turn():
         uri = entry.uri
         if scheme_of(uri) == "data":  # the ledger abbreviates long ones
-            uri = _source_uri(held, task_id, entry.row)
-        return _shrunk(_fetched(uri, held.settings), held.settings.max_image_pixels)
+            uri = _source_uri(context, task_id, entry.row)
+        return _shrunk(_fetched(uri, context.settings), context.settings.max_image_pixels)
 
 
 @contextmanager
@@ -59,15 +59,15 @@ def _turn() -> Iterator[None]:
         _turns.release()
 
 
-def _source_uri(held: Services, task_id: str, number: int) -> str:
-    name = held.catalogue.tasks.get(task_id).source_name
-    index = held.storage.index(task_id, name)
+def _source_uri(context: AppContext, task_id: str, number: int) -> str:
+    name = context.catalogue.tasks.get(task_id).source_name
+    index = context.storage.index(task_id, name)
     blocks = index.blocks if index else ()
     block = next((block for block in reversed(blocks) if block.first_row <= number), None)
     if block is None:
         raise NoPicture
     shard = Shard(0, block.first_row, block.rows, block.start, block.end, block.line)
-    rows = held.storage.open_shard(task_id, shard, name)
+    rows = context.storage.open_shard(task_id, shard, name)
     return next((row.uri for row in rows if row.number == number), "")
 
 

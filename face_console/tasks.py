@@ -3,7 +3,7 @@
 from flask import Response, jsonify, render_template, request
 
 from api_shim import access
-from api_shim.app_context import services
+from api_shim.app_context import app_context
 from face_console.look import look_at, overview
 from face_console.view import blueprint, by_htmx, link, moved
 from face_import import __version__
@@ -48,7 +48,7 @@ def run(run_id: str) -> str | Response | tuple[str, int]:
     """Redirect to the import of an Airflow run, or of a recurring import's run; Airflow's pages link here."""
     dag_id = request.args.get("dag", DAG_ID)
     task_id = task_id_of_run(run_id) if dag_id == DAG_ID else import_of_run(dag_id, run_id)
-    task = services().catalogue.tasks.peek(task_id)
+    task = app_context().catalogue.tasks.peek(task_id)
     if task is not None and task.deleted_at is None and access.may_see(task.config.group_name):
         shard = request.args.get("shard", type=int)
         return moved(link("show", task_id=task.id, shard=shard) + ("" if shard is None else "#log"))

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from markupsafe import Markup
 
 from api_shim import access, sessions
-from api_shim.app_context import services
+from api_shim.app_context import app_context
 from face_console.language import COOKIE, LANGUAGES
 from face_import.catalogue import ImportTask
 from face_import.domain.identity import is_task_id
@@ -68,7 +68,7 @@ def task_of(task_id: str) -> ImportTask:
     """
     if not is_task_id(task_id):
         raise TaskNotFound(f"there is no task {task_id[:40]!r}")
-    task = services().catalogue.tasks.get(task_id)
+    task = app_context().catalogue.tasks.get(task_id)
     access.check_task(task_id, task.config.group_name)
     return task
 

@@ -161,9 +161,7 @@ def test_ctrl_c_asks(shim: Shim, on_terminal: OnTerminal, keys: str, status: int
     terminal.type(keys)
     assert terminal.ends() == status
     assert shim.catalogue.tasks.get(task_id).state is state
-    terminal.expect(
-        "to resume it" if status == 1 else f"still running; to follow it again: face-import show {task_id}"
-    )
+    terminal.expect("to resume it" if status == 1 else f"still running; to follow it again: face-import show {task_id}")
 
 
 def test_ctrl_c_with_nobody_to_ask_leaves_it_running(shim: Shim, on_terminal: OnTerminal) -> None:
