@@ -20,14 +20,14 @@ PoseAngle = Literal["pitch", "yaw", "roll"]
 
 
 class Settings(BaseSettings):
-    """Everything that can be configured, with defaults that run on one machine.
+    """All settings, with defaults for a single machine.
 
     Times are in seconds, sizes in bytes.
     """
 
     model_config = SettingsConfigDict(env_prefix="FACE_IMPORT_", frozen=True, extra="ignore")
 
-    # where things live
+    # locations
     home: Path = CHECKOUT / ".face_import"
     bind: str = "127.0.0.1"
     port: Port = 8000
@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     services_python: Path = CHECKOUT / ".venv-services" / "bin" / "python"
     start_timeout_s: Seconds = 120
 
-    # what the commands talk to, where it is not the stack of this home
+    # server of the commands, if not this home's stack
     url: str = ""
     api_key: SecretStr = SecretStr("")
 
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     max_bytes_in_flight: Annotated[int, Field(ge=1)] = 256 * 2**20
     max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
 
-    # leases (design decision 3); shorter than the defaults only in tests
+    # leases; shortened only in tests
     lease_renew_s: Seconds = 0.5
     lease_ttl_s: Seconds = 2.0
     lease_start_window_s: Seconds = 1.0
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     @classmethod
     def _permutation(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if set(value) != {"pitch", "yaw", "roll"}:
-            raise ValueError("name pitch, yaw and roll once each")
+            raise ValueError("must list pitch, yaw and roll once each")
         return value
 
     @field_validator("info_url", "library_url", "airflow_url", "airflow_public_url", "public_url")
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     def _http(cls, value: str) -> str:
         url = urlsplit(value)
         if value and not (url.scheme in {"http", "https"} and url.hostname and url.port != 0):
-            raise ValueError("give an http or https URL with a host")
+            raise ValueError("must be an http or https URL with a host")
         return value
 
     @field_validator("home")
@@ -146,7 +146,7 @@ class Settings(BaseSettings):
 
     @property
     def recurring_imports(self) -> Path:
-        """File with the recurring imports; the default one need not exist."""
+        """File with the recurring imports; the default file need not exist."""
         return self.recurring_file or self.home / "recurring_imports.yaml"
 
     @property
@@ -169,7 +169,7 @@ class Settings(BaseSettings):
         """Password of `airflow_user`, generated on the first start.
 
         Raises:
-            ConfigError: the file is not there.
+            ConfigError: the file cannot be read.
         """
         path = self.airflow_password_file or self.home / "secrets" / "airflow_password"
         try:
@@ -180,10 +180,10 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Read the environment once.
+    """Read the settings from the environment, once.
 
     Raises:
-        ConfigError: a variable is wrong; names the variable, what was wrong and the value's rule.
+        ConfigError: a variable is invalid; names it, its value and the rule.
     """
     try:
         return Settings()

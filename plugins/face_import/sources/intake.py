@@ -40,7 +40,7 @@ class Bounds:
         return cls(source_bytes=settings.max_source_bytes, cell_bytes=settings.max_cell_bytes, rows=settings.max_rows)
 
 
-def take_in(stream: BinaryIO, sink: BinaryIO, bounds: Bounds) -> SourceIndex:
+def ingest(stream: BinaryIO, sink: BinaryIO, bounds: Bounds) -> SourceIndex:
     """Copy a source to `sink` as UTF-8 and index its rows, in one pass and constant memory.
 
     What is wrong with a single row is that row's outcome and no matter of intake; refused is only

@@ -14,7 +14,7 @@ from face_import.settings import Settings
 from face_import.sources.blocks import join_blocks, read_rows
 from face_import.sources.encoding import CHUNK_BYTES
 from face_import.sources.files import as_os_error, file_system, writing
-from face_import.sources.intake import Bounds, take_in
+from face_import.sources.intake import Bounds, ingest
 
 INDEX_VERSION = 1
 _READ_AHEAD = 2**20
@@ -60,7 +60,7 @@ class Storage:
         """
         try:
             with writing(self._fs, self._path(task_id, f"{name}.csv")) as sink:
-                index = take_in(stream, sink, self._bounds)
+                index = ingest(stream, sink, self._bounds)
             with writing(self._fs, self._path(task_id, f"{name}.json")) as sink:
                 sink.write(dump_index(index))
         except BaseException:
