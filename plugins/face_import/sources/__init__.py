@@ -1,4 +1,4 @@
-"""Sources: taking a CSV file in, keeping it, and reading it back a shard at a time.
+"""Sources: ingesting a CSV file, storing it, and reading it back a shard at a time.
 
 ::
 

@@ -3,7 +3,7 @@
 ::
 
     cli ──▶ lifecycle ──▶ preparation   directories, secrets, migrations
-                │   └───▶ preflight     what can be known to fail before anything runs
+                │   └───▶ preflight     checks before anything is started
                 ▼
            supervision ──▶ supervisord ──▶ programs, guard
                 ▲                            │
