@@ -1,7 +1,7 @@
-"""Makes the project's two virtual environments, or leaves them alone when they are up to date.
+"""Creates the project's two virtual environments, or leaves them alone if they are up to date.
 
-Standard library only: this runs before anything is installed. `.venv` is the product's (and with `dev` the
-tests'), `.venv-services` belongs to the embedded face services, whose libraries Airflow cannot live with.
+Standard library only: this runs before anything is installed. `.venv` is the product's (with `--dev`, also the
+tests'); `.venv-services` is for the embedded face services, whose dependencies conflict with Airflow's.
 """
 
 import argparse
@@ -23,10 +23,10 @@ STAMP = ".up-to-date.json"
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment and what goes into it.
+    """A virtual environment and its contents.
 
     Attributes:
-        files: what it is made from, by part; `dev` comes on top of `run`.
+        files: requirement files by part; `dev` is installed in addition to `run`.
         options: for the installer.
         editable: whether the project itself is installed into it.
     """
@@ -52,7 +52,7 @@ ENVIRONMENTS = (
     Environment(
         ".venv-services",
         {"run": "face_services/requirements.txt", "dev": "face_services/requirements-dev.txt"},
-        # mediapipe asks for more than its face models need; the file lists what is used.
+        # mediapipe requires more than its face models need; the file lists what is used.
         options=("--no-deps",),
     ),
 )
@@ -61,16 +61,16 @@ ENVIRONMENTS = (
 def main() -> None:
     """Bring both environments up to date."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dev", action="store_true", help="also what tests and checks need")
+    parser.add_argument("--dev", action="store_true", help="also install what tests and checks need")
     parts = ("run", "dev") if parser.parse_args().dev else ("run",)
     if sys.version_info[:2] not in SUPPORTED:
-        fail(f"Python 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=/path/to/another")
+        fail(f"Python 3.11 or 3.12 is required, this is {sys.version.split()[0]}: make PYTHON=/path/to/python")
     with ThreadPoolExecutor(len(ENVIRONMENTS)) as side_by_side:  # pip takes minutes, on one processor
         list(side_by_side.map(partial(bring_up_to_date, parts=parts), ENVIRONMENTS))
 
 
 def bring_up_to_date(environment: Environment, parts: tuple[str, ...]) -> None:
-    """Install the parts whose requirements changed since they were installed last."""
+    """Install the parts whose requirements changed since they were last installed."""
     if not usable(environment):
         create(environment)
     stamp = environment.path / STAMP
@@ -99,29 +99,29 @@ def usable(environment: Environment) -> bool:
 
 
 def create(environment: Environment) -> None:
-    """Make an empty environment in place of an unusable one."""
+    """Create an empty environment in place of an unusable one."""
     shutil.rmtree(environment.path, ignore_errors=True)
     if uv := shutil.which("uv"):
         run([uv, "venv", "--quiet", "--python", sys.executable, environment.path])
         return
     if importlib.util.find_spec("ensurepip") is None:
-        fail(f"{sys.executable} cannot make virtual environments: apt-get install python3-venv")
+        fail(f"{sys.executable} cannot create virtual environments: apt-get install python3-venv")
     run([sys.executable, "-m", "venv", environment.path])
 
 
 def install(environment: Environment, *arguments: str) -> None:
-    """Install with uv where it is there, with pip otherwise."""
+    """Install with uv if available, otherwise with pip."""
     if uv := shutil.which("uv"):
         run([uv, "pip", "install", "--quiet", "--python", environment.python, *arguments])
         return
     pip = [environment.python, "-m", "pip"]
     if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode != 0:
-        run([environment.python, "-m", "ensurepip"])  # uv made it, and uv is gone
+        run([environment.python, "-m", "ensurepip"])  # created by uv, which is no longer available
     run([*pip, "install", "--quiet", "--disable-pip-version-check", *arguments])
 
 
 def digest(environment: Environment, part: str) -> str:
-    """Changes with the requirements, the project's metadata, the interpreter and the checkout's place."""
+    """Digest of the requirements, the project's metadata, the interpreter version and the checkout's path."""
     content = hashlib.sha256((CHECKOUT / environment.files[part]).read_bytes())
     content.update(repr((sys.version_info[:2], str(CHECKOUT))).encode())
     if environment.editable:
@@ -130,14 +130,14 @@ def digest(environment: Environment, part: str) -> str:
 
 
 def run(command: list[object]) -> None:
-    """Run a command, with its output shown, and leave if it fails."""
+    """Run a command with its output shown; exit if it fails."""
     words = [str(word) for word in command]
     if code := subprocess.run(words, check=False).returncode:
         fail(f"exit code {code} of {' '.join(words)}")
 
 
 def fail(message: str) -> None:
-    """Say what is wrong, in a line, and leave."""
+    """Exit with a one-line message."""
     raise SystemExit(f"setup: {message}")
 
 
