@@ -15,6 +15,7 @@ COPY face_services/requirements.txt face_services/
 COPY scripts/setup.py scripts/
 COPY plugins/face_import/__init__.py plugins/face_import/
 COPY api_shim/__init__.py api_shim/
+COPY face_console/__init__.py face_console/
 RUN python scripts/setup.py
 
 COPY LICENSE ./
@@ -22,6 +23,7 @@ COPY config config
 COPY dags dags
 COPY plugins plugins
 COPY api_shim api_shim
+COPY face_console face_console
 COPY face_services face_services
 
 # A named volume inherits owner and mode from the folder that it is mounted on.
