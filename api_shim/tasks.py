@@ -32,7 +32,7 @@ from face_import.catalogue import ImportTask, LogEntry, LogPage, Progress, TaskC
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import is_task_id, new_task_id
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMIT_NAMES, Changes, Limits
+from face_import.domain.models import LIMITS, Changes, Limits
 from face_import.errors import InvalidRequest, TaskNotFound
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
@@ -163,7 +163,7 @@ def create_task(form: CreateForm, upload: FileStorage | None) -> str:
     config = TaskConfig(
         group_name=form.group_name,
         source=f"upload: {upload.filename}",
-        limits=Limits(**{name: getattr(form, name) for name in LIMIT_NAMES}),
+        limits=Limits(**{name: getattr(form, name) for name in LIMITS}),
         thread_num=form.thread_num,
         mode=Mode(form.mode),
     )

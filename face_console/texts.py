@@ -1,12 +1,11 @@
-"""What states, codes and options are called, in English; locale/zh.po has the Chinese."""
+"""What states, options and errors are called, in English; locale/zh.po has the Chinese."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from api_shim.access import OtherGroup
 from api_shim.models import CreateForm
 from face_console.language import gettext, lazy
-from face_import.contract import GROUP_NAME_PATTERN, MAX_ANGLE, MAX_PIXELS, Code, TaskState
+from face_import.contract import GROUP_NAME_PATTERN, TaskState
 from face_import.errors import RequestError
 from face_import.settings import Settings
 
@@ -16,23 +15,6 @@ STATES = {
     TaskState.STOPPED: lazy("Stopped"),
     TaskState.COMPLETED: lazy("Completed"),
 }
-CODES = {
-    Code.OK: lazy("imported"),
-    Code.URI_UNREACHABLE: lazy("cannot be fetched"),
-    Code.IMAGE_UNREADABLE: lazy("cannot be opened"),
-    Code.DUPLICATE_FACE: lazy("face is in the group already"),
-    Code.DUPLICATE_ID: lazy("id is taken"),
-    Code.NO_FACE: lazy("no face"),
-    Code.PITCH: lazy("pitch over the limit"),
-    Code.YAW: lazy("yaw over the limit"),
-    Code.ROLL: lazy("roll over the limit"),
-    Code.WIDTH: lazy("face too narrow"),
-    Code.HEIGHT: lazy("face too low"),
-    Code.BLUR: lazy("face too blurred"),
-    Code.INFO_UNAVAILABLE: lazy("face info service failed"),
-    Code.LIBRARY_UNAVAILABLE: lazy("face library service failed"),
-    Code.SYSTEM: lazy("row cannot be used"),
-}
 PROBLEMS = {
     "columns": lazy("more columns than names"),
     "no_uri": lazy("no URI"),
@@ -41,25 +23,15 @@ PROBLEMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A limit of an import: its name in the API, in words, what it does, its unit and its largest value."""
-
-    name: str
-    label: str
-    hint: str
-    unit: str
-    most: int
-
-
-LIMITS = (
-    Limit("pos_pitch", lazy("Largest pitch"), lazy("How far a face may look up or down."), "°", MAX_ANGLE),
-    Limit("pos_yaw", lazy("Largest yaw"), lazy("How far a face may be turned to the side."), "°", MAX_ANGLE),
-    Limit("pos_rol", lazy("Largest roll"), lazy("How far a head may be tilted."), "°", MAX_ANGLE),
-    Limit("width", lazy("Smallest width"), lazy("A narrower face is left out."), "px", MAX_PIXELS),
-    Limit("height", lazy("Smallest height"), lazy("A lower face is left out."), "px", MAX_PIXELS),
-    Limit("blur_degree", lazy("Largest blur"), lazy("From 1, only very sharp faces, to 100, any face."), "", 100),
-)
+HINTS = {
+    "pos_pitch": lazy("How far a face may look up or down."),
+    "pos_yaw": lazy("How far a face may be turned to the side."),
+    "pos_rol": lazy("How far a head may be tilted."),
+    "width": lazy("A narrower face is left out."),
+    "height": lazy("A shorter face is left out."),
+    "blur_degree": lazy("From 1, only very sharp faces, to 100, any face."),
+}
+"""What each limit does."""
 
 _PROBLEMS_OF_FIELDS = {
     "missing": lazy("This is needed."),

@@ -21,10 +21,8 @@ ENTRY_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
 DEFAULT_THREAD_NUM = 10
 MOST_THREADS = 1000
 """Above what any installation may allow (`FACE_IMPORT_MAX_THREADS`)."""
-MAX_ANGLE = 180
 MAX_ROW = 2**31 - 1
 """Row numbers are at most 32 bits wide in the API and the catalogue."""
-MAX_PIXELS = 100_000
 TASK_ID_LENGTH = 12
 
 ASSET_ALIAS = "face_import"
@@ -87,10 +85,10 @@ MEANINGS = {
     Code.YAW: "yaw over the limit",
     Code.ROLL: "roll over the limit",
     Code.WIDTH: "face too narrow",
-    Code.HEIGHT: "face too low",
+    Code.HEIGHT: "face too short",
     Code.BLUR: "face too blurred",
-    Code.INFO_UNAVAILABLE: "face info service away",
-    Code.LIBRARY_UNAVAILABLE: "face library service away, or refuses",
-    Code.SYSTEM: "row malformed",
+    Code.INFO_UNAVAILABLE: "face info service failed",
+    Code.LIBRARY_UNAVAILABLE: "face library service failed",
+    Code.SYSTEM: "row cannot be imported",
 }
 """The codes in a few words, for people."""

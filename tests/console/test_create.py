@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api_shim.models import CreateForm
-from face_console.texts import LIMITS
+from face_import.domain.models import LIMITS
 from face_import.settings import Settings
 from tests.api.test_create import stored
 from tests.console.conftest import Get
@@ -33,9 +33,9 @@ def test_every_option_of_the_api_is_there(get: Get) -> None:
     for name, option in CreateForm.model_fields.items():
         assert f'name="{name}"' in page
         assert f'id="{name}-hint"' in page
-        if name in {limit.name for limit in LIMITS} | {"thread_num"}:
+        if name in LIMITS.keys() | {"thread_num"}:
             assert f'value="{option.default}" \n' in page or f'value="{option.default}" ' in page
-    assert {limit.name for limit in LIMITS} <= set(CreateForm.model_fields)
+    assert LIMITS.keys() <= set(CreateForm.model_fields)
 
 
 @pytest.mark.parametrize(

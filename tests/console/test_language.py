@@ -9,6 +9,8 @@ from flask.testing import FlaskClient
 
 import face_console
 from face_console.language import chinese, duration, number
+from face_import.contract import MEANINGS
+from face_import.domain.models import LIMITS
 
 PLACES = re.compile(r"%\(\w+\)s")
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
@@ -16,8 +18,8 @@ KEYWORDS = {"_": None, "gettext": None, "lazy": None, "ngettext": (1, 2)}
 
 
 def texts() -> set[str]:
-    """Every text of the console that is to be translated."""
-    found: set[str] = set()
+    """Every text of the console that is to be translated, with those that the command line shows as well."""
+    found = {limit.title for limit in LIMITS.values()} | set(MEANINGS.values())
     folder = Path(face_console.__file__).parent
     for _file, _line, message, _comments, _context in extract_from_dir(folder, METHODS, keywords=KEYWORDS):
         found.update([message] if isinstance(message, str) else message)

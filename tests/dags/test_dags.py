@@ -1,5 +1,6 @@
 """DAG integrity: what Airflow parses, and that its loaders leave our package alone."""
 
+import re
 import runpy
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from face_import.control import run_conf
+from face_import.domain.models import LIMITS
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
 from face_import.orchestration.dag.params import import_params, task_config
@@ -151,6 +153,16 @@ def test_every_parameter_is_explained(dag: DAG) -> None:
         assert param.description, name
         assert param.schema["section"] in {"Source and group", "How it runs", "Limits", "Recurring import"}, name
         assert f"`{name}`" in (dag.doc_md or ""), name
+
+
+def test_the_documentation_says_what_the_limits_are(dag: DAG) -> None:
+    """The DAG's table and that of the API, which are written by hand, agree with the one they are made from."""
+    api = (CHECKOUT / "docs" / "api.md").read_text()
+    for name, limit in LIMITS.items():
+        (row,) = (line for line in (dag.doc_md or "").splitlines() if line.startswith("|") and f"`{name}`" in line)
+        assert limit.title.split()[0].lower() in row, name
+        assert limit.unit in row, name
+        assert re.search(rf"^\|.*`{name}`.*\| 0-{limit.most} \|", api, re.MULTILINE), name
 
 
 @pytest.fixture
