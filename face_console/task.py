@@ -1,6 +1,7 @@
 """One import: its page, what moves on it, what can be done to it, and the pictures of its log."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from face_import.catalogue import LogEntry
 from face_import.contract import DAG_ID, MAX_ROW, Code
 from face_import.domain.limits import check_thread_num
 from face_import.domain.models import Shard
+from face_import.domain.planning import MAX_SHARDS
 from face_import.errors import AirflowUnavailable, InvalidRequest, RequestError, SourceError, TaskNotFound
 
 LOG_PAGE = 25
@@ -161,8 +163,11 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[
 def _shard(task_id: str) -> Shard | None:
     """The shard whose rows the log is narrowed to."""
     number = request.args.get("shard", type=int)
-    shards = services().catalogue.plans.shards(task_id) if number is not None else []
-    return next((shard for shard in shards if shard.number == number), None)
+    if number is None or not 0 <= number < MAX_SHARDS:
+        return None
+    with suppress(TaskNotFound):
+        return services().catalogue.plans.shard(task_id, number)
+    return None
 
 
 def _code() -> Code | None:

@@ -13,8 +13,7 @@ from typing import Any
 from face_import.catalogue import Catalogue, ImportTask, get_catalogue
 from face_import.clients.airflow import Airflow
 from face_import.contract import UPLOAD, TaskState
-from face_import.domain.identity import pool_of_run
-from face_import.domain.planning import pool_slots
+from face_import.domain.planning import pool_for
 from face_import.errors import AirflowUnavailable, RequestError, WrongState
 from face_import.settings import Settings, get_settings
 
@@ -160,10 +159,8 @@ class Control:
         """
         task = self._tasks.set_threads(task_id, thread_num)
         if task.state == TaskState.RUNNING:
-            slots = pool_slots(thread_num, self._settings.rows_per_process)
-            description = f"Shards of import {task.run_id} at once; 0 pauses it"
             try:
-                self._airflow.set_pool(pool_of_run(task.run_id), slots, description)
+                self._airflow.set_pool(pool_for(task.run_id, thread_num, self._settings))
             except AirflowUnavailable as error:
                 log.warning("pool not resized task=%s error=%s", task_id, error)
 

@@ -79,6 +79,14 @@ def test_the_first_plan_stands(catalogue: Catalogue, make_task: MakeTask) -> Non
     assert catalogue.tasks.get(task.id).total_num == 20
 
 
+def test_a_shard_is_read_alone(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """It is the same one as in the plan; one that is not planned is not there."""
+    task = make_task(shards=3)
+    assert catalogue.plans.shard(task.id, 1) == catalogue.plans.shards(task.id)[1]
+    with pytest.raises(TaskNotFound):
+        catalogue.plans.shard(task.id, 3)
+
+
 def test_control_is_in_one_hand(catalogue: Catalogue, make_task: MakeTask) -> None:
     """A second operation on the same task waits, and is refused when it takes too long."""
     task = make_task()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -17,11 +17,12 @@ from werkzeug.security import generate_password_hash
 from face_import.clients.airflow import Airflow
 from face_import.contract import DAG_ID, FINISH_TASK, PLAN_TASK, SHARD_TASK
 from face_import.domain.identity import POOL_PREFIX
+from face_import.domain.planning import Pool
 from face_import.errors import AirflowError, WrongState
 from face_import.settings import CHECKOUT, Settings
 from tests import servers
 from tests.deployment.compose import HOME, ours
-from tests.real import free_ports, until
+from tests.real import answers, free_ports, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # with the first test's set-up, on a busy machine
 RECURRING = 'imports: [{name: other, schedule: {asset: "test://never"}, source: "http://x/", group: staff}]'
@@ -116,8 +117,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, databases: dict[str, str]
         )
     try:
         found.run("airflow", "dags", "reserialize")  # while the server starts
-        with Airflow(settings) as airflow:
-            until(lambda: server.poll() is not None or airflow.healthy(), 240)
+        until(lambda: server.poll() is not None or answers(f"{settings.airflow_api}/api/v2/monitor/health"), 240)
         assert server.poll() is None, (home / "api-server.log").read_text()[-3000:]
         yield found
     finally:
@@ -151,8 +151,9 @@ def test_the_api_can_do_all_that_imports_need(deployed: Deployed) -> None:
         assert airflow.active_runs().keys() == {"run"}
         airflow._update_instances("run", [{"task_id": PLAN_TASK, "map_index": -1, "new_state": "success"}])
         assert {ti["task_id"]: ti["state"] for ti in airflow._task_instances("run")}[PLAN_TASK] == "success"
-        airflow.make_pool(f"{POOL_PREFIX}run", 2)
-        airflow.set_pool(f"{POOL_PREFIX}run", 0, "paused")
+        pool = Pool(f"{POOL_PREFIX}run", 2, "")
+        airflow.make_pool(pool)
+        airflow.set_pool(replace(pool, slots=0))
         assert airflow.pools(POOL_PREFIX) == {f"{POOL_PREFIX}run": 0}
         airflow.delete_pool(f"{POOL_PREFIX}run")
         airflow.fail_run("run")

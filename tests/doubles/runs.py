@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from face_import.clients.airflow import Airflow, Run
+from face_import.domain.planning import Pool
 from face_import.errors import AirflowError, AirflowUnavailable
 from face_import.settings import Settings
 
@@ -63,7 +64,7 @@ class Runs(Airflow):
     def delete_pool(self, name: str) -> None:
         """There are no pools."""
 
-    def make_pool(self, name: str, slots: int) -> None:
+    def make_pool(self, pool: Pool) -> None:
         """There are no pools."""
 
     def pools(self, prefix: str) -> dict[str, int]:  # noqa: ARG002

@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 
 from face_import.domain.identity import pool_of_run
+from face_import.domain.planning import Pool
 from face_import.errors import AirflowUnavailable
 from tests.faults.conftest import Faults
 
@@ -44,7 +45,7 @@ def set_pool(faults: Faults, name: str, slots: int) -> None:
 
     def changed() -> bool:
         with suppress(AirflowUnavailable):
-            faults.stack.airflow.set_pool(name, slots, "changed by a test")
+            faults.stack.airflow.set_pool(Pool(name, slots, "changed by a test"))
             return True
         return False
 

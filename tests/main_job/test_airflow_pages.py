@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from face_import.domain.identity import task_id_of_run
+from face_import.domain.planning import Pool
 from tests.doubles.process import FaceServices, ImageHost
 from tests.main_job.test_main_job import FORM, rows
 from tests.real import RealStack, until
@@ -106,7 +107,7 @@ def test_airflow_answers_many_writes_at_once(stack: RealStack) -> None:
 
     def make_and_delete(number: int) -> None:
         for _ in range(12):
-            stack.airflow.make_pool(f"many_{number}", 1)
+            stack.airflow.make_pool(Pool(f"many_{number}", 1, ""))
             stack.airflow.delete_pool(f"many_{number}")
 
     with ThreadPoolExecutor(8) as threads:

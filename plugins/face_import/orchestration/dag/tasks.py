@@ -22,7 +22,7 @@ from face_import.contract import ASSET_ALIAS, GROUP_ASSET, LOG_XCOM_KEY, UPLOAD,
 from face_import.domain.identity import UPLOADED, task_id_of_run
 from face_import.domain.limits import check_group_name, check_thread_num
 from face_import.domain.models import OutcomeBatch, Shard, SourceIndex
-from face_import.domain.planning import plan_shards, pool_slots
+from face_import.domain.planning import plan_shards, pool_for
 from face_import.domain.uri import redact
 from face_import.errors import (
     Interrupted,
@@ -68,7 +68,7 @@ def plan() -> list[int]:
             check_group_name(config.group_name, settings)
             check_thread_num(config.thread_num, settings)
             index, name = _take_in(task_id, context["params"]["source"], settings)
-            planned = plan_shards(index, pool_slots(task.config.thread_num, settings.rows_per_process))
+            planned = plan_shards(index, pool_for(run.run_id, task.config.thread_num, settings).slots)
             asyncio.run(_make_group(task.config.group_name, settings))
             catalogue.plans.commit(task_id, list(planned), index.rows, name)
             shards = catalogue.plans.shards(task_id)
@@ -117,7 +117,7 @@ def shard(number: int) -> None:
     task_id = task_id_of_run(run.run_id)
     try:
         task = _running(catalogue, task_id, run)
-        part = catalogue.plans.shards(task_id)[number]
+        part = catalogue.plans.shard(task_id, number)
         cast("dict[str, Any]", context)["rows"] = f"rows {part.first_row}-{part.last_row}"
         before = catalogue.ledger.progress(task_id, number).handled
         log.info(

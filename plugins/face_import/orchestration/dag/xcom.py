@@ -37,7 +37,7 @@ class LedgerXCom(BaseXCom):
         if not (isinstance(value, dict) and value.get("kind") == KIND):
             return value
         catalogue = get_catalogue()
-        shard = catalogue.plans.shards(value["task"])[value[SHARD_TASK]]
+        shard = catalogue.plans.shard(value["task"], value[SHARD_TASK])
         return [
             {"row": entry.row, "uri": entry.uri, "code": entry.code, "message": entry.message}
             for entry in catalogue.ledger.log(value["task"], within=shard)
