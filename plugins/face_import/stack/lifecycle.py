@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from face_import.errors import StackError
+from face_import.private import write_private
 from face_import.settings import Settings
 from face_import.stack import preflight, supervisor
-from face_import.stack.credentials import write_private
 from face_import.stack.environment import stack_environment
 from face_import.stack.health import problems
 from face_import.stack.layout import Layout
