@@ -11,7 +11,10 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from api_shim import sessions
+from api_shim.app_context import services
 from api_shim.errors import wants_page
+from face_import.catalogue import ImportTask
+from face_import.domain.identity import is_task_id
 from face_import.errors import ConfigError, RequestError, TaskNotFound
 from face_import.keys import Key, KeyFile, KeyRing
 from face_import.settings import Settings
@@ -191,14 +194,16 @@ def check_group(group: str) -> None:
         raise OtherGroup(f"group_name: your key is not for the group {group[:80]!r}", field="group_name")
 
 
-def check_task(task_id: str, group: str) -> None:
-    """Hide a task of a group that the request's key is not for.
+def load_task(task_id: str) -> ImportTask:
+    """The task of an address; what cannot be a task's id never reaches the database.
 
     Raises:
-        TaskNotFound: as if there were none.
+        TaskNotFound: there is none, or it is of a group that the request's key is not for.
     """
-    if not may_see(group):
-        raise TaskNotFound(f"there is no task {task_id!r}")
+    task = services().catalogue.tasks.get(task_id) if is_task_id(task_id) else None
+    if task is None or not may_see(task.config.group_name):
+        raise TaskNotFound(f"there is no task {task_id[:40]!r}")
+    return task
 
 
 def is_scoped() -> bool:

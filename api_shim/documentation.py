@@ -17,7 +17,7 @@ from face_import.settings import Settings
 
 
 class Validation(FlaskPlugin):
-    """Hands validated models to the endpoints by name.
+    """Hands validated models to the endpoints as `query`, `body` and `form`.
 
     Spectree's own `validate` would put the whole of a streamed answer into memory, and fails at describing
     what is wrong with a form that carries a file.
@@ -39,7 +39,7 @@ class Validation(FlaskPlugin):
         """
         sent: dict[str, tuple[type[BaseModel] | None, Callable[[], Any]]] = {
             "query": (query, request.args.to_dict),
-            "json": (json, _json),
+            "body": (json, _json),
             "form": (form, lambda: _form(self)),
         }
         try:

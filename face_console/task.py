@@ -5,9 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
-from flask import Response, render_template, request
+from flask import Response, g, render_template, request
 from pydantic import ValidationError
 
+from api_shim.access import load_task
 from api_shim.app_context import services
 from api_shim.models import ThreadsForm
 from api_shim.tasks import csv_file
@@ -15,13 +16,13 @@ from face_console.charts import Throughput, throughput
 from face_console.look import Look, look_at, overview
 from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
 from face_console.texts import field_problem, request_problem
-from face_console.view import blueprint, link, moved, task_of
+from face_console.view import blueprint, link, moved
 from face_import.catalogue import LogEntry
 from face_import.contract import DAG_ID, MAX_ROW, Code
 from face_import.domain.limits import check_thread_num
 from face_import.domain.models import Shard
 from face_import.domain.planning import MAX_SHARDS
-from face_import.errors import AirflowUnavailable, InvalidRequest, RequestError, SourceError, TaskNotFound
+from face_import.errors import AirflowError, InvalidRequest, RequestError, SourceError, TaskNotFound
 
 LOG_PAGE = 25
 PICTURE_S = 600
@@ -64,7 +65,7 @@ def task_stop(task_id: str) -> Response | tuple[str, int]:
 @blueprint.post("/tasks/<task_id>/delete")
 def task_delete(task_id: str) -> Response | tuple[str, int]:
     """Delete an import, and go back to the list."""
-    group = task_of(task_id).config.group_name
+    group = g.task.config.group_name
     return _done(task_id, lambda: services().control.delete(task_id), link("index", deleted=group))
 
 
@@ -72,7 +73,6 @@ def task_delete(task_id: str) -> Response | tuple[str, int]:
 def task_threads(task_id: str) -> Response | tuple[str, int]:
     """Change how many rows are handled at the same time."""
     held = services()
-    task_of(task_id)
     typed = request.form.get("thread_num", "")
     try:
         body = ThreadsForm.model_validate({"thread_num": typed})
@@ -87,7 +87,7 @@ def task_threads(task_id: str) -> Response | tuple[str, int]:
 @blueprint.get("/tasks/<task_id>/log.csv")
 def task_log(task_id: str) -> Response:
     """The log as a file, narrowed as the page is; `download_log` would not know a browser that is logged in."""
-    task_of(task_id)
+    load_task(task_id)
     shard, code = _shard(task_id), _code()
     name = "-".join((task_id, *([f"shard-{shard.number}"] if shard else []), *([str(code.value)] if code else [])))
     return csv_file(name, services().catalogue.ledger.log_pages(task_id, code=code, within=shard))
@@ -96,7 +96,7 @@ def task_log(task_id: str) -> Response:
 @blueprint.get("/console/thumbnail/<task_id>/<int:row>")
 def picture(task_id: str, row: int) -> Response:
     """A failed row's picture, made small; a drawing that says so where there is none."""
-    task_of(task_id)
+    load_task(task_id)
     entry = overview().failure(task_id, row) if row <= MAX_ROW else None
     if entry is None:
         raise TaskNotFound(f"task {task_id} has no failed row {row}")
@@ -117,13 +117,13 @@ def _done(task_id: str, act: Callable[[], None], then: str = "") -> Response | t
         raise
     except RequestError as error:
         return _page(task_id, error=(error.code, str(error))), error.status
-    except AirflowUnavailable as error:
+    except AirflowError as error:
         return _page(task_id, error=("airflow_unavailable", str(error))), 503
     return moved(then or link("show", task_id=task_id))
 
 
 def _look(task_id: str) -> Look:
-    (look,) = look_at([task_of(task_id)])
+    (look,) = look_at([load_task(task_id)])
     if not look.task.config.entry:
         return look
     return replace(look, changes=services().catalogue.ledger.changes(task_id))

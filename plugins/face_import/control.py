@@ -14,7 +14,7 @@ from face_import.catalogue import Catalogue, ImportTask, get_catalogue
 from face_import.clients.airflow import Airflow
 from face_import.contract import UPLOAD, TaskState
 from face_import.domain.planning import pool_for
-from face_import.errors import AirflowUnavailable, RequestError, WrongState
+from face_import.errors import AirflowError, RequestError, WrongState
 from face_import.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
@@ -46,13 +46,13 @@ class Control:
         Raises:
             TaskNotFound: there is no such task.
             WrongState: it is running or completed.
-            AirflowUnavailable: Airflow is away; the task is as it was.
+            AirflowError: Airflow is away, or refuses; the task is as it was.
         """
         with self._runs.controlled(task_id):
             before = self._tasks.start(task_id)
             try:
                 self._launch(self._tasks.get(task_id))
-            except AirflowUnavailable as error:
+            except AirflowError as error:
                 if not error.sent:
                     self._tasks.undo_start(before)
                     raise
@@ -70,7 +70,7 @@ class Control:
 
         Raises:
             WrongState: somebody else has the task in hand.
-            AirflowUnavailable: Airflow is away.
+            AirflowError: Airflow is away, or refuses.
         """
         with self._runs.controlled(task_id, patience_s=0):
             task = self._tasks.get(task_id)
@@ -126,7 +126,7 @@ class Control:
 
         Raises:
             WrongState: somebody else has the task in hand.
-            AirflowUnavailable: Airflow is away.
+            AirflowError: Airflow is away, or refuses.
         """
         with self._runs.controlled(task_id, patience_s=patience_s):
             task = self._tasks.peek(task_id)
@@ -141,7 +141,7 @@ class Control:
         """The same, as far as it goes now: the rows are fenced already, and the keeper does the rest."""
         try:
             self.end_run(task_id)
-        except (AirflowUnavailable, RequestError) as error:
+        except (AirflowError, RequestError) as error:
             log.warning("end of the run left to the keeper task=%s error=%s", task_id, error)
 
     def _wait_for_leases(self, task_id: str, since: float) -> None:
@@ -161,7 +161,7 @@ class Control:
         if task.state == TaskState.RUNNING:
             try:
                 self._airflow.set_pool(pool_for(task.run_id, thread_num, self._settings))
-            except AirflowUnavailable as error:
+            except AirflowError as error:
                 log.warning("pool not resized task=%s error=%s", task_id, error)
 
 

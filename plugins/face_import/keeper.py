@@ -18,7 +18,7 @@ from face_import.contract import TaskState
 from face_import.control import Control
 from face_import.domain.identity import POOL_PREFIX, pool_of_run
 from face_import.domain.planning import pool_for
-from face_import.errors import AirflowError, AirflowUnavailable, FaceImportError, RequestError, WrongState
+from face_import.errors import AirflowError, AirflowRefused, FaceImportError, RequestError, WrongState
 from face_import.settings import Settings, get_settings
 from face_import.sources.storage import Storage
 
@@ -75,7 +75,7 @@ class Keeper:
         """Repair what is out of line, once.
 
         Raises:
-            AirflowUnavailable: Airflow is away; the next round goes on.
+            AirflowError: Airflow is away; the next round goes on.
         """
         running = self._tasks.in_state(TaskState.RUNNING)
         deleted = self._tasks.deleted()
@@ -98,7 +98,7 @@ class Keeper:
                 repair(task, *more)
             except WrongState as error:
                 log.debug("left to whoever has it in hand task=%s reason=%s", task.id, error)
-            except (RequestError, AirflowError) as error:
+            except (RequestError, AirflowRefused) as error:
                 log.info("left for the next round task=%s reason=%s", task.id, error)
 
     def _end_unwanted(self, task: ImportTask, active: dict[str, Run]) -> None:
@@ -200,7 +200,7 @@ def run() -> NoReturn:
             keeper.round()
             if rounds % SWEEP_EVERY == 0:
                 keeper.sweep()
-        except AirflowUnavailable as error:
+        except AirflowError as error:
             log.warning("airflow away error=%s", error)
         except (FaceImportError, SQLAlchemyError, OSError):
             log.exception("round failed; trying again")

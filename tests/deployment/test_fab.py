@@ -18,7 +18,7 @@ from face_import.clients.airflow import Airflow
 from face_import.contract import DAG_ID, FINISH_TASK, PLAN_TASK, SHARD_TASK
 from face_import.domain.identity import POOL_PREFIX
 from face_import.domain.planning import Pool
-from face_import.errors import AirflowError, WrongState
+from face_import.errors import AirflowRefused, WrongState
 from face_import.settings import CHECKOUT, Settings
 from tests import servers
 from tests.deployment.compose import HOME, ours
@@ -236,5 +236,5 @@ def test_an_error_of_rights_is_told(deployed: Deployed) -> None:
     """A client whose user may not trigger says what Airflow answered."""
     with Airflow(deployed.settings) as airflow:
         airflow._runs = "/dags/recurring_other/dagRuns"
-        with pytest.raises(AirflowError, match="403"):
+        with pytest.raises(AirflowRefused, match="403"):
             airflow.trigger("run", {}, "")

@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 
 from face_import.contract import DAG_ID, FINISH_TASK, PLAN_TASK, SHARD_TASK
 from face_import.domain.planning import Pool
-from face_import.errors import AirflowError, AirflowUnavailable, ConfigError, WrongState
+from face_import.errors import AirflowRefused, AirflowUnavailable, ConfigError, WrongState
 from face_import.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Run:
 class Airflow:
     """One user's access to Airflow; safe to share between threads.
 
-    Every method raises `AirflowUnavailable` when Airflow gives no usable answer.
+    Every method raises an `AirflowError` when Airflow does not do what it is asked.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -201,7 +201,7 @@ class Airflow:
             self._token = None
             answer = self._send(method, url, json=body, params=params, headers=self._authorization())
         if answer.status_code not in expect:
-            raise AirflowError(
+            raise AirflowRefused(
                 f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}",
                 sent=answer.status_code >= 500,
             )
