@@ -18,7 +18,8 @@ from face_import.domain.image import check_image
 from face_import.domain.models import Face, OutcomeBatch
 from face_import.domain.uri import DataUri
 from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
-from face_import.pipeline.shard import ROWS_ASIDE, ShardImport
+from face_import.pipeline.gate import ROWS_ASIDE
+from face_import.pipeline.shard import ShardImport
 from tests.doubles.process import FaceServices
 from tests.pipeline.conftest import Bench
 
@@ -135,7 +136,7 @@ async def test_rows_aside_end_at_a_stop(bench: Bench, monkeypatch: pytest.Monkey
     async def stop(attempt: ShardImport) -> None:
         await until(lambda: bench.images.record()["fetches"] >= 3)
         bench.catalogue.tasks.stop(task.id)
-        await until(lambda: attempt._halted is not None)
+        await until(lambda: attempt._gate.closed is not None)
         go_on.set()
 
     with pytest.raises(TaskStopped):
@@ -353,7 +354,7 @@ async def test_one_service_killed_beside_the_other(bench: Bench, service: str, t
         async def kill(attempt: ShardImport) -> None:
             await until(lambda: bench.catalogue.ledger.progress(task.id).handled > 0)
             await asyncio.to_thread(other.kill)
-            await until(lambda: any(outage.down for outage in attempt._outages))
+            await until(lambda: attempt._gate._down)
             await asyncio.to_thread(other.start)
 
         await bench.run(task, use=kill)
