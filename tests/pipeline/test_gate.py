@@ -173,15 +173,19 @@ async def test_a_closed_gate_lets_rows_under_way_end(close: list[Shard]) -> None
     await rows.gate.shut()
 
 
-async def test_a_service_that_is_down_is_asked_by_one_row_at_a_time(close: list[Shard]) -> None:
-    """Rows that pause let one fresh row find out whether it is theirs, and no more of them."""
+@pytest.mark.parametrize("for_all", [True, False], ids=["for all", "perhaps for one row only"])
+async def test_a_service_that_is_down_is_asked_by_one_row_at_a_time(close: list[Shard], for_all: bool) -> None:
+    """A row that pauses lets one fresh row find out whether it is its own fault, where that may be, and no more."""
     rows = shard(close, 9, 2)
     await passed()
-    rows.gate.service_down("info")
+    rows.gate.service_down("info", for_all=for_all)
     await rows.go(1)
     assert rows.started == [1, 2]
     await rows.go(2, until="pause")
-    assert rows.started == [1, 2, 3]
+    assert rows.started == ([1, 2] if for_all else [1, 2, 3])
+    if for_all:
+        await rows.go(2)
+        assert rows.started == [1, 2, 3]
     await rows.go(3, until="pause")
     assert rows.started == [1, 2, 3]
     rows.gate.service_up("info")

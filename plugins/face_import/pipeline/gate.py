@@ -54,7 +54,7 @@ class Gate:
         self._calling: set[Worker] = set()
         self._waiting: deque[tuple[Worker, Turn[Row | None]]] = deque()
         self._returning: deque[tuple[Worker, Turn[None]]] = deque()
-        self._down: set[str] = set()
+        self._down: dict[str, bool] = {}
         self._taken, self._shut = asyncio.Event(), asyncio.Event()
 
     # What the lease, the source and the services say
@@ -97,14 +97,16 @@ class Gate:
         self._more = False
         self._admit()
 
-    def service_down(self, name: str) -> None:
-        """Let one row at a time ask while a service does not answer (ADR 7)."""
-        self._down.add(name)
+    def service_down(self, name: str, *, for_all: bool = True) -> None:
+        """Let one row at a time ask a service that does not answer (ADR 7).
+
+        Where that may be the row's own fault (`for_all` is False), another row is to find out meanwhile.
+        """
+        self._down[name] = for_all
 
     def service_up(self, name: str) -> None:
         """Let all rows go on."""
-        if name in self._down:
-            self._down.discard(name)
+        if self._down.pop(name, None) is not None:
             self._admit()
 
     # What the workers ask
@@ -182,7 +184,7 @@ class Gate:
             and self._may_call()
             and time.monotonic() < self._start_until
             and len(self._under_way) < self._slots + self._aside
-            and not (self._down and len(self._under_way) > 1)
+            and (not self._down or len(self._under_way) < (1 if any(self._down.values()) else 2))
         )
 
     def _is_over(self) -> bool:

@@ -83,11 +83,11 @@ class Outage:
         self._answered(usable=True)
         return answer
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: ServiceUnavailable) -> None:
         if not self.down:
             log.warning("service unavailable service=%s %s error=%s", self.service, logs.ids(), error)
         self.down = True
-        self._gate.service_down(self.service)
+        self._gate.service_down(self.service, for_all=not error.internal)
 
     def _answered(self, *, usable: bool) -> None:
         self._answers += 1
