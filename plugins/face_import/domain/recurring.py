@@ -1,4 +1,4 @@
-"""`recurring_imports.yaml`: its schema, and its reading, one entry at a time (docs/recurring.md)."""
+"""`recurring_imports.yaml`: its schema, and its reading, one entry at a time (docs/how-to/recurring.md)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
