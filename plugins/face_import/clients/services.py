@@ -1,6 +1,6 @@
 """The face info service and the face library service, as the pipeline sees them: faces, poses, ids.
 
-The wire format is that of `docs/face-services.md`. Bodies are put together as text: the picture in them
+The wire format is that of `docs/reference/face-services.md`. Bodies are put together as text: the picture in them
 is base64, which JSON has no need to escape, and `json.dumps` would look at every character of it.
 """
 
