@@ -1,4 +1,4 @@
-"""Every error as `{"error": "<text>", "code": "<word>"}` with its status (design section 6), or as a page."""
+"""Every error as `{"error": "<text>", "code": "<word>"}` with its status (docs/reference/api.md), or as a page."""
 
 import logging
 

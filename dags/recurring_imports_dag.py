@@ -1,4 +1,4 @@
-"""The DAGs of the recurring imports (docs/recurring.md): one for each entry that is right.
+"""The DAGs of the recurring imports (docs/how-to/recurring.md): one for each entry that is right.
 
 What is wrong with the others is Airflow's import error of `recurring_imports_check.py`: a file that raises would take
 all of its DAGs down.

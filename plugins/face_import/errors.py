@@ -111,12 +111,16 @@ class ServiceUnavailable(ServiceError):
     Args:
         retry_after: seconds the service asked us to wait, if it did.
         sent: whether the service may have acted on the request all the same.
+        internal: whether it failed while it worked on this very request (500), which other requests may not make it do.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, sent: bool = True) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, sent: bool = True, internal: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.sent = sent
+        self.internal = internal
 
 
 class RefusalKind(StrEnum):

@@ -87,7 +87,9 @@ class KeyFile:
         except OSError as error:
             raise ConfigError(f"{_SETTING}: cannot read {self.path}: {error.strerror}") from None
         except ValidationError:
-            raise ConfigError(f"{_SETTING}: {self.path} is not a file of API keys; see docs/security.md") from None
+            raise ConfigError(
+                f"{_SETTING}: {self.path} is not a file of API keys; see docs/explanation/security.md"
+            ) from None
 
     def add(self, name: str, groups: tuple[str, ...] | None) -> str:
         """Make a key and return its text, which is kept nowhere.

@@ -1,4 +1,4 @@
-"""One settings object, read from `FACE_IMPORT_*` environment variables (docs/settings.md)."""
+"""One settings object, read from `FACE_IMPORT_*` environment variables (docs/reference/settings.md)."""
 
 import ipaddress
 from functools import lru_cache

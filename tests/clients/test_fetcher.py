@@ -62,7 +62,7 @@ async def test_failures_say_why(  # noqa: PLR0917 - fixtures
     attempts: int,
 ) -> None:
     """A definite failure is told at once, a passing one after a few attempts; the text says which it was."""
-    monkeypatch.setattr(module, "_backoff", lambda _state: 0.01)
+    monkeypatch.setattr(module, "backoff", lambda _attempts, **_bounds: 0.01)
     host.control(reset=True)
     async with Fetcher(configured(max_image_bytes=1_000_000)) as fetcher:
         assert await reason(fetcher, host.url + path) == expected
@@ -93,7 +93,7 @@ async def test_uris_that_cannot_be_fetched(
     fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch, uri: str, expected: str
 ) -> None:
     """What is not a fetchable URI is refused in words that help."""
-    monkeypatch.setattr(module, "_backoff", lambda _state: 0.01)
+    monkeypatch.setattr(module, "backoff", lambda _attempts, **_bounds: 0.01)
     assert await reason(fetcher, uri) == expected
 
 
@@ -161,7 +161,7 @@ async def test_no_connection_is_told_with_host_and_port(
     configured: Configured, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     """A port nobody listens on is named."""
-    monkeypatch.setattr(module, "_backoff", lambda _state: 0.01)
+    monkeypatch.setattr(module, "backoff", lambda _attempts, **_bounds: 0.01)
     async with Fetcher(configured()) as fetcher:
         why = await reason(fetcher, f"http://127.0.0.1:{unused_tcp_port}/a.jpg")
     assert why.startswith(f"cannot connect to 127.0.0.1:{unused_tcp_port}: ")

@@ -52,7 +52,7 @@ both = pytest.mark.parametrize("get", [image, source])
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_backoff", lambda _state: 0.01)
+    monkeypatch.setattr(module, "backoff", lambda _attempts, **_bounds: 0.01)
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from tests.deployment.compose import HOME, ours
 
 VALUES: dict[str, Any] = yaml.safe_load((CHECKOUT / "deploy" / "helm-values.yaml").read_text())
 OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all((CHECKOUT / "deploy" / "kubernetes.yaml").read_text()))
-GUIDE = (CHECKOUT / "docs" / "deployment.md").read_text()
+GUIDE = (CHECKOUT / "docs" / "how-to" / "deployment.md").read_text()
 
 
 def containers() -> dict[str, dict[str, Any]]:
@@ -105,7 +105,7 @@ def test_services_lead_to_what_listens() -> None:
 
 
 def test_no_secret_stands_in_the_files_and_the_guide_makes_each() -> None:
-    """Secrets are named only, and docs/deployment.md has a line for each that makes it."""
+    """Secrets are named only, and docs/how-to/deployment.md has a line for each that makes it."""
     named = {
         VALUES["data"]["metadataSecretName"],
         VALUES["data"]["brokerUrlSecretName"],

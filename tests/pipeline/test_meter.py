@@ -80,5 +80,5 @@ async def test_calls_without_an_answer_are_told(bench: Bench, caplog: pytest.Log
     whole = total(told)
     assert whole.rows == Counter({Code.INFO_UNAVAILABLE: 2})
     assert whole.calls["info"].unanswered == whole.calls["info"].number > 2
-    (line,) = {m for m in caplog.messages if m.startswith("service away")}
+    (line,) = {m for m in caplog.messages if m.startswith("service unavailable")}
     assert f"service=info task={task.id} shard=0 row=1 error=" in line

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from face_import.errors import ServiceRefusal, ServiceUnavailable
-from face_import.pipeline.outage import Outage
+from face_import.pipeline.outage import OWN_FAULT_ATTEMPTS, Outage
 
 
 class Flaky:
@@ -79,3 +79,30 @@ async def test_a_wish_beyond_the_patience_is_waited_for_as_long_as_that() -> Non
         await outage.call(call)
     assert time.monotonic() - began >= 0.8
     assert call.calls == 2
+
+
+async def test_what_a_service_fails_at_again_and_again_is_the_rows_own() -> None:
+    """A picture that a service answers with 500, while others get answers, costs its row, and not the patience."""
+    outage = Outage("info", patience_s=60)
+    others = Flaky(outage, fails=0)
+    attempts = 0
+
+    async def fail() -> str:
+        nonlocal attempts
+        attempts += 1
+        await outage.call(others)
+        raise ServiceUnavailable("500 Internal Server Error", internal=True)
+
+    began = time.monotonic()
+    with pytest.raises(ServiceUnavailable, match="500"):
+        await outage.call(fail)
+    assert OWN_FAULT_ATTEMPTS <= attempts <= OWN_FAULT_ATTEMPTS + 1
+    assert time.monotonic() - began < 50
+
+
+async def test_who_sends_hears_of_each_attempt_that_was_not_answered() -> None:
+    """An add that may have been carried out is in doubt for good."""
+    outage, heard = Outage("library", patience_s=20), list[bool]()
+    call = Flaky(outage, fails=2)
+    await outage.call(call, lambda error: heard.append(error.sent))
+    assert heard == [True, True]

@@ -1,4 +1,4 @@
-"""What recurring imports have in their groups, so that they import only what has changed (docs/recurring.md).
+"""What recurring imports have in their groups, so that they import only what has changed (docs/how-to/recurring.md).
 
 A face is replaced between the lines of this journal: `reserve` says that the old face is being deleted, or that there
 is none and the new one is being added, `adding` that the old one is gone and the new one comes, and the outcome's own

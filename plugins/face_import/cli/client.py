@@ -1,4 +1,4 @@
-"""The HTTP API as the commands use it: they see tasks and errors, never HTTP (docs/api.md)."""
+"""The HTTP API as the commands use it: they see tasks and errors, never HTTP (docs/reference/api.md)."""
 
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Mapping

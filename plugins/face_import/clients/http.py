@@ -123,6 +123,7 @@ class JsonService:
                 f"{self._name}: {status} {text}".strip(),
                 retry_after=retry_after(response.headers.get("retry-after", "")),
                 sent=status != 429,
+                internal=status == 500,
             )
         kind = RefusalKind.OTHER if status in _ABOUT_REQUEST else RefusalKind.DENIED
         kind = RefusalKind.PICTURE if status in _ABOUT_CONTENT else kind

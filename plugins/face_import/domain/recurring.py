@@ -1,4 +1,4 @@
-"""`recurring_imports.yaml`: its schema, and its reading, one entry at a time (docs/recurring.md)."""
+"""`recurring_imports.yaml`: its schema, and its reading, one entry at a time (docs/how-to/recurring.md)."""
 
 import hashlib
 from dataclasses import dataclass

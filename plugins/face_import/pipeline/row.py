@@ -29,8 +29,8 @@ from face_import.errors import (
     ServiceUnavailable,
 )
 from face_import.pipeline.adding import Added, Adder, Candidate, Verdict
+from face_import.pipeline.gate import Gate
 from face_import.pipeline.outage import Outage
-from face_import.pipeline.places import Places
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class RowImporter:
     Attributes:
         adder: takes a face that passed all checks into the group.
         threads: where larger images are decoded, off the event loop.
-        places: which rows may make calls; a row that decodes leaves its own to another.
+        gate: where a row steps aside while it decodes.
     """
 
     limits: Limits
@@ -55,7 +55,7 @@ class RowImporter:
     info_outage: Outage
     adder: Adder
     threads: Executor
-    places: Places
+    gate: Gate
 
     async def import_row(self, row: Row) -> Outcome:
         """Take a row its whole way and say what became of it.
@@ -142,7 +142,7 @@ class RowImporter:
     async def _decoding(self, function: Callable[..., T], data: bytes, *args: object) -> T:
         """Decode a picture, a small one in the event loop, while the row's place is somebody else's."""
         where = _here if is_small(data) else self._in_thread
-        return await self.places.aside(where(function, data, *args))
+        return await self.gate.aside(where(function, data, *args))
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)

@@ -33,7 +33,7 @@ from face_import.stack.supervisor import programs, states
 _GIB = 2**30
 _DISK_WARNING, _DISK_PROBLEM = 5 * _GIB, _GIB // 2
 _MEMORY_WARNING = 3 * _GIB // 2
-"""What the stack's processes take together before the first import (docs/operations.md)."""
+"""What the stack's processes take together before the first import (docs/how-to/operations.md)."""
 _TIMEOUT_S = 3.0
 
 
