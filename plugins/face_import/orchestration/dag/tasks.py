@@ -103,10 +103,13 @@ def _commit_plan(task: ImportTask, source: str, catalogue: Catalogue, settings: 
 def _store_source(task_id: str, source: str, settings: Settings) -> tuple[SourceIndex, str]:
     """The index of the task's source, and the name under which this try stored it or found the upload."""
     storage = Storage.of(settings)
-    if source == f"{UPLOAD}{task_id}" and (index := storage.index(task_id)) is not None:
-        return index, UPLOADED
     if source.startswith(UPLOAD):
-        raise SourceError(f"the upload of task {source.removeprefix(UPLOAD)} belongs to that task alone")
+        if source != f"{UPLOAD}{task_id}":
+            raise SourceError(f"the upload of task {source.removeprefix(UPLOAD)} belongs to that task alone")
+        index = storage.index(task_id)
+        if index is None:
+            raise SourceError(f"the upload of task {task_id} is no longer in the storage")
+        return index, UPLOADED
     log.info("storing the source task=%s source=%s", task_id, redact(source))
     with open_source(source, settings, lambda url: open_http(url, settings)) as stream:
         name = uuid4().hex
