@@ -1,8 +1,8 @@
-"""Notes in the catalogue what becomes of the runs of `face_import`, and makes and drops their pools.
+"""Tells the catalogue what happens to the runs of `face_import`, and makes and drops their pools.
 
-These functions run inside Airflow's scheduler and api-server, in the middle of their transactions: they use
-Core statements on Airflow's session for the pool, wait at most 250 ms for the catalogue, and never raise.
-What they miss the keeper mends.
+These hooks run inside Airflow's scheduler and api-server, in the middle of their transactions: they change Airflow's
+tables by Core statements on its own session, wait at most 250 ms for the catalogue, and never raise. The keeper
+makes up for what they miss.
 """
 
 import logging
@@ -47,7 +47,7 @@ def _for_our_runs(hook: Hook) -> Hook:
             return
         try:
             hook(dag_run, msg)
-        except Exception:  # a listener that raises would end the scheduler's transaction
+        except Exception:  # raising would abort the scheduler's transaction
             log.exception("listener missed an event run=%s", dag_run.run_id)
 
     return careful
@@ -55,7 +55,7 @@ def _for_our_runs(hook: Hook) -> Hook:
 
 @hookimpl
 def on_starting(component: object) -> None:  # noqa: ARG001
-    """Import what the tasks need, once: a scheduler forks its executor's processes after this, and they the tasks'."""
+    """Import what tasks need before the scheduler forks its executor's processes, and those fork the tasks."""
     import_module("face_import.orchestration.dag.tasks")
     load_file_system(get_settings().storage_root)
 
@@ -63,8 +63,8 @@ def on_starting(component: object) -> None:  # noqa: ARG001
 @hookimpl
 @_for_our_runs
 def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
-    """Make the run's pool; take a run that was cleared in Airflow's UI for a start."""
-    threads = _asked_threads(dag_run)
+    """Make the run's pool, and start the task again if somebody cleared the run in Airflow."""
+    threads = _requested_threads(dag_run)
     try:
         task = _catalogue(os.getpid()).runs.is_queued(dag_run.run_id, _seconds(dag_run.queued_at))
         threads = task.config.thread_num if task else threads
@@ -81,7 +81,7 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
 @hookimpl
 @_for_our_runs
 def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
-    """Stop the task, if it is not stopped already, and drop the pool."""
+    """Drop the pool, stop the task unless it has ended, and note the result."""
     _drop_pool(dag_run)
     _catalogue(os.getpid()).runs.has_failed(
         dag_run.run_id,
@@ -94,19 +94,19 @@ def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
 @hookimpl
 @_for_our_runs
 def on_dag_run_success(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
-    """Drop the pool, note the result; `finish` completed the task, and the keeper looks after a run that skipped it."""
+    """Drop the pool and note the result; `finish` has completed the task, or else the keeper stops it."""
     _drop_pool(dag_run)
     note_result(_session(dag_run), dag_run, _catalogue(os.getpid()))
 
 
-def _asked_threads(dag_run: DagRun) -> int:
-    """`thread_num` of a run that has no task yet, started from Airflow's form or a schedule."""
+def _requested_threads(dag_run: DagRun) -> int:
+    """`thread_num` of a run without a task yet: one that was triggered in Airflow, before its `plan`."""
     value = (dag_run.conf or {}).get("thread_num", DEFAULT_THREAD_NUM)
     return value if isinstance(value, int) else DEFAULT_THREAD_NUM
 
 
 def _seconds(moment: datetime | None) -> float:
-    """Seconds since the epoch."""
+    """Seconds since the epoch; 0 for None."""
     return moment.timestamp() if moment else 0.0
 
 
