@@ -1,4 +1,4 @@
-"""Every error as `{"error": "<text>", "code": "<word>"}` with its status (docs/reference/api.md), or as a page."""
+"""Error responses (docs/reference/api.md): `{"error": "<text>", "code": "<word>"}`, or a page for browsers."""
 
 import logging
 
@@ -13,7 +13,7 @@ WORDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "un
 
 
 def answer(status: int, code: str, text: str) -> tuple[Response, int]:
-    """An error, as JSON for programs and, if the application has pages, as one for browsers."""
+    """An error as JSON or, for browsers if the application has pages, as a page."""
     page = current_app.extensions.get("face_import_error_page")
     if page and wants_page():
         return make_response(page(status=status, code=code, text=text)), status
@@ -21,13 +21,13 @@ def answer(status: int, code: str, text: str) -> tuple[Response, int]:
 
 
 def wants_page() -> bool:
-    """Whether a person asks, by a browser: errors are pages then."""
+    """Whether the client is a browser, which gets errors as pages."""
     accepted = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return accepted == "text/html" and not request.path.startswith("/v1/")
 
 
 def register(app: Flask) -> None:
-    """Teach the application our errors."""
+    """Register the error handlers."""
 
     @app.errorhandler(RequestError)
     def request_error(error: RequestError) -> tuple[Response, int]:
@@ -38,7 +38,7 @@ def register(app: Flask) -> None:
     @app.errorhandler(ConfigError)
     def misconfigured(error: ConfigError) -> tuple[Response, int]:
         log.error("misconfigured error=%s", error)
-        return answer(503, "misconfigured", "this API is not set up properly; its log has the details")
+        return answer(503, "misconfigured", "this API is misconfigured; see its log")
 
     @app.errorhandler(SourceError)
     def source_error(error: SourceError) -> tuple[Response, int]:
@@ -52,12 +52,12 @@ def register(app: Flask) -> None:
     @app.errorhandler(OperationalError)
     def catalogue_unavailable(error: OperationalError) -> tuple[Response, int]:
         log.error("catalogue unavailable error=%s", error.orig)
-        return answer(503, "catalogue_unavailable", "the catalogue's database does not answer; try again later")
+        return answer(503, "catalogue_unavailable", "the catalogue's database is unavailable; try again later")
 
     @app.errorhandler(OSError)
     def storage_unavailable(error: OSError) -> tuple[Response, int]:
         log.error("storage unavailable error=%s", error)
-        return answer(503, "storage_unavailable", "the storage of sources does not answer or is full")
+        return answer(503, "storage_unavailable", "the storage of source files is unavailable or full")
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> tuple[Response, int]:
@@ -70,4 +70,4 @@ def register(app: Flask) -> None:
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> tuple[Response, int]:
         log.error("unexpected error", exc_info=error)
-        return answer(500, "internal_error", "an unexpected error; the log of the API has the details")
+        return answer(500, "internal_error", "internal error; see the log of the API")

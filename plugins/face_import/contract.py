@@ -76,10 +76,10 @@ class Code(IntEnum):
 
 MEANINGS = {
     Code.OK: "imported",
-    Code.URI_UNREACHABLE: "cannot be fetched",
-    Code.IMAGE_UNREADABLE: "cannot be opened",
-    Code.DUPLICATE_FACE: "the group has this face already",
-    Code.DUPLICATE_ID: "the group has this id already",
+    Code.URI_UNREACHABLE: "image could not be downloaded",
+    Code.IMAGE_UNREADABLE: "image could not be decoded",
+    Code.DUPLICATE_FACE: "face already in the group",
+    Code.DUPLICATE_ID: "id already in the group",
     Code.NO_FACE: "no face",
     Code.PITCH: "pitch over the limit",
     Code.YAW: "yaw over the limit",
@@ -87,8 +87,8 @@ MEANINGS = {
     Code.WIDTH: "face too narrow",
     Code.HEIGHT: "face too short",
     Code.BLUR: "face too blurred",
-    Code.INFO_UNAVAILABLE: "face info service failed",
-    Code.LIBRARY_UNAVAILABLE: "face library service failed",
+    Code.INFO_UNAVAILABLE: "face info service unavailable",
+    Code.LIBRARY_UNAVAILABLE: "face library service unavailable or refused",
     Code.SYSTEM: "row cannot be imported",
 }
 """The codes in a few words, for people."""

@@ -104,7 +104,7 @@ def test_a_storage_that_cannot_be_written_is_named(client: FlaskClient, settings
     """503 says which part; the process itself is alive."""
     (settings.home / "storage").write_text("a file where the folder should be")
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json["parts"]) == (503, {"catalogue": "ok", "storage": "away"})
+    assert (answer.status_code, answer.json["parts"]) == (503, {"catalogue": "ok", "storage": "unavailable"})
     assert client.get("/healthz").json == {"status": "ok"}
 
 
@@ -114,7 +114,7 @@ def test_a_catalogue_without_tables_is_named(client: FlaskClient, catalogue: Cat
         for table in ("outcome", "tally", "shard", "import_task"):
             connection.execute(text(f"DROP TABLE {table}"))
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json["parts"]) == (503, {"catalogue": "away", "storage": "ok"})
+    assert (answer.status_code, answer.json["parts"]) == (503, {"catalogue": "unavailable", "storage": "ok"})
     assert client.get("/metrics").status_code == 503
 
 

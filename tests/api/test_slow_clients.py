@@ -144,7 +144,7 @@ def test_uploads_beyond_their_places_are_told_so(shim: Shim) -> None:
         assert begins(told) == b"HTTP/1.1 503"
         refused = create(shim, 5000)
         assert (refused.status_code, refused.json()["code"], refused.headers["Retry-After"]) == (503, "busy", "5")
-        assert refused.json()["error"].startswith("64 uploads are under way")
+        assert refused.json()["error"].startswith("64 uploads are in progress")
         assert create(shim, 1).status_code == 200, "a small file is no upload to wait for"
         assert sum(map(is_held, tried)) == UPLOADS.number
     until(lambda: create(shim, 5000).status_code == 200)

@@ -82,7 +82,7 @@ def test_list_takes_status_in_any_form(client: FlaskClient, create: Create, stat
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("{broken", "not JSON"),
+        ("{broken", "not valid JSON"),
         ("[]", "body"),
         ("{}", "group_name"),
         ('{"group_name": "staff", "status": 9}', "status"),

@@ -21,18 +21,18 @@ WORDS = {
         "completed": "Completed",
         "stop": "Stop",
         "stopped": "Stopped",
-        "go_on": "Go on",
+        "go_on": "Resume",
         "running": "Running",
         "delete": "Delete…",
-        "sure": "Delete the import",
+        "sure": "Delete import",
         "deleted": "was deleted",
         "yaw": "203 yaw over the limit",
         "download": "Download as CSV",
-        "limit": "Largest yaw",
+        "limit": "Maximum yaw",
         "filter": "Filter",
     },
     "zh-CN": {
-        "new": "新建导入",
+        "new": "新建导入任务",
         "start": "创建并启动",
         "group": "人脸库",
         "completed": "已完成",
@@ -41,7 +41,7 @@ WORDS = {
         "go_on": "继续",
         "running": "运行中",
         "delete": "删除…",
-        "sure": "删除导入",
+        "sure": "删除导入任务",
         "deleted": "已删除",
         "yaw": "203 偏航角超限",
         "download": "下载 CSV",
@@ -166,14 +166,14 @@ def test_a_wrong_form_keeps_what_was_typed(pages: Pages, stack: RealStack, image
     assert page.evaluate("document.getElementById('group_name').validationMessage") != ""
     page.get_by_label("Group", exact=True).fill("right-name")
     page.evaluate("document.getElementById('pos_yaw').max = 1000")
-    page.get_by_label("Largest yaw").fill("500")
+    page.get_by_label("Maximum yaw").fill("500")
     page.get_by_role("button", name="Create", exact=True).click()
-    expect(page.locator("#pos_yaw-problem")).to_have_text("At most 180.")
+    expect(page.locator("#pos_yaw-problem")).to_have_text("Must be at most 180.")
     expect(page.locator("#pos_yaw")).to_be_focused()
     expect(page.get_by_label("Group", exact=True)).to_have_value("right-name")
     expect(page.locator("#file-name")).to_contain_text("faces.csv")
     assert violations(page) == []
-    page.get_by_label("Largest yaw").fill("50")
+    page.get_by_label("Maximum yaw").fill("50")
     page.get_by_role("button", name="Create", exact=True).click()
     page.wait_for_url(re.compile("/tasks/"))
     expect(page.locator("#state")).to_have_text("Created")
@@ -210,7 +210,7 @@ def test_the_language_is_switched(pages: Pages, stack: RealStack) -> None:
     page = pages()
     page.goto(f"{home(stack)}/new")
     page.get_by_role("button", name="中文").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("新建导入")
+    expect(page.get_by_role("heading", level=1)).to_have_text("新建导入任务")
     page.goto(home(stack))
     expect(page.get_by_role("heading", level=1)).to_have_text("导入任务")
 

@@ -70,14 +70,14 @@ def json_of(status: int, **body: object) -> Response:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (Response("<html>", 502), "answers 502, but not as Face import does: is --url right?"),
-        (Response("<html>", 404), "answers 404, but not as Face import does"),
-        (Response("hello", 200), "answers 200, but not as Face import does"),
-        (json_of(200, state=9), "answers 200, but not as Face import does"),
-        (json_of(401, error="no"), "wants another key: give --key, or FACE_IMPORT_API_KEY"),
+        (Response("<html>", 502), "returned 502, but is not a Face import API: check --url"),
+        (Response("<html>", 404), "returned 404, but is not a Face import API"),
+        (Response("hello", 200), "returned 200, but is not a Face import API"),
+        (json_of(200, state=9), "returned 200, but is not a Face import API"),
+        (json_of(401, error="no"), "rejects this API key: pass --key or set FACE_IMPORT_API_KEY"),
         (json_of(403, error="you may not"), "you may not"),
         (json_of(500, error="we are sorry"), "we are sorry"),
-        (Response("", 301, {"Location": "https://x/"}), "give the address it leads to with --url"),
+        (Response("", 301, {"Location": "https://x/"}), "pass the target address with --url"),
     ],
     ids=["gateway", "404", "text", "json", "401", "403", "500", "redirect"],
 )
@@ -101,7 +101,7 @@ def test_an_answer_without_what_was_asked_for_is_one_line(
     app.answers = [json_of(200, logs=[{"row": "x"}])]
     done = shim.run(*command, "--url", url)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "not as Face import does" in done.stderr
+    assert "is not a Face import API" in done.stderr
 
 
 def test_the_key_and_the_address_from_options_or_environment(shim: Shim, elsewhere: tuple[Elsewhere, str]) -> None:
@@ -113,7 +113,7 @@ def test_the_key_and_the_address_from_options_or_environment(shim: Shim, elsewhe
     assert shim.run("show", TASK_ID, "--url", url).returncode == 0
     assert [request.headers.get("Authorization") for request in app.seen] == [f"Bearer {KEY}", "Bearer 2", None]
     app.answers = [json_of(401)]
-    assert "wants an API key" in shim.run("show", TASK_ID, "--url", url).stderr
+    assert "requires an API key" in shim.run("show", TASK_ID, "--url", url).stderr
     assert {request.path for request in app.seen} == {f"/v1/tasks/{TASK_ID}/detail"}
 
 
@@ -122,11 +122,11 @@ def test_the_key_and_the_address_from_options_or_environment(shim: Shim, elsewhe
     [
         (
             ["--url", "http://user:pw@127.0.0.1:9"],
-            "nothing answers at http://127.0.0.1:9: start it with `face-import up`",
+            "no server at http://127.0.0.1:9: start it with `face-import up`",
         ),
-        (["--url", "127.0.0.1:9"], "an address begins with http:// or https://"),
-        (["--url", "http://[::1"], "this is not the address of a server"),
-        (["--url", "http://127.0.0.1:9", "--key", "geheim\n"], "a key has visible ASCII characters only"),
+        (["--url", "127.0.0.1:9"], "must start with http:// or https://"),
+        (["--url", "http://[::1"], "not a valid server address"),
+        (["--url", "http://127.0.0.1:9", "--key", "geheim\n"], "only visible ASCII characters are allowed"),
     ],
     ids=["nobody", "no-scheme", "no-address", "no-key"],
 )
@@ -152,7 +152,7 @@ def test_a_log_that_breaks_off_leaves_the_file(shim: Shim, elsewhere: tuple[Else
     target = tmp_path / "failed.csv"
     target.write_text("before")
     done = shim.run("log", TASK_ID, "--csv", str(target), "--url", url)
-    assert (done.returncode, "the log broke off" in done.stderr, target.read_text()) == (1, True, "before")
+    assert (done.returncode, "log download interrupted" in done.stderr, target.read_text()) == (1, True, "before")
 
 
 def test_a_form_is_sent_in_pieces(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from tests.cli.conftest import Shim
 def test_the_commands_stand_in_groups(shim: Shim) -> None:
     """Imports first, then the stack, then its parts; the exit statuses are said."""
     text = shim.run("--help").stdout
-    places = [text.index(word) for word in ("─ Imports", " tasks ", "─ Stack", " doctor ", "─ Parts", " keeper ")]
+    places = [text.index(word) for word in ("─ Imports", " tasks ", "─ Stack", " doctor ", "─ Internals", " keeper ")]
     assert places == sorted(places)
     assert "3 some rows failed" in " ".join(text.split())
     assert "guard" not in text

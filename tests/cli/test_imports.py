@@ -23,7 +23,7 @@ def test_an_upload_carries_every_field(shim: Shim, csv_file: Path) -> None:
     done = shim.run("import", str(csv_file), "--group", "fields", *options)
     task = shim.catalogue.tasks.get(done.stdout.strip())
     assert done.returncode == 1
-    assert f"the task is created: face-import start {task.id}" in done.stderr
+    assert f"the task was created, start it with: face-import start {task.id}" in done.stderr
     assert "Traceback" not in done.stderr
     assert (task.state, task.total_num, task.config.group_name) == (TaskState.CREATED, 3, "fields")
     assert (task.config.thread_num, task.config.mode) == (7, 1)
@@ -161,9 +161,7 @@ def test_ctrl_c_asks(shim: Shim, on_terminal: OnTerminal, keys: str, status: int
     terminal.type(keys)
     assert terminal.ends() == status
     assert shim.catalogue.tasks.get(task_id).state is state
-    terminal.expect(
-        "to go on where it stopped" if status == 1 else f"left running; see it again: face-import show {task_id}"
-    )
+    terminal.expect("to resume it" if status == 1 else f"still running; to follow it again: face-import show {task_id}")
 
 
 def test_ctrl_c_with_nobody_to_ask_leaves_it_running(shim: Shim, on_terminal: OnTerminal) -> None:
@@ -173,7 +171,7 @@ def test_ctrl_c_with_nobody_to_ask_leaves_it_running(shim: Shim, on_terminal: On
     terminal.expect("0/3 rows")
     terminal.type("\x03")
     assert terminal.ends() == 130
-    terminal.expect("left running")
+    terminal.expect("still running")
     until(lambda: shim.catalogue.tasks.get(task_id).state is TaskState.RUNNING)
     assert "(s/l)" not in terminal.text
 
@@ -206,4 +204,4 @@ def test_changes_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     answer |= {"failed_num": 0, "errors": {}, "changes": changes, "state": 4, "last_error": "", "dag_run_id": "x"}
     answer |= {"created_at": "2030-01-01T00:00:00+00:00", "started_at": None, "finished_at": None}
     summarize(Task.model_validate(answer))
-    assert "since earlier files: 2 new, 1 changed, 40 unchanged, 3 gone\n" in capsys.readouterr().out
+    assert "compared with earlier files: 2 new, 1 changed, 40 unchanged, 3 gone\n" in capsys.readouterr().out

@@ -52,7 +52,7 @@ def test_a_csv_file_is_the_servers(shim: Shim, task_id: str, tmp_path: Path) -> 
     served = requests.get(f"http://127.0.0.1:{shim.settings.port}/v1/tasks/{task_id}/download_log", timeout=60).content
     target = tmp_path / "failed.csv"
     done = shim.run("log", task_id, "--csv", str(target))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"1904 rows in {target}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"1904 rows written to {target}\n")
     assert target.read_bytes() == served
     assert [path.name for path in tmp_path.iterdir()] == ["failed.csv"]
     piped = subprocess.run(
@@ -78,7 +78,7 @@ def test_a_file_is_replaced_only_by_a_whole_one(shim: Shim, tmp_path: Path) -> N
     assert shim.run("log", "AAAAAAAAAAAA", "--csv", str(target)).returncode == 1
     assert (target.read_text(), [path.name for path in tmp_path.iterdir()]) == ("before", ["failed.csv"])
     nowhere = shim.run("log", shim.task(), "--csv", str(tmp_path / "no" / "file"))
-    said = f"face-import: --csv: there is no folder {tmp_path / 'no'}\n"
+    said = f"face-import: --csv: no such folder: {tmp_path / 'no'}\n"
     assert (nowhere.returncode, nowhere.stderr) == (1, said)
 
 

@@ -41,16 +41,16 @@ def test_every_option_of_the_api_is_there(get: Get) -> None:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"group_name": ""}, "3 to 32 of a-z"),
-        ({"group_name": "No Group"}, "3 to 32 of a-z"),
-        ({"pos_yaw": "181"}, "At most 180."),
-        ({"pos_pitch": "-1"}, "At least 0."),
+        ({"group_name": ""}, "3 to 32 characters"),
+        ({"group_name": "No Group"}, "3 to 32 characters"),
+        ({"pos_yaw": "181"}, "Must be at most 180."),
+        ({"pos_pitch": "-1"}, "Must be at least 0."),
         ({"width": "wide"}, "Enter a whole number."),
         ({"height": "1.5"}, "Enter a whole number."),
-        ({"blur_degree": "101"}, "At most 100."),
-        ({"thread_num": "0"}, "At least 1."),
-        ({"thread_num": "201"}, "At most 200."),
-        ({"mode": "2"}, "Choose one of the two."),
+        ({"blur_degree": "101"}, "Must be at most 100."),
+        ({"thread_num": "0"}, "Must be at least 1."),
+        ({"thread_num": "201"}, "Must be at most 200."),
+        ({"mode": "2"}, "Choose one of the two options."),
     ],
     ids=str,
 )
@@ -80,7 +80,7 @@ def test_problems_are_chinese_for_chinese_readers(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("file", "status", "problem"),
     [
-        (None, 400, "This is needed."),
+        (None, 400, "Required."),
         (b'http://x/1,a,b\n"http://x/2,a,b\n', 400, "line 2: "),
         (b"", 400, "the file has no rows"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", 400, "PNG image"),
@@ -118,10 +118,10 @@ def test_an_import_that_cannot_be_started_is_kept(client: FlaskClient, get: Get)
 def test_the_preview_shows_what_was_understood(client: FlaskClient, settings: Settings) -> None:
     """Rows, encoding, columns, header, the first rows, and nothing is stored."""
     page = preview(client, "uri,tag,描述\nhttp://x/1.jpg,张三,b\n".encode("gb18030"))
-    assert "is data (no header)" in page
+    assert "data (no header row)" in page
     assert "GB18030" in page
     page = preview(client, b"tag,uri,id\n" + b"anna,http://x/1.jpg,7\n" * 20)
-    for text in ("names the columns (header)", "tag, uri, id", "<dd>20</dd>", "Every line could be read."):
+    for text in ("column names (header row)", "tag, uri, id", "<dd>20</dd>", "All lines were parsed."):
         assert text in page, text
     assert page.count("<td>anna</td>") == 8
     assert stored(settings) == []
@@ -132,7 +132,7 @@ def test_the_preview_lists_every_unreadable_line(client: FlaskClient) -> None:
     rows = [b"http://x/1.jpg,a,b", b"", b",a,b", b"http://x/2.jpg,a,b,c,d", b"ftp://x/3.jpg,a,b", b"nonsense,a,b"]
     page = preview(client, b"\n".join(rows))
     assert "4 rows cannot be imported" in page
-    reasons = ["no URI", "more columns than names", "only http, https and data", "not a URI"]
+    reasons = ["no URI", "more values than columns", "unsupported scheme", "not a URI"]
     for line, row, reason in zip((3, 4, 5, 6), (2, 3, 4, 5), reasons, strict=True):
         assert f'<td class="num">{line}</td><td class="num">{row}</td><td>{reason}' in page
 
@@ -143,8 +143,8 @@ def test_many_unreadable_lines_are_all_listed(client: FlaskClient) -> None:
     page = preview(client, bad * 200 + good + bad + good + bad * 30 + b'nonsense,"a\nb",c\n\n' + bad + good + bad)
     assert "234 rows cannot be imported" in page
     assert page.count("not a URI") == 200
-    assert "202, 204–237, 239" in page.partition("on the lines:")[2]
-    assert "more are behind" not in page
+    assert "202, 204–237, 239" in page.partition("Lines of the others:")[2]
+    assert "more follow" not in page
 
 
 def test_a_page_has_not_endlessly_many_numbers(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,13 +153,13 @@ def test_a_page_has_not_endlessly_many_numbers(client: FlaskClient, monkeypatch:
     page = preview(client, b"nonsense,a,b\nhttp://x,a,b\n" * 300)
     assert "300 rows cannot be imported" in page
     assert "497, 499</p>" in page
-    assert "50 more are behind these lines." in page
+    assert "50 more follow." in page
 
 
 def test_a_file_that_would_be_refused_says_so(client: FlaskClient) -> None:
     """With the line, before anything is sent for good."""
     page = preview(client, b'http://x/1,a,b\n"http://x/2,a,b\n')
-    assert "it would be refused" in page
+    assert "would be rejected" in page
     assert "line 2: " in page
     assert "larger than" in preview(client, b"http://x/1.jpg,a,b\n" * 6000)
     assert "The file is too large." in preview(client, b"http://x/1.jpg,a,b\n" * 70_000)

@@ -142,11 +142,11 @@ def test_wrong_keys_are_told_and_counted(browser: Browser, keys: KeyFile) -> Non
     for wrong in ("", "wrong", key + "x", key[:-1], *(["x"] * 16)):
         answer = log_in(client, wrong)
         assert answer.status_code == 401
-        assert "This is not a key, or it was revoked." in answer.text
+        assert "Invalid or revoked key." in answer.text
         assert "Set-Cookie" not in answer.headers
     answer = log_in(client, key)
     assert answer.status_code == 429
-    assert "Too many tries." in answer.text
+    assert "Too many failed logins." in answer.text
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     client.environ_base["REMOTE_ADDR"] = "127.0.0.2"
     assert log_in(client, key).status_code == 303
@@ -227,10 +227,10 @@ def test_a_key_for_some_groups_sees_those(
         assert "staff" not in text.replace('value="sta"', "")
         assert theirs.id not in text
         assert (own in text) is (page != "/?group=sta")
-    assert "Your key is for: guests, vip." in client.get("/new").text
+    assert "Your key has access to: guests, vip." in client.get("/new").text
     refused = send(client, "staff", token)
     assert refused.status_code == 403
-    assert "Your key is not for this group." in refused.text
+    assert "Your key has no access to this group." in refused.text
     for method, address in (
         ("GET", "/tasks/{}"),
         ("GET", "/tasks/{}/live"),

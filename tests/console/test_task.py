@@ -36,7 +36,7 @@ def test_an_import_of_changes_shows_them(get: Get, catalogue: Catalogue, make_ta
     outcomes = tuple(Outcome(n, "http://x", Code.OK, change=Change.CHANGED) for n in (1, 2))
     catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", outcomes))
     for page in (f"/tasks/{task.id}", f"/tasks/{task.id}/live"):
-        assert "0 new, 2 changed, 0 unchanged, 0 gone" in get(page)
+        assert "0 new, 2 changed, 0 unchanged, 0 no longer listed" in get(page)
         assert "变更 2 行" in get(page, language="zh")
     assert "unchanged" not in get(f"/tasks/{make_task().id}")
 
@@ -90,7 +90,7 @@ def test_the_log_is_narrowed_to_a_shard(get: Get, make_task: MakeTask, fail: Fai
     fail(task, (Code.NO_FACE, "http://x/1.jpg", "row-1;"))
     assert "row-1;" in get(f"/tasks/{task.id}?shard=0")
     other = get(f"/tasks/{task.id}?shard=1")
-    assert ("Rows 11 to 20 only." in other, "row-1;" in other) == (True, False)
+    assert ("Showing rows 11 to 20 only." in other, "row-1;" in other) == (True, False)
     assert "row-1;" in get(f"/tasks/{task.id}?shard=9")
 
 
@@ -112,14 +112,14 @@ def test_only_what_is_possible_is_offered(get: Get, catalogue: Catalogue, make_t
 
     def buttons(task_id: str) -> list[str]:
         page = get(f"/tasks/{task_id}")
-        return [name for name in ("Start", "Stop", "Go on") if f">{name}</button>" in page]
+        return [name for name in ("Start", "Stop", "Resume") if f">{name}</button>" in page]
 
     task = make_task(rows=1, running=False)
     assert buttons(task.id) == ["Start"]
     catalogue.tasks.start(task.id)
     assert buttons(task.id) == ["Stop"]
     catalogue.tasks.halt(task.id, "")
-    assert buttons(task.id) == ["Go on"]
+    assert buttons(task.id) == ["Resume"]
     catalogue.tasks.start(task.id)
     fail(task, (Code.NO_FACE, "http://x", ""))
     assert catalogue.tasks.complete(task.id)
@@ -151,7 +151,12 @@ def test_nothing_is_done_by_a_link(client: FlaskClient, make_task: MakeTask, pat
 
 @pytest.mark.parametrize(
     ("typed", "problem"),
-    [("0", "At least 1."), ("201", "At most 200."), ("many", "Enter a whole number."), ("", "Enter a whole number.")],
+    [
+        ("0", "Must be at least 1."),
+        ("201", "Must be at most 200."),
+        ("many", "Enter a whole number."),
+        ("", "Enter a whole number."),
+    ],
 )
 def test_wrong_threads_are_explained(client: FlaskClient, make_task: MakeTask, typed: str, problem: str) -> None:
     """Beside the field, with what was typed."""

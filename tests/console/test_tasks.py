@@ -22,8 +22,8 @@ def listed(page: str) -> list[str]:
 
 def test_without_imports_the_page_says_what_they_are(get: Get) -> None:
     """The empty list leads to the first import, and a filter without results back to all."""
-    assert "Make the first one" in get("/")
-    assert "No import is like that" in get("/?group=staff")
+    assert "Create your first import" in get("/")
+    assert "No matching imports" in get("/?group=staff")
     assert "还没有导入" in get("/", language="zh")
 
 
@@ -124,7 +124,7 @@ def test_a_frame_has_no_navigation(get: Get, create: Create) -> None:
 def test_wrong_addresses_have_a_page(get: Get, path: str) -> None:
     """People get a page, in their language, and a way back."""
     page = get(path, status=404)
-    assert "This is not there (any more)" in page
+    assert "Not found" in page
     assert "All imports" in page
     chinese = get(path, language="zh", status=404)
     assert "内容不存在" in chinese

@@ -104,7 +104,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str | None]] = {
 CHECK = child(
     "from face_import.domain.image import ImageError, check_image", "check_image(data, 50_000_000)", "ImageError"
 )
-THUMBNAIL = child("from console import pictures", "pictures._shrunk(data, 50_000_000)", "pictures.NoPicture")
+THUMBNAIL = child("from face_console import pictures", "pictures._shrunk(data, 50_000_000)", "pictures.NoPicture")
 
 
 @pytest.mark.slow

@@ -36,12 +36,12 @@ class Limits:
     Angles are compared by magnitude, sizes are those of the upright image.
     """
 
-    pos_pitch: int = _limit("Largest pitch", 180, "degrees", "°")
-    pos_yaw: int = _limit("Largest yaw", 180, "degrees", "°")
-    pos_rol: int = _limit("Largest roll", 180, "degrees", "°")
-    width: int = _limit("Smallest width", 100_000, "pixels", "px")
-    height: int = _limit("Smallest height", 100_000, "pixels", "px")
-    blur_degree: int = _limit("Largest blur", 100, "0 (sharp) to 100")
+    pos_pitch: int = _limit("Maximum pitch", 180, "degrees", "°")
+    pos_yaw: int = _limit("Maximum yaw", 180, "degrees", "°")
+    pos_rol: int = _limit("Maximum roll", 180, "degrees", "°")
+    width: int = _limit("Minimum face width", 100_000, "pixels", "px")
+    height: int = _limit("Minimum face height", 100_000, "pixels", "px")
+    blur_degree: int = _limit("Maximum blur", 100, "1 (sharp) to 100 (blurred)")
 
     @property
     def need_pose(self) -> bool:

@@ -31,7 +31,7 @@ def _limit(limit: Limit) -> Param:
         minimum=0,
         maximum=limit.most,
         title=limit.title,
-        description=f"{limit.title} of a face, {limit.unit}; at most {limit.most}, 0 switches this limit off.",
+        description=f"{limit.title}, {limit.unit}: 0 to {limit.most}; 0 means no limit.",
         section=FACES,
     )
 
@@ -68,8 +68,9 @@ def import_params(settings: Settings) -> dict[str, Param]:
             type="integer",
             minimum=1,
             maximum=MOST_THREADS,
-            title="Rows in flight",
-            description=f"How many rows are handled at the same time, at most {settings.max_threads}.",
+            title="Concurrency",
+            description="Maximum number of rows with a request to an image host or a face service in flight, "
+            f"at most {settings.max_threads}.",
             section=HOW,
         ),
         "mode": Param(
