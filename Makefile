@@ -90,12 +90,12 @@ bench: setup-dev ## Measure against peers and limits; ROWS="1 6" measures only t
 
 .PHONY: lock
 lock: ## Recompile the requirement files from their .in files (needs uv)
-	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements.in examples/requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) --override face_services/overrides.txt face_services/requirements.in -o face_services/requirements.txt
 	$(COMPILE) --override face_services/overrides.txt face_services/requirements-dev.in -o face_services/requirements-dev.txt
 
 .PHONY: clean
 clean: down down-distributed ## End everything and remove environments and caches; imports and faces stay
-	rm -rf .venv .venv-services .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-services .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info plugins/*.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -13,6 +13,8 @@ from face_import.contract import GROUP_NAME_PATTERN, MAX_ROW, MOST_THREADS
 from face_import.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+"""Where dags/, config/ and plugins/ are; where the package is installed from a wheel there are none."""
+_ROOT = CHECKOUT if (CHECKOUT / "dags").is_dir() else Path("~")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -28,7 +30,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FACE_IMPORT_", frozen=True, extra="ignore")
 
     # where things live
-    home: Path = CHECKOUT / ".face_import"
+    home: Path = _ROOT / ".face_import"
     bind: str = "127.0.0.1"
     port: Port = 8000
     airflow_port: Port = 8080

@@ -52,6 +52,11 @@ def check_programs(settings: Settings) -> None:
     Raises:
         ConfigError: it is not; says what to run.
     """
+    if not (CHECKOUT / "dags").is_dir():
+        raise ConfigError(
+            f"{CHECKOUT} has no dags/: `face-import up` runs from a checkout;"
+            " the commands about imports work from here, with --url"
+        )
     for module in ("airflow", "gunicorn", "supervisor"):
         if importlib.util.find_spec(module) is None:
             raise ConfigError(f"{module} is not installed: run make setup")
@@ -60,8 +65,6 @@ def check_programs(settings: Settings) -> None:
             f"FACE_IMPORT_SERVICES_PYTHON: {settings.services_python} is not a program: run make setup,"
             " or set FACE_IMPORT_INFO_URL and FACE_IMPORT_LIBRARY_URL"
         )
-    if not (CHECKOUT / "dags").is_dir():
-        raise ConfigError(f"{CHECKOUT} has no dags/: `up` runs from a checkout")
 
 
 def _check_ports(settings: Settings) -> None:
