@@ -18,6 +18,7 @@ _ROOT = CHECKOUT if (CHECKOUT / "dags").is_dir() else Path("~")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 PoseAngle = Literal["pitch", "yaw", "roll"]
 
 
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     services_python: Path = CHECKOUT / ".venv-services" / "bin" / "python"
     start_timeout_s: Seconds = 120
+    log_level: LogLevel = "INFO"
 
     # what the commands talk to, where it is not the stack of this home
     url: str = ""
@@ -98,6 +100,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("fetch_allow")
     @classmethod
