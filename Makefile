@@ -10,7 +10,9 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync
 # The services' environment has neither our pytest plugins nor what tests/conftest.py imports.
 SERVICES_PYTEST := PYTHONPATH=plugins:. .venv-services/bin/python -m pytest -c /dev/null --rootdir=. \
 	--confcutdir=tests/face_services tests/face_services
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+# The machine's own, or what `make setup` fetched.
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes
 
 .PHONY: help
 help: ## Show this list
@@ -74,6 +76,7 @@ test-services:
 check: setup-dev ## Run the linters, the type checker, the licence check and the audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/licences.py
@@ -89,13 +92,14 @@ bench: setup-dev ## Measure against peers and limits; ROWS="1 6" measures only t
 	@$(BIN)/python -m bench $(ROWS)
 
 .PHONY: lock
-lock: ## Recompile the requirement files from their .in files (needs uv)
+lock: setup ## Recompile the requirement files from their .in files
 	$(COMPILE) requirements.in examples/requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) --override face_services/overrides.txt face_services/requirements.in -o face_services/requirements.txt
 	$(COMPILE) --override face_services/overrides.txt face_services/requirements-dev.in -o face_services/requirements-dev.txt
+	echo uv | $(COMPILE) - -o scripts/uv-requirements.txt
 
 .PHONY: clean
 clean: down down-distributed ## End everything and remove environments and caches; imports and faces stay
-	rm -rf .venv .venv-services .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info plugins/*.egg-info
+	rm -rf .venv .venv-services .uv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info plugins/*.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
