@@ -73,6 +73,13 @@ def check_variables() -> Iterator[Finding]:
 
 def check_programs(settings: Settings) -> Iterator[Finding]:
     """Whether what the stack starts is installed."""
+    if not (CHECKOUT / "dags").is_dir():
+        text = (
+            f"{CHECKOUT} has no dags/: `face-import up` runs from a checkout;"
+            " the commands about imports work from here, with --url"
+        )
+        yield Finding(Level.PROBLEM, "programs", text)
+        return
     missing = [
         f"{module} is not installed: run make setup"
         for module in ("airflow", "gunicorn", "supervisor")
@@ -83,8 +90,6 @@ def check_programs(settings: Settings) -> Iterator[Finding]:
             f"FACE_IMPORT_SERVICES_PYTHON: {settings.services_python} is not a program: run make setup,"
             " or set FACE_IMPORT_INFO_URL and FACE_IMPORT_LIBRARY_URL"
         )
-    if not (CHECKOUT / "dags").is_dir():
-        missing.append(f"{CHECKOUT} has no dags/: `up` runs from a checkout")
     for text in missing:
         yield Finding(Level.PROBLEM, "programs", text)
     if not missing:
