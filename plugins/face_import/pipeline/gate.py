@@ -33,7 +33,7 @@ class Gate:
 
     Args:
         rows: of the shard.
-        strict: whether each row is to see what became of those before it, so that none starts beyond the slots.
+        strict: whether no row may start while another one is aside: the next one may have to stop the import.
 
     Attributes:
         left: rows without an outcome, those under way included.
@@ -70,7 +70,7 @@ class Gate:
         return max(len(self._calling), 0 if self.closed else self._slots)
 
     def close(self, reason: BaseException) -> None:
-        """Start no further row; those under way go on. The first reason stays."""
+        """Start no further row; those under way continue. The first reason stays."""
         if self.closed is None:
             self.closed, self.closed_at = reason, time.monotonic()
             self._slots = max(1, self._slots)  # those under way end, also where the import was paused
@@ -105,7 +105,7 @@ class Gate:
         self._down[name] = for_all
 
     def service_up(self, name: str) -> None:
-        """Let all rows go on."""
+        """Let all rows resume."""
         if self._down.pop(name, None) is not None:
             self._admit()
 
@@ -136,7 +136,7 @@ class Gate:
     async def aside(self, work: Awaitable[T]) -> T:
         """Do something without a slot, and wait to have one again.
 
-        A row whose work raises goes on without: it has ended.
+        A row whose work raises does not get its slot back: it has ended.
         """
         worker = _current()
         if worker not in self._calling:
@@ -147,10 +147,14 @@ class Gate:
         await self._return(worker)
         return result
 
-    async def pause(self, seconds: float) -> None:
-        """Wait before another attempt at a service that is down; meanwhile another row may fare better."""
+    async def pause(self, seconds: float, *, for_all: bool = True) -> None:
+        """Wait before another attempt at a service that is down.
+
+        The row keeps its slot, so that nobody else runs into the same trouble. Where that may be its own fault it
+        leaves the slot meanwhile, for a row that may fare better.
+        """
         worker = _current()
-        if worker not in self._calling:
+        if for_all or worker not in self._calling:
             await asyncio.sleep(seconds)
             return
         self._vacate(worker)
@@ -211,7 +215,7 @@ class Gate:
                 turn.set_result(None)
 
     def _admit(self) -> None:
-        """Let in whoever may go on now: rows that have been aside first, then new ones."""
+        """Admit whoever may continue now: rows that have been aside first, then new ones."""
         self._let_return()
         over = self._is_over()
         while self._waiting and (over or self._may_start()):

@@ -71,7 +71,7 @@ class Outage:
             if now >= deadline or (error.internal and min(attempts, others) >= OWN_FAULT_ATTEMPTS):
                 raise error
             wait = max(backoff(attempts, first_s=0.1, longest_s=LONGEST_WAIT_S), error.retry_after or 0.0)
-            await self._gate.pause(min(wait, deadline - now))
+            await self._gate.pause(min(wait, deadline - now), for_all=not error.internal)
 
         try:
             answer = await retried(
