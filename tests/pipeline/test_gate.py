@@ -57,7 +57,7 @@ class Shard:
                 if step == "aside":
                     await self.gate.aside(self._step(row.number))
                 elif step == "pause":
-                    await self.gate.pause(0, for_all=False)
+                    await self.gate.aside(asyncio.sleep(0), probes=True)
             self.ended.append(row.number)
 
     async def _step(self, row: int) -> str:

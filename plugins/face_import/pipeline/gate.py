@@ -13,12 +13,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from face_import.domain.models import Row
 
 T = TypeVar("T")
-Worker = asyncio.Task[None]
+Worker = asyncio.Task[Any] | None
 Turn = asyncio.Future[T]
 
 ROWS_ASIDE = 8
@@ -28,8 +28,8 @@ ROWS_ASIDE = 8
 class Gate:
     """Starts the rows of a shard, and shares its slots out among them.
 
-    Whoever imports rows asks for them one by one (`next_row`), and steps aside for what needs no slot (`aside`,
-    `pause`). Whoever holds the lease says what it grants (`grant`). Anybody may end it all (`close`).
+    Workers ask for rows one by one (`next_row`), and step `aside` for what needs no slot. Whoever holds the lease says
+    what it grants (`grant`). Anybody may end it all (`close`).
 
     Args:
         rows: of the shard.
@@ -113,7 +113,7 @@ class Gate:
 
     async def next_row(self) -> Row | None:
         """End the worker's row, and wait for its next one; None if no other is going to start."""
-        worker = _current()
+        worker = asyncio.current_task()
         self.row_ended()
         if not self._may_start():
             if self._is_over():
@@ -130,54 +130,34 @@ class Gate:
 
     def row_ended(self) -> None:
         """End the worker's row, if it has one; its slot goes to a row that has been aside."""
-        self._under_way.discard(_current())
-        self._vacate(_current())
+        worker = asyncio.current_task()
+        self._under_way.discard(worker)
+        self._vacate(worker)
 
-    async def aside(self, work: Awaitable[T]) -> T:
+    async def aside(self, work: Awaitable[T], *, probes: bool = False) -> T:
         """Do something without a slot, and wait to have one again.
 
-        A row whose work raises does not get its slot back: it has ended.
+        A row whose work raises does not get its slot back: it has ended. One that `probes` a service that is down does
+        so beside the others: it is no new row that may be lost.
         """
-        worker = _current()
+        worker = asyncio.current_task()
         if worker not in self._calling:
             return await work
         self._vacate(worker)
         self._admit()
         result = await work
-        await self._return(worker)
-        return result
-
-    async def pause(self, seconds: float, *, for_all: bool = True) -> None:
-        """Wait before another attempt at a service that is down.
-
-        The row keeps its slot, so that nobody else runs into the same trouble. Where that may be its own fault it
-        leaves the slot meanwhile, for a row that may fare better.
-        """
-        worker = _current()
-        if for_all or worker not in self._calling:
-            await asyncio.sleep(seconds)
-            return
-        self._vacate(worker)
-        self._admit()
-        await asyncio.sleep(seconds)
-        if len(self._calling) < self._slots:  # beside the row that probes: it is no new row that may be lost
+        if len(self._calling) < self._slots and (probes or (self._may_call() and not self._returning)):
             self._calling.add(worker)
         else:
-            await self._return(worker)
-
-    async def _return(self, worker: Worker) -> None:
-        """Wait to have a slot again."""
-        if self._may_call() and not self._returning:
-            self._calling.add(worker)
-            return
-        turn: Turn[None] = asyncio.get_running_loop().create_future()
-        self._returning.append((worker, turn))
-        await turn
+            turn: Turn[None] = asyncio.get_running_loop().create_future()
+            self._returning.append((worker, turn))
+            await turn
+        return result
 
     # The rules
 
     def _may_call(self) -> bool:
-        """Whether another row may hold a slot."""
+        """Whether another row may have a slot."""
         return len(self._calling) < self._slots and (not self._down or not self._calling)
 
     def _may_start(self) -> bool:
@@ -202,12 +182,9 @@ class Gate:
             self._taken.set()
         return row
 
-    def _vacate(self, worker: Worker) -> None:
+    def _vacate(self, worker: Worker = None) -> None:
+        """Take a worker's slot, and give free ones to the rows that have waited longest to come back."""
         self._calling.discard(worker)
-        self._let_return()
-
-    def _let_return(self) -> None:
-        """Give slots that are free to the rows that have waited longest to come back."""
         while self._returning and self._may_call():
             returning, turn = self._returning.popleft()
             if not turn.done():  # else it was cancelled
@@ -216,15 +193,9 @@ class Gate:
 
     def _admit(self) -> None:
         """Admit whoever may continue now: rows that have been aside first, then new ones."""
-        self._let_return()
+        self._vacate()
         over = self._is_over()
         while self._waiting and (over or self._may_start()):
             worker, turn_to_start = self._waiting.popleft()
             if not turn_to_start.done():
                 turn_to_start.set_result(None if over else self._start(worker))
-
-
-def _current() -> Worker:
-    worker: Worker | None = asyncio.current_task()
-    assert worker is not None  # noqa: S101 - whoever asks is a task
-    return worker
