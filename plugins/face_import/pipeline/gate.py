@@ -5,8 +5,7 @@ work gets a share of it, its *grant*, with each renewal of its lease; live grant
 The gate keeps a shard within its grant: a row holds a *slot* while it calls somebody, and steps *aside* while it
 decodes or waits for something of ours, so that another row has the slot meanwhile.
 
-Everything happens on one event loop; no method blocks, and those that are not coroutines may be called from a signal
-handler.
+All of it runs on one event loop; what is not a coroutine may be called from a signal handler.
 """
 
 import asyncio
