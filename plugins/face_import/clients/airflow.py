@@ -75,7 +75,7 @@ class Airflow:
             raise WrongState(f"Airflow does not accept this run: {answer.json().get('detail', answer.text)[:300]}")
 
     def run(self, run_id: str) -> Run | None:
-        """A run as it stands, None if there is none."""
+        """The current state of a run, None if there is none."""
         answer = self._call("GET", f"{self._runs}/{quote(run_id, safe='')}", expect=(200, 404))
         return None if answer.status_code == 404 else _run(answer.json())
 
@@ -102,7 +102,7 @@ class Airflow:
         return answer.status_code != 409
 
     def to_clear(self, run_id: str, unfinished: Sequence[int], finished: Iterable[int]) -> list[Any]:
-        """What has to be cleared for an ended run to go on; its finished shards are set to success here.
+        """What has to be cleared to resume an ended run; its finished shards are set to success here.
 
         Args:
             run_id: the run.

@@ -37,7 +37,7 @@ MAX_RETRY_AFTER_S = 10.0
 _AT_ONCE = 2**20
 """Characters of a data URI that are decoded in the event loop; a longer one could hold it up beyond a lease's end."""
 _VERBATIM = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
-"""A URL with nothing left to quote is sent as it stands: re-quoting would break signed URLs. Matching takes a hundred
+"""A URL with nothing left to quote is sent unchanged: re-quoting would break signed URLs. Matching takes a hundred
 bytes a character.
 """
 
@@ -100,14 +100,14 @@ class Fetcher:
     async def fetched(self, uri: str) -> AsyncIterator[bytes]:
         """Fetch a URI and hold its bytes, counted against `max_bytes_in_flight`, for the block.
 
-        Passing troubles (no connection, 5xx, 429, a body cut short) are tried again within the row's
+        Transient failures (no connection, 5xx, 429, a body cut short) are retried within the row's
         deadline `fetch_timeout_s`, which stands still while the row waits for room.
 
         Args:
             uri: http, https or data.
 
         Raises:
-            FetchError: the bytes cannot be had (code 101); the text says why.
+            FetchError: the image could not be downloaded (code 101); the text says why.
         """
         with self._budget.reservation() as held:
             yield (await self._fetched(uri, held, None)).data
@@ -121,7 +121,7 @@ class Fetcher:
             validator: of an earlier answer for this very URI; empty fetches whatever there is.
 
         Raises:
-            FetchError: the bytes cannot be had (code 101); the text says why.
+            FetchError: the image could not be downloaded (code 101); the text says why.
         """
         with self._budget.reservation() as held:
             yield await self._fetched(uri, held, validator)

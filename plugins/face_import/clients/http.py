@@ -54,7 +54,7 @@ _PATTERNS = tuple(
 class JsonService:
     """One outer service: a keep-alive pool, JSON in and out. An async context manager.
 
-    There is no retry here: how long to wait for a service that is away concerns the whole shard.
+    There is no retry here: how long to wait for an unavailable service concerns the whole shard.
 
     Args:
         name: what messages call the service, such as "info service".

@@ -99,8 +99,8 @@ class LibraryService(JsonService):
             face: which face of the picture, as `InfoService.detect` returned it.
 
         Raises:
-            ServiceRefusal: its `kind` tells what speaks against the face.
-            ServiceUnavailable: `sent` tells whether the face may be in the group all the same.
+            ServiceRefusal: its `kind` says why the face is refused.
+            ServiceUnavailable: `sent` says whether the face may be in the group nevertheless.
         """
         echoes = (face_id, tag, description)
         try:

@@ -49,7 +49,7 @@ Added = tuple[str, Verdict | None]
 
 
 class Candidate(NamedTuple):
-    """A face that passed all checks, on its way into the group.
+    """A face that passed all checks, about to be added to the group.
 
     Attributes:
         row: its row.

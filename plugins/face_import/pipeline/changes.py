@@ -75,7 +75,7 @@ class ChangesImporter(RowImporter):
     late_s: float
 
     async def import_row(self, row: Row) -> Outcome:
-        """Take a row its way; a row that fails on it is in the file nevertheless, and its old face stays."""
+        """Import a row; one that fails is still in the file, so its old face stays."""
         outcome = await super().import_row(row)
         if outcome.code != Code.OK and (row.id or row.uri):
             await self._in_catalogue(self.holdings.see, row_key(row))
@@ -150,7 +150,7 @@ class ChangesImporter(RowImporter):
         return self.holdings.reserve(replacement.now.key, sent.row, was=was, adding=first)
 
     async def _verified(self, found: Candidate, sent: Sent) -> Added:
-        """Look for a face that was added after a delete nobody heard the end of, and add it again if it is gone.
+        """Look for a face that was added after an unanswered delete, and add it again if it is missing.
 
         There is no telling when a library carries out what it has not answered: the holding says so (`shaky`), and the
         entry's next import looks again.
@@ -181,7 +181,7 @@ class ChangesImporter(RowImporter):
         return await retried(call, OperationalError, wait_for_catalogue)
 
     async def _taken(self, row: Row) -> Violation:
-        """Which row was faster under the same key."""
+        """Explain which other row already claimed this key."""
         held = await self._in_catalogue(self.holdings.find, row_key(row))
         what = f"id {row.id!r}" if row.id else "uri"
         if held is None or held.task_id == self.adder.task_id:

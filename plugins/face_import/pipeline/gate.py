@@ -5,20 +5,19 @@ work gets a share of it, its *grant*, with each renewal of its lease; live grant
 The gate keeps a shard within its grant: a row holds a *slot* while it calls somebody, and steps *aside* while it
 decodes or waits for something of ours, so that another row has the slot meanwhile.
 
-Everything happens on one event loop; no method blocks, and those that are not coroutines may be called from a signal
-handler.
+All of it runs on one event loop; what is not a coroutine may be called from a signal handler.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from face_import.domain.models import Row
 
 T = TypeVar("T")
-Worker = asyncio.Task[None]
+Worker = asyncio.Task[Any] | None
 Turn = asyncio.Future[T]
 
 ROWS_ASIDE = 8
@@ -28,12 +27,12 @@ ROWS_ASIDE = 8
 class Gate:
     """Starts the rows of a shard, and shares its slots out among them.
 
-    Whoever imports rows asks for them one by one (`next_row`), and steps aside for what needs no slot (`aside`,
-    `pause`). Whoever holds the lease says what it grants (`grant`). Anybody may end it all (`close`).
+    Workers ask for rows one by one (`next_row`), and step `aside` for what needs no slot. Whoever holds the lease says
+    what it grants (`grant`). Anybody may end it all (`close`).
 
     Args:
         rows: of the shard.
-        strict: whether each row is to see what became of those before it, so that none starts beyond the slots.
+        strict: whether no row may start while another one is aside: the next one may have to stop the import.
 
     Attributes:
         left: rows without an outcome, those under way included.
@@ -70,7 +69,7 @@ class Gate:
         return max(len(self._calling), 0 if self.closed else self._slots)
 
     def close(self, reason: BaseException) -> None:
-        """Start no further row; those under way go on. The first reason stays."""
+        """Start no further row; those under way continue. The first reason stays."""
         if self.closed is None:
             self.closed, self.closed_at = reason, time.monotonic()
             self._slots = max(1, self._slots)  # those under way end, also where the import was paused
@@ -105,7 +104,7 @@ class Gate:
         self._down[name] = for_all
 
     def service_up(self, name: str) -> None:
-        """Let all rows go on."""
+        """Let all rows resume."""
         if self._down.pop(name, None) is not None:
             self._admit()
 
@@ -113,7 +112,7 @@ class Gate:
 
     async def next_row(self) -> Row | None:
         """End the worker's row, and wait for its next one; None if no other is going to start."""
-        worker = _current()
+        worker = asyncio.current_task()
         self.row_ended()
         if not self._may_start():
             if self._is_over():
@@ -130,50 +129,34 @@ class Gate:
 
     def row_ended(self) -> None:
         """End the worker's row, if it has one; its slot goes to a row that has been aside."""
-        self._under_way.discard(_current())
-        self._vacate(_current())
+        worker = asyncio.current_task()
+        self._under_way.discard(worker)
+        self._vacate(worker)
 
-    async def aside(self, work: Awaitable[T]) -> T:
+    async def aside(self, work: Awaitable[T], *, probes: bool = False) -> T:
         """Do something without a slot, and wait to have one again.
 
-        A row whose work raises goes on without: it has ended.
+        A row whose work raises does not get its slot back: it has ended. One that `probes` a service that is down does
+        so beside the others: it is no new row that may be lost.
         """
-        worker = _current()
+        worker = asyncio.current_task()
         if worker not in self._calling:
             return await work
         self._vacate(worker)
         self._admit()
         result = await work
-        await self._return(worker)
-        return result
-
-    async def pause(self, seconds: float) -> None:
-        """Wait before another attempt at a service that is down; meanwhile another row may fare better."""
-        worker = _current()
-        if worker not in self._calling:
-            await asyncio.sleep(seconds)
-            return
-        self._vacate(worker)
-        self._admit()
-        await asyncio.sleep(seconds)
-        if len(self._calling) < self._slots:  # beside the row that probes: it is no new row that may be lost
+        if len(self._calling) < self._slots and (probes or (self._may_call() and not self._returning)):
             self._calling.add(worker)
         else:
-            await self._return(worker)
-
-    async def _return(self, worker: Worker) -> None:
-        """Wait to have a slot again."""
-        if self._may_call() and not self._returning:
-            self._calling.add(worker)
-            return
-        turn: Turn[None] = asyncio.get_running_loop().create_future()
-        self._returning.append((worker, turn))
-        await turn
+            turn: Turn[None] = asyncio.get_running_loop().create_future()
+            self._returning.append((worker, turn))
+            await turn
+        return result
 
     # The rules
 
     def _may_call(self) -> bool:
-        """Whether another row may hold a slot."""
+        """Whether another row may have a slot."""
         return len(self._calling) < self._slots and (not self._down or not self._calling)
 
     def _may_start(self) -> bool:
@@ -198,12 +181,9 @@ class Gate:
             self._taken.set()
         return row
 
-    def _vacate(self, worker: Worker) -> None:
+    def _vacate(self, worker: Worker = None) -> None:
+        """Take a worker's slot, and give free ones to the rows that have waited longest to come back."""
         self._calling.discard(worker)
-        self._let_return()
-
-    def _let_return(self) -> None:
-        """Give slots that are free to the rows that have waited longest to come back."""
         while self._returning and self._may_call():
             returning, turn = self._returning.popleft()
             if not turn.done():  # else it was cancelled
@@ -211,16 +191,10 @@ class Gate:
                 turn.set_result(None)
 
     def _admit(self) -> None:
-        """Let in whoever may go on now: rows that have been aside first, then new ones."""
-        self._let_return()
+        """Admit whoever may continue now: rows that have been aside first, then new ones."""
+        self._vacate()
         over = self._is_over()
         while self._waiting and (over or self._may_start()):
             worker, turn_to_start = self._waiting.popleft()
             if not turn_to_start.done():
                 turn_to_start.set_result(None if over else self._start(worker))
-
-
-def _current() -> Worker:
-    worker: Worker | None = asyncio.current_task()
-    assert worker is not None  # noqa: S101 - whoever asks is a task
-    return worker

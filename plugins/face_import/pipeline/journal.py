@@ -43,7 +43,7 @@ class AddJournal:
 
         Raises:
             LeaseLost: another try owns the shard.
-            SQLAlchemyError: the catalogue is in trouble; while it is away or locked, this waits.
+            SQLAlchemyError: the catalogue is in trouble; while it is unreachable or locked, this waits.
         """
         noted: asyncio.Future[Holder | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((sent, noted))

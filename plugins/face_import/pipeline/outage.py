@@ -1,5 +1,6 @@
 """Outages are not bad rows: calls to a service are repeated until its patience is used up (design decision 11)."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -71,7 +72,8 @@ class Outage:
             if now >= deadline or (error.internal and min(attempts, others) >= OWN_FAULT_ATTEMPTS):
                 raise error
             wait = max(backoff(attempts, first_s=0.1, longest_s=LONGEST_WAIT_S), error.retry_after or 0.0)
-            await self._gate.pause(min(wait, deadline - now))
+            pausing = asyncio.sleep(min(wait, deadline - now))
+            await (self._gate.aside(pausing, probes=True) if error.internal else pausing)
 
         try:
             answer = await retried(

@@ -58,7 +58,7 @@ class RowImporter:
     gate: Gate
 
     async def import_row(self, row: Row) -> Outcome:
-        """Take a row its whole way and say what became of it.
+        """Import a row and return its outcome.
 
         The cheap and the frequent comes first: what cannot be fetched (101) or opened (102) never reaches
         a service, sizes (205, 206) need one call, angles (202-204) a second one, blur (207) a full decode.
@@ -66,7 +66,7 @@ class RowImporter:
         that row's outcome too (303): no other row may be kept from being imported by it.
 
         Raises:
-            FaceImportError: the task is in trouble, or the lease: the group is gone, another try has the shard.
+            FaceImportError: the task or the lease is in trouble: the group no longer exists, another try has the shard.
             SQLAlchemyError: the catalogue is.
             OSError, MemoryError: the machine is.
         """

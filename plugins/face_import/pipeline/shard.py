@@ -66,7 +66,7 @@ class ShardImport:
 
     Args:
         work: what to do.
-        importer: takes one row its way.
+        importer: imports one row.
         gate: starts the rows.
         catalogue: where lease and ledger are.
         settings: times of lease and stop.

@@ -313,11 +313,11 @@ async def test_a_short_outage_costs_no_row(bench: Bench) -> None:
     assert bench.succeeded(task) == 30
 
 
-@pytest.mark.parametrize(("status", "probes"), [(503, 1), (500, 2)])
+@pytest.mark.parametrize(("status", "probes"), [(503, 1), (500, ROWS_ASIDE)])
 async def test_a_long_outage_costs_the_rows_under_way_only(bench: Bench, status: int, probes: int) -> None:
     """Rows under way are logged at the end of the patience; the following ones wait and succeed.
 
-    After that one row at a time probes, or two where it may be the first one's own fault.
+    After that one row at a time probes. Where it may be a row's own fault, those that were aside do as well.
     """
     bench.services.control(faults=[{"kind": "add", "status": status}])
     task = bench.task(lines(bench, 40), thread_num=5)
