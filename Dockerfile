@@ -3,6 +3,9 @@
 FROM python:3.12-slim-bookworm
 
 ENV PIP_NO_CACHE_DIR=1 \
+    UV_NO_CACHE=1 \
+    # Its user may write no .pyc files beside the packages: without them every process would compile again.
+    UV_COMPILE_BYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     # Airflow 3.3.2 uses a name deprecated by pathspec, with a warning in every task's log.
     PYTHONWARNINGS=ignore:GitWildMatchPattern
@@ -10,13 +13,13 @@ ENV PIP_NO_CACHE_DIR=1 \
 WORKDIR /opt/face-import
 
 # Only what determines the installed packages, so that code changes do not reinstall them.
-COPY pyproject.toml README.md requirements.txt ./
+COPY pyproject.toml README.md requirements.in requirements.txt ./
 COPY face_services/requirements.txt face_services/
-COPY scripts/setup.py scripts/
+COPY scripts/setup.py scripts/uv-requirements.txt scripts/
 COPY plugins/face_import/__init__.py plugins/face_import/
 COPY api_shim/__init__.py api_shim/
 COPY face_console/__init__.py face_console/
-RUN python scripts/setup.py
+RUN python scripts/setup.py && rm -r .uv
 
 COPY LICENSE ./
 COPY config config

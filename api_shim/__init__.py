@@ -20,8 +20,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises:
         ConfigError: a setting is invalid, or would expose the API without keys.
     """
-    logs.configure()
     settings = settings or get_settings()
+    logs.configure(settings.log_level)
     guards.refuse_open_bind(settings)
     app = Flask(__name__, static_folder=None)
     app.request_class = uploads.request_class(settings.home / "tmp")

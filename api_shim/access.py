@@ -11,7 +11,10 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from api_shim import sessions
+from api_shim.app_context import app_context
 from api_shim.errors import wants_page
+from face_import.catalogue import ImportTask
+from face_import.domain.identity import is_task_id
 from face_import.errors import ConfigError, RequestError, TaskNotFound
 from face_import.keys import Key, KeyFile, KeyRing
 from face_import.settings import Settings
@@ -191,14 +194,16 @@ def check_group(group: str) -> None:
         raise OtherGroup(f"group_name: your key has no access to group {group[:80]!r}", field="group_name")
 
 
-def check_task(task_id: str, group: str) -> None:
-    """Hide a task of a group that the request's key has no access to.
+def load_task(task_id: str) -> ImportTask:
+    """The task with this id; a malformed id never reaches the database.
 
     Raises:
-        TaskNotFound: the key has no access.
+        TaskNotFound: there is none, or the request's key has no access to its group.
     """
-    if not may_see(group):
-        raise TaskNotFound(f"there is no task {task_id!r}")
+    task = app_context().catalogue.tasks.get(task_id) if is_task_id(task_id) else None
+    if task is None or not may_see(task.config.group_name):
+        raise TaskNotFound(f"there is no task {task_id[:40]!r}")
+    return task
 
 
 def is_scoped() -> bool:

@@ -17,7 +17,7 @@ from face_import.settings import Settings
 
 
 class Validation(FlaskPlugin):
-    """Hands validated models to the endpoints by name.
+    """Hands validated models to the endpoints as `query`, `body` and `form`.
 
     Spectree's own `validate` would load a whole streamed response into memory, and cannot describe errors of a
     form with a file.
@@ -39,7 +39,7 @@ class Validation(FlaskPlugin):
         """
         sent: dict[str, tuple[type[BaseModel] | None, Callable[[], Any]]] = {
             "query": (query, request.args.to_dict),
-            "json": (json, _json),
+            "body": (json, _json),
             "form": (form, lambda: _form(self)),
         }
         try:

@@ -1,4 +1,4 @@
-"""Error responses: `{"error": "<text>", "code": "<word>"}` with their status, or a page for browsers."""
+"""Error responses (docs/reference/api.md): `{"error": "<text>", "code": "<word>"}`, or a page for browsers."""
 
 import logging
 
@@ -6,7 +6,7 @@ from flask import Flask, Response, current_app, jsonify, make_response, request
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from face_import.errors import AirflowUnavailable, ConfigError, RequestError, SourceError
+from face_import.errors import AirflowError, ConfigError, RequestError, SourceError
 
 log = logging.getLogger(__name__)
 WORDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
@@ -44,8 +44,8 @@ def register(app: Flask) -> None:
     def source_error(error: SourceError) -> tuple[Response, int]:
         return answer(400, "invalid_source", f"file: {error}")
 
-    @app.errorhandler(AirflowUnavailable)
-    def airflow_unavailable(error: AirflowUnavailable) -> tuple[Response, int]:
+    @app.errorhandler(AirflowError)
+    def airflow_unavailable(error: AirflowError) -> tuple[Response, int]:
         log.warning("airflow unavailable error=%s", error)
         return answer(503, "airflow_unavailable", f"{error}; nothing was changed, try again later")
 

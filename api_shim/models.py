@@ -1,11 +1,12 @@
 """Request and response models of the API, for validation and the OpenAPI document alike."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 from spectree.model_adapter.pydantic_adapter import BaseFile
 
-from face_import.contract import DEFAULT_THREAD_NUM, MAX_ANGLE, MAX_PIXELS, MAX_ROW, Code, TaskState
+from face_import.contract import DEFAULT_THREAD_NUM, MAX_ROW, Code, TaskState
+from face_import.domain.models import LIMITS, Limit
 
 
 def _empty_is_absent(default: int) -> BeforeValidator:
@@ -31,8 +32,12 @@ def _mode(value: object) -> object:
     return {"": 0, "0": 0, "1": 1}.get(value, value) if isinstance(value, str) else value
 
 
-Angle = Annotated[int, Field(ge=0, le=MAX_ANGLE), _empty_is_absent(0), _or_empty(0, MAX_ANGLE)]
-Pixels = Annotated[int, Field(ge=0, le=MAX_PIXELS), _empty_is_absent(0), _or_empty(0, MAX_PIXELS)]
+def _limit(limit: Limit) -> Any:
+    """A limit as a form's field."""
+    number = Annotated[int, Field(ge=0, le=limit.most), _empty_is_absent(0), _or_empty(0, limit.most)]
+    return number, Field(0, description=f"{limit.title.lower()}, {limit.unit}")
+
+
 Status = Annotated[
     int,
     Field(ge=0, le=max(TaskState)),
@@ -46,18 +51,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class CreateForm(_Strict):
+class _Group(_Strict):
+    group_name: str = Field(description="face group to import into")
+
+
+_Limited: Any = create_model("_Limited", __base__=_Group, **{name: _limit(limit) for name, limit in LIMITS.items()})
+
+
+class CreateForm(_Limited):
     """Fields of `POST /v1/tasks/create`; 0 means no limit."""
 
-    group_name: str = Field(description="face group to import into")
-    pos_pitch: Angle = Field(0, description="maximum pitch of a face, degrees")
-    pos_yaw: Angle = Field(0, description="maximum yaw of a face, degrees")
-    pos_rol: Angle = Field(0, description="maximum roll of a face, degrees")
-    width: Pixels = Field(0, description="minimum width of a face, pixels")
-    height: Pixels = Field(0, description="minimum height of a face, pixels")
-    blur_degree: Annotated[int, Field(ge=0, le=100), _empty_is_absent(0), _or_empty(0, 100)] = Field(
-        0, description="maximum blur of a face, 1 (sharp) to 100 (blurred)"
-    )
     thread_num: Annotated[int, Field(ge=1), _empty_is_absent(DEFAULT_THREAD_NUM), _or_empty(1)] = Field(
         DEFAULT_THREAD_NUM, description="concurrency: maximum number of rows with a request in flight"
     )
@@ -116,15 +119,12 @@ class TaskIds(BaseModel):
     ids: list[str]
 
 
-class Config(BaseModel):
+_Limits: Any = create_model("_Limits", **dict.fromkeys(LIMITS, cast("Any", (int, ...))))
+
+
+class Config(_Limits):
     """The task's limits and options."""
 
-    pos_pitch: int
-    pos_yaw: int
-    pos_rol: int
-    width: int
-    height: int
-    blur_degree: int
     mode: int
     thread_num: int
 

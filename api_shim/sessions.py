@@ -5,9 +5,7 @@ none if no login is needed; other sites' pages can read neither.
 """
 
 import hmac
-import os
 import secrets
-from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +14,7 @@ from flask import Flask, current_app, request, session
 
 from face_import.errors import RequestError
 from face_import.keys import Key
+from face_import.private import write_once
 from face_import.settings import Settings
 
 LIFETIME = timedelta(hours=12)
@@ -86,16 +85,7 @@ def check_token() -> None:
 
 
 def _secret(path: Path) -> str:
-    """The secret in a file, created if missing: atomically, and readable by its owner only."""
+    """The secret in a file, created if missing."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first: its secret is used
-            os.link(new, path)
-        new.unlink()
-    path.chmod(0o600)
+    write_once(path, secrets.token_urlsafe(32) + "\n")
     return path.read_text().strip()

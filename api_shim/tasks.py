@@ -32,8 +32,8 @@ from face_import.catalogue import ImportTask, LogEntry, LogPage, Progress, TaskC
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import is_task_id, new_task_id
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMIT_NAMES, Changes, Limits
-from face_import.errors import InvalidRequest, TaskNotFound
+from face_import.domain.models import LIMITS, Changes, Limits
+from face_import.errors import InvalidRequest
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 Json = dict[str, Any]
@@ -44,10 +44,8 @@ _ENTRIES_AT_ONCE = 1000
 def check_task_id() -> None:
     """Return 404 for malformed task ids, before any query, and for tasks of groups without access."""
     task_id = (request.view_args or {}).get("task_id")
-    if task_id is not None and not is_task_id(task_id):
-        raise TaskNotFound(f"there is no task {task_id[:40]!r}")
-    if task_id is not None and access.is_scoped():
-        access.check_task(task_id, app_context().catalogue.tasks.get(task_id).config.group_name)
+    if task_id is not None and (access.is_scoped() or not is_task_id(task_id)):
+        access.load_task(task_id)
 
 
 @blueprint.post("/create")
@@ -87,21 +85,21 @@ def delete(task_id: str) -> Json:
 
 @blueprint.post("/<task_id>/config")
 @documentation.validate(json=ThreadsBody, resp=answers(Done, 400, 404, 409, 503))
-def config(task_id: str, json: ThreadsBody) -> Json:
+def config(task_id: str, body: ThreadsBody) -> Json:
     """Change a task's concurrency; in a running task it takes effect within seconds."""
     context = app_context()
-    check_thread_num(json.thread_num, context.settings)
-    context.control.set_threads(task_id, json.thread_num)
+    check_thread_num(body.thread_num, context.settings)
+    context.control.set_threads(task_id, body.thread_num)
     return {}
 
 
 @blueprint.post("/list")
 @documentation.validate(json=ListBody, resp=answers(TaskIds, 400, 503))
-def list_tasks(json: ListBody) -> Json:
+def list_tasks(body: ListBody) -> Json:
     """Ids of a group's tasks, oldest first."""
-    access.check_group(json.group_name)
-    state = TaskState(json.status) if json.status else None
-    return {"ids": app_context().catalogue.tasks.ids(json.group_name, state)}
+    access.check_group(body.group_name)
+    state = TaskState(body.status) if body.status else None
+    return {"ids": app_context().catalogue.tasks.ids(body.group_name, state)}
 
 
 @blueprint.get("/<task_id>/detail")
@@ -163,7 +161,7 @@ def create_task(form: CreateForm, upload: FileStorage | None) -> str:
     config = TaskConfig(
         group_name=form.group_name,
         source=f"upload: {upload.filename}",
-        limits=Limits(**{name: getattr(form, name) for name in LIMIT_NAMES}),
+        limits=Limits(**{name: getattr(form, name) for name in LIMITS}),
         thread_num=form.thread_num,
         mode=Mode(form.mode),
     )

@@ -1,4 +1,4 @@
-"""Run the benchmarks; update bench/results.json and the table in docs/performance.md.
+"""Run the benchmarks; update bench/results.json and the table in docs/explanation/performance.md.
 
 `python -m bench` measures all rows of the table, `python -m bench 1 6` two. The exit status is 1 if a target is missed.
 """

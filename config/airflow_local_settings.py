@@ -1,4 +1,4 @@
-"""Airflow's local settings: a policy that assigns the shards of every import to the pool of its run."""
+"""Cluster policies, which Airflow looks for in this file: shards go to the pool of their run."""
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -8,7 +8,7 @@ from face_import.domain.identity import pool_of_run
 
 
 def task_instance_mutation_hook(task_instance: TaskInstance, dag_run: DagRun | None = None) -> None:  # noqa: ARG001
-    """Assign a shard to the pool of its run, by the run's id, since `dag_run` may be None."""
+    """Put a shard into the pool of its run, by the run's id alone: Airflow may pass no `dag_run`."""
     if task_instance.dag_id == DAG_ID and task_instance.task_id == SHARD_TASK and task_instance.run_id:
         task_instance.pool = pool_of_run(task_instance.run_id)
         task_instance.pool_slots = 1

@@ -1,4 +1,4 @@
-"""Shows what is wrong with recurring_imports.yaml as an import error in Airflow's UI; makes no DAG."""
+"""Shows the problems of recurring_imports.yaml as an import error in Airflow's UI; defines no DAG."""
 
 from face_import.errors import ConfigError
 from face_import.orchestration.recurring.dags import recurring_imports

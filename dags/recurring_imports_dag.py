@@ -1,7 +1,6 @@
-"""The DAGs of the recurring imports (docs/recurring.md): one for each entry that is right.
+"""The DAGs of the recurring imports (docs/how-to/recurring.md), one for each valid entry.
 
-What is wrong with the others is Airflow's import error of `recurring_imports_check.py`: a file that raises would take
-all of its DAGs down.
+Invalid entries are reported by `recurring_imports_check.py`: a DAG file that raises loses all of its DAGs.
 """
 
 from face_import.orchestration.recurring.dags import recurring_imports

@@ -5,7 +5,7 @@
     python -m examples.distributed down      make down-distributed
 
 Both servers must be running. The home is `.face_import-distributed`; the databases are named after it, and created if
-missing. Variables of the environment take precedence over the settings made here (docs/settings.md).
+missing. Variables of the environment take precedence over the settings made here (docs/reference/settings.md).
 """
 
 import os

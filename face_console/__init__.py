@@ -15,7 +15,8 @@ from face_console.rates import Rates
 from face_console.task import show as _task  # noqa: F401
 from face_console.tasks import index as _tasks  # noqa: F401
 from face_import import __version__
-from face_import.contract import Code, Mode, TaskState
+from face_import.contract import MEANINGS, Code, Mode, TaskState
+from face_import.domain.models import LIMITS
 from face_import.settings import Settings, get_settings
 
 __all__ = ["create_app"]
@@ -49,6 +50,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         "shown_uri": view.shown_uri,
     }
     environment.globals |= {
+        "LIMITS": LIMITS,
+        "MEANINGS": MEANINGS,
         "Code": Code,
         "Mode": Mode,
         "TaskState": TaskState,

@@ -18,7 +18,7 @@ from face_console.language import gettext
 from face_console.preview import cell, preview
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved
-from face_import.errors import AirflowUnavailable, RequestError, SourceError
+from face_import.errors import AirflowError, RequestError, SourceError
 from face_import.sources import Bounds
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def create() -> Answer:
     if start:
         try:
             app_context().control.start(task_id)
-        except (AirflowUnavailable, RequestError):
+        except (AirflowError, RequestError):
             return moved(link("show", task_id=task_id, unstarted=1))
     return moved(link("show", task_id=task_id))
 

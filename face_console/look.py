@@ -8,11 +8,10 @@ from flask import current_app
 from api_shim import access
 from api_shim.app_context import app_context
 from face_console.rates import Rates
-from face_console.texts import CODES, LIMITS, Limit
 from face_import.catalogue import ImportTask, Progress
 from face_import.catalogue.reports import Overview
-from face_import.contract import TaskState
-from face_import.domain.models import Changes
+from face_import.contract import MEANINGS, TaskState
+from face_import.domain.models import LIMITS, Changes, Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Look:
         """Rows by code, in order of code: imported rows first."""
         most = max(self.progress.by_code.values(), default=1)
         return [
-            Share(code, CODES[code], rows, rows / most)  # type: ignore[index]  # codes in the ledger are Code's
+            Share(code, MEANINGS[code], rows, rows / most)  # type: ignore[index]  # codes in the ledger are Code's
             for code, rows in sorted(self.progress.by_code.items())
         ]
 
@@ -84,7 +83,7 @@ def look_at(tasks: Sequence[ImportTask]) -> list[Look]:
 
 
 def _look(task: ImportTask, progress: Progress) -> Look:
-    limits = [(limit, value) for limit in LIMITS if (value := getattr(task.config.limits, limit.name))]
+    limits = [(limit, value) for name, limit in LIMITS.items() if (value := getattr(task.config.limits, name))]
     return Look(task, progress, _rate(task, progress), limits)
 
 

@@ -1,12 +1,14 @@
 """One import: its page, its live updates, its actions, and the images of its log."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
-from flask import Response, render_template, request
+from flask import Response, g, render_template, request
 from pydantic import ValidationError
 
+from api_shim.access import load_task
 from api_shim.app_context import app_context
 from api_shim.models import ThreadsForm
 from api_shim.tasks import csv_file
@@ -14,12 +16,13 @@ from face_console.charts import Throughput, throughput
 from face_console.look import Look, look_at, overview
 from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
 from face_console.texts import field_problem, request_problem
-from face_console.view import blueprint, link, moved, task_of
+from face_console.view import blueprint, link, moved
 from face_import.catalogue import LogEntry
 from face_import.contract import DAG_ID, MAX_ROW, Code
 from face_import.domain.limits import check_thread_num
 from face_import.domain.models import Shard
-from face_import.errors import AirflowUnavailable, InvalidRequest, RequestError, SourceError, TaskNotFound
+from face_import.domain.planning import MAX_SHARDS
+from face_import.errors import AirflowError, InvalidRequest, RequestError, SourceError, TaskNotFound
 
 LOG_PAGE = 25
 PICTURE_S = 600
@@ -62,7 +65,7 @@ def task_stop(task_id: str) -> Response | tuple[str, int]:
 @blueprint.post("/tasks/<task_id>/delete")
 def task_delete(task_id: str) -> Response | tuple[str, int]:
     """Delete an import and return to the list."""
-    group = task_of(task_id).config.group_name
+    group = g.task.config.group_name
     return _done(task_id, lambda: app_context().control.delete(task_id), link("index", deleted=group))
 
 
@@ -70,7 +73,6 @@ def task_delete(task_id: str) -> Response | tuple[str, int]:
 def task_threads(task_id: str) -> Response | tuple[str, int]:
     """Change the concurrency."""
     context = app_context()
-    task_of(task_id)
     typed = request.form.get("thread_num", "")
     try:
         body = ThreadsForm.model_validate({"thread_num": typed})
@@ -85,7 +87,7 @@ def task_threads(task_id: str) -> Response | tuple[str, int]:
 @blueprint.get("/tasks/<task_id>/log.csv")
 def task_log(task_id: str) -> Response:
     """The log as a file, filtered as on the page; `download_log` accepts no sessions."""
-    task_of(task_id)
+    load_task(task_id)
     shard, code = _shard(task_id), _code()
     name = "-".join((task_id, *([f"shard-{shard.number}"] if shard else []), *([str(code.value)] if code else [])))
     return csv_file(name, app_context().catalogue.ledger.log_pages(task_id, code=code, within=shard))
@@ -94,7 +96,7 @@ def task_log(task_id: str) -> Response:
 @blueprint.get("/console/thumbnail/<task_id>/<int:row>")
 def picture(task_id: str, row: int) -> Response:
     """A failed row's thumbnail, or a placeholder if there is none."""
-    task_of(task_id)
+    load_task(task_id)
     entry = overview().failure(task_id, row) if row <= MAX_ROW else None
     if entry is None:
         raise TaskNotFound(f"task {task_id} has no failed row {row}")
@@ -115,13 +117,13 @@ def _done(task_id: str, act: Callable[[], None], then: str = "") -> Response | t
         raise
     except RequestError as error:
         return _page(task_id, error=(error.code, str(error))), error.status
-    except AirflowUnavailable as error:
+    except AirflowError as error:
         return _page(task_id, error=("airflow_unavailable", str(error))), 503
     return moved(then or link("show", task_id=task_id))
 
 
 def _look(task_id: str) -> Look:
-    (look,) = look_at([task_of(task_id)])
+    (look,) = look_at([load_task(task_id)])
     if not look.task.config.entry:
         return look
     return replace(look, changes=app_context().catalogue.ledger.changes(task_id))
@@ -161,8 +163,11 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[
 def _shard(task_id: str) -> Shard | None:
     """The shard that the log is filtered by."""
     number = request.args.get("shard", type=int)
-    shards = app_context().catalogue.plans.shards(task_id) if number is not None else []
-    return next((shard for shard in shards if shard.number == number), None)
+    if number is None or not 0 <= number < MAX_SHARDS:
+        return None
+    with suppress(TaskNotFound):
+        return app_context().catalogue.plans.shard(task_id, number)
+    return None
 
 
 def _code() -> Code | None:

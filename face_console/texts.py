@@ -1,12 +1,11 @@
-"""Names of states, codes and options in English; locale/zh.po has the Chinese."""
+"""Names of states, options and errors in English; locale/zh.po has the Chinese."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from api_shim.access import OtherGroup
 from api_shim.models import CreateForm
 from face_console.language import gettext, lazy
-from face_import.contract import GROUP_NAME_PATTERN, MAX_ANGLE, MAX_PIXELS, Code, TaskState
+from face_import.contract import GROUP_NAME_PATTERN, TaskState
 from face_import.errors import RequestError
 from face_import.settings import Settings
 
@@ -16,23 +15,6 @@ STATES = {
     TaskState.STOPPED: lazy("Stopped"),
     TaskState.COMPLETED: lazy("Completed"),
 }
-CODES = {
-    Code.OK: lazy("imported"),
-    Code.URI_UNREACHABLE: lazy("image could not be downloaded"),
-    Code.IMAGE_UNREADABLE: lazy("image could not be decoded"),
-    Code.DUPLICATE_FACE: lazy("face already in the group"),
-    Code.DUPLICATE_ID: lazy("id already in the group"),
-    Code.NO_FACE: lazy("no face"),
-    Code.PITCH: lazy("pitch over the limit"),
-    Code.YAW: lazy("yaw over the limit"),
-    Code.ROLL: lazy("roll over the limit"),
-    Code.WIDTH: lazy("face too narrow"),
-    Code.HEIGHT: lazy("face too short"),
-    Code.BLUR: lazy("face too blurred"),
-    Code.INFO_UNAVAILABLE: lazy("face info service unavailable"),
-    Code.LIBRARY_UNAVAILABLE: lazy("face library service unavailable or refused"),
-    Code.SYSTEM: lazy("row cannot be imported"),
-}
 PROBLEMS = {
     "columns": lazy("more values than columns"),
     "no_uri": lazy("no URI"),
@@ -41,25 +23,15 @@ PROBLEMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A limit of an import: its API name, label, hint, unit and maximum value."""
-
-    name: str
-    label: str
-    hint: str
-    unit: str
-    most: int
-
-
-LIMITS = (
-    Limit("pos_pitch", lazy("Maximum pitch"), lazy("How far the face may look up or down."), "°", MAX_ANGLE),
-    Limit("pos_yaw", lazy("Maximum yaw"), lazy("How far the face may be turned to the side."), "°", MAX_ANGLE),
-    Limit("pos_rol", lazy("Maximum roll"), lazy("How far the head may be tilted."), "°", MAX_ANGLE),
-    Limit("width", lazy("Minimum face width"), lazy("Narrower faces are not added."), "px", MAX_PIXELS),
-    Limit("height", lazy("Minimum face height"), lazy("Shorter faces are not added."), "px", MAX_PIXELS),
-    Limit("blur_degree", lazy("Maximum blur"), lazy("1 accepts only very sharp faces, 100 any face."), "", 100),
-)
+HINTS = {
+    "pos_pitch": lazy("How far the face may look up or down."),
+    "pos_yaw": lazy("How far the face may be turned to the side."),
+    "pos_rol": lazy("How far the head may be tilted."),
+    "width": lazy("Narrower faces are not added."),
+    "height": lazy("Shorter faces are not added."),
+    "blur_degree": lazy("1 accepts only very sharp faces, 100 any face."),
+}
+"""What each limit does."""
 
 _PROBLEMS_OF_FIELDS = {
     "missing": lazy("Required."),

@@ -1,4 +1,4 @@
-"""What all pages share: the blueprint, links that keep the embedded view, times, and tasks by id."""
+"""What all pages share: the blueprint, the check of forms, links that keep the embedded view, and times."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,12 +8,8 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from markupsafe import Markup
 
 from api_shim import access, sessions
-from api_shim.app_context import app_context
 from face_console.language import COOKIE, LANGUAGES
-from face_import.catalogue import ImportTask
-from face_import.domain.identity import is_task_id
 from face_import.domain.uri import display, redact, scheme_of
-from face_import.errors import TaskNotFound
 
 blueprint = Blueprint(
     "console", __name__, template_folder="templates", static_folder="static", static_url_path="/console/static"
@@ -32,7 +28,7 @@ def check_form() -> None:
     if not g.get("by_header", False):
         sessions.check_token()
     if "task_id" in (request.view_args or {}):
-        task_of(request.view_args["task_id"])  # type: ignore[index]  # checked above
+        g.task = access.load_task(request.view_args["task_id"])  # type: ignore[index]  # checked above
 
 
 def embedded() -> bool:
@@ -58,19 +54,6 @@ def when(time: float | None, *, seconds: bool = False) -> Markup:
 def shown_uri(uri: str) -> str:
     """A row's URI as pages show it: without image data and without the secrets of signed URLs."""
     return display(uri) if scheme_of(uri) == "data" else redact(uri)
-
-
-def task_of(task_id: str) -> ImportTask:
-    """The task with this id.
-
-    Raises:
-        TaskNotFound: there is none, or the request's key has no access to it.
-    """
-    if not is_task_id(task_id):
-        raise TaskNotFound(f"there is no task {task_id[:40]!r}")
-    task = app_context().catalogue.tasks.get(task_id)
-    access.check_task(task_id, task.config.group_name)
-    return task
 
 
 def by_htmx() -> bool:

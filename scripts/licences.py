@@ -30,6 +30,7 @@ ALLOWED = {
     "Zlib",
 }
 REVIEWED = {
+    "codespell": "GPL: a command of `make check`; none of our code imports or ships it",
     "psycopg": "LGPL: used unmodified and replaceable, which places no conditions on our code",
     "psycopg-binary": "the C part of psycopg, as above",
     "supervisor": "declares its licence by a link: the Repoze licence, which is BSD's with a trade mark clause",

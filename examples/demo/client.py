@@ -40,7 +40,7 @@ class Hit:
 
 
 class Api:
-    """`/v1/tasks` (docs/api.md).
+    """`/v1/tasks` (docs/reference/api.md).
 
     Args:
         url: URL of Face import, without a trailing slash.

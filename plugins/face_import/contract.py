@@ -21,10 +21,8 @@ ENTRY_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
 DEFAULT_THREAD_NUM = 10
 MOST_THREADS = 1000
 """Upper bound of `FACE_IMPORT_MAX_THREADS`."""
-MAX_ANGLE = 180
 MAX_ROW = 2**31 - 1
 """Row numbers fit into 32 signed bits in the API and the catalogue."""
-MAX_PIXELS = 100_000
 TASK_ID_LENGTH = 12
 
 ASSET_ALIAS = "face_import"

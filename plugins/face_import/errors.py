@@ -16,8 +16,9 @@
     │   ├── ServiceUnavailable no response, 5xx, 429: wait and retry
     │   └── ServiceRefusal     a definite error response; carries its kind
     │       └── MalformedAnswer a success response that violates the protocol
-    ├── AirflowUnavailable     Airflow's REST API gave no usable response
-    │   └── AirflowError       it responded with an error
+    ├── AirflowError           a request to Airflow's REST API failed
+    │   ├── AirflowUnavailable no usable response: other requests would fail as well
+    │   └── AirflowRefused     an error response: other requests may succeed
     ├── ApiUnavailable         our own API gave the command line no usable response
     ├── TaskStopped            the task was stopped or deleted: exit quietly
     ├── Interrupted            this process was asked to end; the next try resumes
@@ -110,12 +111,16 @@ class ServiceUnavailable(ServiceError):
     Args:
         retry_after: seconds the service asked us to wait, if it did.
         sent: whether the service may have processed the request nevertheless.
+        internal: whether the service failed on this very request (500); others may succeed.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, sent: bool = True) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, sent: bool = True, internal: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.sent = sent
+        self.internal = internal
 
 
 class RefusalKind(StrEnum):
@@ -154,8 +159,8 @@ class MalformedAnswer(ServiceRefusal):
     """A 2xx response that violates the protocol: the request may have been processed."""
 
 
-class AirflowUnavailable(FaceImportError):
-    """Airflow's REST API gave no usable response.
+class AirflowError(FaceImportError):
+    """A request to Airflow's REST API failed.
 
     Args:
         sent: whether the request may have been processed nevertheless.
@@ -166,7 +171,11 @@ class AirflowUnavailable(FaceImportError):
         self.sent = sent
 
 
-class AirflowError(AirflowUnavailable):
+class AirflowUnavailable(AirflowError):
+    """Airflow gave no usable response, or denies us access."""
+
+
+class AirflowRefused(AirflowError):
     """Airflow responded with an error; other requests may succeed."""
 
 

@@ -1,4 +1,4 @@
-"""Holdings: what recurring imports have in their groups, so that only changes are imported (docs/recurring.md).
+"""Holdings: what recurring imports have in their groups, to import only changes (docs/how-to/recurring.md).
 
 Each step of replacing a face is recorded: `reserve` that the old face is being deleted, or that there is none and the
 new one is being added; `adding` that the old one is deleted and the new one is being added; `settle_holdings`, in the
@@ -13,15 +13,13 @@ from dataclasses import fields
 from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, and_, delete, func, or_, select, update
 
 from face_import.catalogue.engine import reading, upsert_for
+from face_import.catalogue.leases import ENDING_S
 from face_import.catalogue.records import ImportTask
 from face_import.catalogue.schema import holding, import_task, now, shard
 from face_import.contract import TaskState
 from face_import.domain.models import Change, Changes, Holding, Outcome, Sent
 
 HELD = holding.c
-ENDING_S = 60.0
-"""How long after a stop or delete rows may still be in flight: generously bounded. Leases say which ones are; this
-bounds how many leases are checked."""
 
 
 class Holdings:

@@ -7,13 +7,15 @@
 """
 
 import os
+from contextlib import suppress
 
 import typer
 
 from face_import import logs
 from face_import.cli import imports, keys, log, parts, stack
 from face_import.cli.terminal import FAILURE, stderr
-from face_import.errors import FaceImportError
+from face_import.errors import ConfigError, FaceImportError
+from face_import.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -24,7 +26,8 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 )
 def configure() -> None:
     """Import faces into face groups, locally or on a server, and run Face import on this machine."""
-    logs.configure()
+    with suppress(ConfigError):  # every command says it in its own way
+        logs.configure(get_settings().log_level)
 
 
 _IMPORTS, _STACK, _PARTS = "Imports", "Stack", "Internals and maintenance"

@@ -1,4 +1,4 @@
-"""Client of the HTTP API: commands see tasks and errors, never HTTP (docs/api.md)."""
+"""Client of the HTTP API: commands see tasks and errors, never HTTP (docs/reference/api.md)."""
 
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Mapping

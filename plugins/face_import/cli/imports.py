@@ -1,6 +1,7 @@
 """Commands about imports: import, tasks, show, start, stop, delete."""
 
 import stat
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,8 @@ from face_import.cli.server import Key, Server, Url
 from face_import.cli.terminal import INTERRUPTED, cell, local, stderr, stdout
 from face_import.cli.watch import summarize
 from face_import.cli.watch import watch as follow
-from face_import.contract import DEFAULT_THREAD_NUM, MAX_ANGLE, MAX_PIXELS, MOST_THREADS, TaskState
+from face_import.contract import DEFAULT_THREAD_NUM, MOST_THREADS, TaskState
+from face_import.domain.models import LIMITS, Limits
 from face_import.errors import ApiUnavailable, InvalidRequest, RequestError, TaskNotFound
 
 _LIMITS = "Limits: rows with a face outside a limit fail"
@@ -23,8 +25,10 @@ Group = Annotated[str, typer.Option(help="Face group.", show_default=False)]
 Watch = Annotated[bool, typer.Option("--watch", help="Show progress until the import ends.")]
 
 
-def _limit(largest: int, text: str) -> object:
-    return typer.Option(min=0, max=largest, help=text, rich_help_panel=_LIMITS)
+def _limit(name: str) -> object:
+    limit = LIMITS[name]
+    text = f"{limit.title}, {limit.unit}; 0 means no limit."
+    return typer.Option(min=0, max=limit.most, help=text, rich_help_panel=_LIMITS)
 
 
 def create(  # noqa: PLR0913 - the fields of the form
@@ -41,12 +45,12 @@ def create(  # noqa: PLR0913 - the fields of the form
         int, typer.Option(min=1, max=MOST_THREADS, help="Concurrency; servers allow up to 200 by default.")
     ] = DEFAULT_THREAD_NUM,
     mode: Annotated[int, typer.Option(min=0, max=1, help="On errors: 0 continues, 1 stops the import.")] = 0,
-    pos_pitch: Annotated[int, _limit(MAX_ANGLE, "Maximum pitch in degrees; 0 means no limit.")] = 0,
-    pos_yaw: Annotated[int, _limit(MAX_ANGLE, "Maximum yaw in degrees; 0 means no limit.")] = 0,
-    pos_rol: Annotated[int, _limit(MAX_ANGLE, "Maximum roll in degrees; 0 means no limit.")] = 0,
-    width: Annotated[int, _limit(MAX_PIXELS, "Minimum face width in pixels; 0 means no limit.")] = 0,
-    height: Annotated[int, _limit(MAX_PIXELS, "Minimum face height in pixels; 0 means no limit.")] = 0,
-    blur_degree: Annotated[int, _limit(100, "Maximum blur, 1 (sharp) to 100 (blurred); 0 means no limit.")] = 0,
+    pos_pitch: Annotated[int, _limit("pos_pitch")] = 0,
+    pos_yaw: Annotated[int, _limit("pos_yaw")] = 0,
+    pos_rol: Annotated[int, _limit("pos_rol")] = 0,
+    width: Annotated[int, _limit("width")] = 0,
+    height: Annotated[int, _limit("height")] = 0,
+    blur_degree: Annotated[int, _limit("blur_degree")] = 0,
     url: Url = "",
     key: Key = "",
 ) -> None:
@@ -55,15 +59,8 @@ def create(  # noqa: PLR0913 - the fields of the form
     Exit status: 0 started (with --watch: all rows imported), 3 with --watch: some rows failed,
     1 rejected, stopped or server unavailable, 130 Ctrl-C (the import keeps running).
     """
-    limits = {
-        "pos_pitch": pos_pitch,
-        "pos_yaw": pos_yaw,
-        "pos_rol": pos_rol,
-        "width": width,
-        "height": height,
-        "blur_degree": blur_degree,
-    }
-    numbers = {"thread_num": thread_num, "mode": mode, **limits}
+    limits = Limits(pos_pitch, pos_yaw, pos_rol, width, height, blur_degree)
+    numbers = {"thread_num": thread_num, "mode": mode, **asdict(limits)}
     with Client(Server.of(url, key)) as client:
         task_id = _upload(client, {"group_name": group, **{name: str(n) for name, n in numbers.items()}}, file)
         stdout.print(task_id, markup=False)

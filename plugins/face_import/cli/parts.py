@@ -11,11 +11,11 @@ from rich.table import Table
 from face_import.cli.terminal import stdout
 from face_import.errors import ConfigError
 from face_import.settings import get_settings
+from face_import.stack.checks import check_servers, require
 from face_import.stack.credentials import create_credentials
 from face_import.stack.environment import stack_environment
 from face_import.stack.layout import STACK_VARIABLE, Layout
 from face_import.stack.processes import guard as watch
-from face_import.stack.servers import check_servers
 from face_import.stack.workers import worker_command
 
 
@@ -55,7 +55,7 @@ def worker(
     settings = get_settings()
     if not settings.broker_url:
         raise ConfigError("FACE_IMPORT_BROKER_URL: not set; workers need a broker")
-    check_servers(settings)
+    require(check_servers(settings))
     command = worker_command(settings, f"worker-{os.getpid()}", slots=slots)
     os.execve(sys.executable, command, stack_environment(settings, Layout.of(settings.home)))  # noqa: S606 - no shell wanted
 

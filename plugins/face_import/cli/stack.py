@@ -12,6 +12,7 @@ from rich.table import Table
 from face_import.cli.terminal import FAILURE, INTERRUPTED, NOT_RUNNING, stderr, stdout
 from face_import.errors import StackError
 from face_import.settings import get_settings
+from face_import.stack.checks import Level
 from face_import.stack.credentials import admin_password_file
 from face_import.stack.environment import ADMIN_USER
 from face_import.stack.health import problems
@@ -64,7 +65,7 @@ def status() -> None:
 
 def doctor() -> None:
     """Diagnose this machine, its settings and the stack; exit status 1 if there is a problem."""
-    from face_import.stack.doctor import Level, examine  # noqa: PLC0415 - the database's packages are slow to import
+    from face_import.stack.doctor import examine  # noqa: PLC0415 - the database's packages are slow to import
 
     worst = False
     for finding in examine():

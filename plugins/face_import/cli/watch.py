@@ -10,7 +10,6 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from face_import.cli.client import Client, Task, meaning
 from face_import.cli.terminal import FAILURE, INTERRUPTED, PARTIAL, SUCCESS, plain, stderr, stdout
@@ -112,16 +111,15 @@ def _follow(client: Client, task_id: str) -> Task:
 
 def _patiently(client: Client, task_id: str, live: Live) -> Task:
     """Fetch the task, waiting out a restart of the API."""
-    for attempt in Retrying(
-        retry=retry_if_exception_type(ApiUnavailable),
-        stop=stop_after_delay(_PATIENCE_S),
-        wait=wait_fixed(1),
-        before_sleep=lambda _state: live.update(Text("API unavailable; retrying"), refresh=True),
-        reraise=True,
-    ):
-        with attempt:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
             return client.task(task_id)
-    raise AssertionError("tenacity returns or raises")
+        except ApiUnavailable:
+            if time.monotonic() > deadline:
+                raise
+        live.update(Text("API unavailable; retrying"), refresh=True)
+        time.sleep(1)
 
 
 def _facts(task: Task, rate: float) -> str:

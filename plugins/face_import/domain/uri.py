@@ -15,7 +15,7 @@ DataUri = NewType("DataUri", str)
 """A data URI made by `to_data_uri`: plain ASCII that needs no escaping in JSON."""
 
 SHOWN_IN_FULL = 1024
-"""Longest data URI, in characters, that a log shows in full."""
+"""Longest data URI, in characters, that a log shows in full (docs/reference/api.md)."""
 
 _PIECES, _END = re.compile(r"[^/@]*[/@]?"), re.compile(r"[/@]")
 """Pieces of a path, each with the following slash or `@`; unambiguous, so matching takes linear time."""

@@ -1,1 +1,1 @@
-"""Everything that imports Airflow: parameters, task bodies, the pool of a run, the listener, the XCom backend."""
+"""Everything that imports Airflow: the import DAG, the recurring imports, the plugin, the users."""

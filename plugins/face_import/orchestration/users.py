@@ -1,7 +1,7 @@
 """Users and roles of Airflow's FAB auth manager; run as a module after `airflow db migrate`.
 
-Safe to run at every start. People have the user `admin`, whose password is theirs to change. The API and the keeper
-have one whose role may do what `face_import.clients.airflow` asks for, with the import DAG and no other.
+Safe to run at every start. People log in as `admin`, and may change its password. The API and the keeper share a user
+whose role allows only what `face_import.clients.airflow` does, and only on the import DAG.
 """
 
 import json
@@ -27,11 +27,11 @@ READ, CREATE, EDIT, DELETE = (
 )
 SERVICE_PERMISSIONS = frozenset(
     {
-        # FAB wants both: the right to the kind of thing, and the one to the DAG it belongs to.
+        # FAB checks both the permission on the kind of resource and the one on the DAG that it belongs to.
         *((action, fab.resource_name(DAG_ID, fab.RESOURCE_DAG)) for action in (READ, EDIT)),
         *((action, fab.RESOURCE_DAG_RUN) for action in (READ, CREATE, EDIT, DELETE)),  # trigger, fail, delete
         *((action, fab.RESOURCE_TASK_INSTANCE) for action in (READ, EDIT)),  # clear, set shards to success
-        *((action, fab.RESOURCE_POOL) for action in (READ, CREATE, EDIT, DELETE)),  # one a run
+        *((action, fab.RESOURCE_POOL) for action in (READ, CREATE, EDIT, DELETE)),  # one per run
         (READ, fab.RESOURCE_WEBSITE),  # FAB gives it to every role whenever an api-server starts
     }
 )
@@ -39,27 +39,27 @@ SERVICE_PERMISSIONS = frozenset(
 
 @providers_configuration_loaded
 def create_users() -> None:
-    """Make the role and the users that are missing, and give the service its password and its rights, no others."""
+    """Make the role and any missing users, and reset the service's password and its exact permissions."""
     settings = get_settings()
     passwords: dict[str, str] = json.loads((settings.home / "secrets" / "airflow_users.json").read_text())
     with get_application_builder() as builder:
         manager = builder.sm
-        service = _exactly(manager, manager.add_role(SERVICE_ROLE), SERVICE_PERMISSIONS)
+        service = _set_permissions(manager, manager.add_role(SERVICE_ROLE), SERVICE_PERMISSIONS)
         for name, password in passwords.items():
-            ours = name == settings.airflow_user
+            is_service = name == settings.airflow_user
             user = manager.find_user(username=name)
             if user is None:
-                role = service if ours else manager.find_role("Admin")
+                role = service if is_service else manager.find_role("Admin")
                 manager.add_user(name, name, "", f"{name}@localhost", role, password)
                 log.info("made user=%s role=%s", name, role.name)
-            elif ours:
+            elif is_service:
                 manager.reset_password(user.id, password)
                 user.roles = [service]
                 manager.update_user(user)
 
 
-def _exactly(manager: FabAirflowSecurityManagerOverride, role: Role, wanted: Iterable[tuple[str, str]]) -> Role:
-    """Give a role these permissions, and take away what it had beside them."""
+def _set_permissions(manager: FabAirflowSecurityManagerOverride, role: Role, wanted: Iterable[tuple[str, str]]) -> Role:
+    """Give a role these permissions and no others; returns the role."""
     permissions = [manager.create_permission(*pair) for pair in wanted]
     for permission in permissions:
         manager.add_permission_to_role(role, permission)

@@ -3,7 +3,7 @@
 ::
 
     cli ──▶ lifecycle ──▶ preparation   directories, secrets, migrations
-                │   └───▶ preflight     checks before anything is started
+                │   └───▶ checks        checks before anything is started
                 ▼
            supervision ──▶ supervisord ──▶ programs, guard
                 ▲                            │

@@ -1,4 +1,4 @@
-"""The environment of the stack's processes: Airflow's settings and ours (docs/settings.md).
+"""The environment of the stack's processes: Airflow's settings and ours (docs/reference/settings.md).
 
 Airflow gets its settings here and its secrets from `airflow.cfg` (`credentials`), so that no secret that we create is
 in an environment, and none at all in an argument list. A password in a URL remains in the environment that it came in.

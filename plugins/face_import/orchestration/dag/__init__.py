@@ -1,1 +1,1 @@
-"""What task processes run: the bodies of the import DAG's tasks, its parameters, the XCom backend."""
+"""What task processes run: the tasks of the import DAG, its parameters, the XCom backend."""

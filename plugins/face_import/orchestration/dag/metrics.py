@@ -1,7 +1,7 @@
-"""Metrics of imports, sent the way Airflow sends its own: by its StatsD or OpenTelemetry settings, or not at all.
+"""Metrics of imports, sent as Airflow sends its own: by its StatsD or OpenTelemetry settings, or not at all.
 
-Names instead of tags, because Airflow drops tags on its way to a plain StatsD. Counters and not gauges, because the
-gauges of several processes overwrite each other.
+Names instead of tags, because Airflow drops tags when it sends to a plain StatsD. Counters instead of gauges, because
+the gauges of several processes overwrite each other.
 """
 
 import logging
@@ -15,10 +15,10 @@ PREFIX = "face_import"
 
 
 def send_metrics(measured: Measured) -> None:
-    """Send what a shard has done since it last did so; a handful of packets a second. Never raises."""
+    """Send what a shard has done since the last call; a few packets a second. Never raises."""
     try:
         _send(measured)
-    except Exception as error:  # noqa: BLE001 - an import does not end for want of a metric
+    except Exception as error:  # noqa: BLE001 - a metric that cannot be sent must not fail an import
         log.warning("metrics not sent error=%s", error)
 
 

@@ -1,4 +1,4 @@
-"""The `@task` of the import's DAG: Airflow's own, which also remembers a request to end that came before the work."""
+"""The `@task` of the import DAG: Airflow's own, which also remembers that its process was asked to end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -10,11 +10,12 @@ from face_import.contract import SHARD_QUEUE
 from face_import.settings import Settings
 
 
-class ImportOperator(DecoratedOperator, PythonOperator):
-    """Calls a function; once Airflow has told its process to end, `asked_to_end` is set.
+class InterruptibleTask(DecoratedOperator, PythonOperator):
+    """Calls a function that can find out, by `asked_to_end`, that Airflow has asked its process to end.
 
-    Airflow's SIGTERM handler only calls `on_kill`, and five seconds later comes SIGKILL. A task instance that was
-    stopped while its process still waited for Airflow would begin its work in between, to be killed in it.
+    Airflow's SIGTERM handler only calls `on_kill`; SIGKILL follows five seconds later. Without the flag, a task
+    instance that was stopped before its function installed a handler of its own would start working in between,
+    only to be killed in the middle of it.
     """
 
     custom_operator_name = "@task"
@@ -25,7 +26,7 @@ class ImportOperator(DecoratedOperator, PythonOperator):
         "op_kwargs": "py",
     }
     asked_to_end = False
-    """Of this process, which runs one task instance; Airflow makes a new operator for it on the way."""
+    """Set on the class: a process runs one task instance, but Airflow replaces the operator object on the way."""
 
     def __init__(
         self,
@@ -39,18 +40,19 @@ class ImportOperator(DecoratedOperator, PythonOperator):
         super().__init__(kwargs_to_upstream=call, **call, **kwargs)
 
     def on_kill(self) -> None:
-        """Remember; the function ends as soon as it may look."""
-        ImportOperator.asked_to_end = True
+        """Record the request; the function acts on it as soon as it can."""
+        InterruptibleTask.asked_to_end = True
 
 
-def import_task(**arguments: Any) -> TaskDecorator:
-    """`@task` with this operator; takes the operator's arguments."""
-    return task_decorator_factory(decorated_operator_class=ImportOperator, **arguments)
+def interruptible_task(**arguments: Any) -> TaskDecorator:
+    """`@task` as an `InterruptibleTask`; takes the operator's arguments."""
+    return task_decorator_factory(decorated_operator_class=InterruptibleTask, **arguments)
 
 
 def queue_of_shards(settings: Settings) -> dict[str, str]:
-    """Argument that puts shards into a queue of their own where Celery's workers, started by us, take from it, too.
+    """The `queue` argument of shards: one of their own if Celery workers, which we start, take tasks from it as well.
 
-    Celery takes from one queue in the order of arrival: the `plan` of an import would wait for all shards before it.
+    Celery serves a queue first come, first served: in a shared queue the `plan` of one import would wait behind all
+    shards of the imports before it.
     """
     return {"queue": SHARD_QUEUE} if settings.broker_url else {}

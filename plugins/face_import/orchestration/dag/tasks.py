@@ -1,4 +1,4 @@
-"""Bodies of the DAG's three tasks: plan, shard, finish."""
+"""The three tasks of the import DAG: plan, shard, finish."""
 
 import asyncio
 import gc
@@ -22,9 +22,10 @@ from face_import.contract import ASSET_ALIAS, GROUP_ASSET, LOG_XCOM_KEY, UPLOAD,
 from face_import.domain.identity import UPLOADED, task_id_of_run
 from face_import.domain.limits import check_group_name, check_thread_num
 from face_import.domain.models import OutcomeBatch, Shard, SourceIndex
-from face_import.domain.planning import plan_shards, pool_slots
+from face_import.domain.planning import plan_shards, pool_for
 from face_import.domain.uri import redact
 from face_import.errors import (
+    ConfigError,
     Interrupted,
     LeaseLost,
     RequestError,
@@ -35,7 +36,7 @@ from face_import.errors import (
     TaskStopped,
 )
 from face_import.orchestration.dag.metrics import send_metrics
-from face_import.orchestration.dag.operators import ImportOperator
+from face_import.orchestration.dag.operators import InterruptibleTask
 from face_import.orchestration.dag.params import task_config
 from face_import.pipeline.opening import opened
 from face_import.pipeline.outage import Outage
@@ -45,55 +46,71 @@ from face_import.sources.location import open_source
 from face_import.sources.storage import Storage
 
 log = logging.getLogger(__name__)
-ENDING = "Airflow asked this process to end"
+ASKED_TO_END = "Airflow asked this process to end"
 KEEPER_S = 10.0
 """How long the keeper may take to notice a run that was cleared in Airflow."""
 
 
 def plan() -> list[int]:
-    """Take the source in, make the group, commit the shards; returns their numbers, always the same ones."""
+    """Store the source, make the group and commit the shards.
+
+    Returns:
+        The numbers of the shards, the same ones at every try.
+    """
     context = get_current_context()
     run, settings, catalogue = context["dag_run"], get_settings(), get_catalogue()
     task_id = task_id_of_run(run.run_id)
     signal.signal(signal.SIGTERM, _interrupt)
-    if ImportOperator.asked_to_end:
+    if InterruptibleTask.asked_to_end:
         _interrupt()
-    config = task_config(context["params"])
-    if not context["params"]["source"].startswith(UPLOAD):  # an upload's task was made by the API, or is deleted
+    config, source = task_config(context["params"]), context["params"]["source"]
+    if not source.startswith(UPLOAD):  # the API registers the task of an upload; a missing one was deleted
         catalogue.tasks.add(task_id, run.run_id, config, state=TaskState.RUNNING, launched_at=_began(run))
     try:
-        task = _running(catalogue, task_id, run)
+        task = _wait_until_running(catalogue, task_id, run)
         shards = catalogue.plans.shards(task_id)
         if not shards:
             check_group_name(config.group_name, settings)
             check_thread_num(config.thread_num, settings)
-            index, name = _take_in(task_id, context["params"]["source"], settings)
-            planned = plan_shards(index, pool_slots(task.config.thread_num, settings.rows_per_process))
-            asyncio.run(_make_group(task.config.group_name, settings))
-            catalogue.plans.commit(task_id, list(planned), index.rows, name)
-            shards = catalogue.plans.shards(task_id)
-            Storage.of(settings).keep_only(task_id, catalogue.tasks.get(task_id).source_name)
-    except (SourceError, RequestError, FetchError, TaskFailed, TaskStopped) as error:
-        if isinstance(error, TransientFetchError):
-            raise
+            shards = _commit_plan(task, source, catalogue, settings)
+    except TransientFetchError:
+        raise
+    except (ConfigError, SourceError, RequestError, FetchError, TaskFailed, TaskStopped) as error:
         _give_up(catalogue, run, error)
     log.info("planned task=%s shards=%s rows=%s", task_id, len(shards), sum(s.rows for s in shards))
     return [s.number for s in shards]
 
 
 def _interrupt(*_: object) -> NoReturn:
-    """End `plan` at once where Airflow's own handler would let it go on beside its successor."""
-    raise Interrupted(ENDING)
+    """End `plan` at once: Airflow's own handler would let it run on, beside its next try."""
+    raise Interrupted(ASKED_TO_END)
 
 
-def _take_in(task_id: str, source: str, settings: Settings) -> tuple[SourceIndex, str]:
+def _commit_plan(task: ImportTask, source: str, catalogue: Catalogue, settings: Settings) -> list[Shard]:
+    """Store the source, make the group and commit the shards; returns those of the plan that was committed first.
+
+    An earlier try of `plan` may still be running. Whichever commits first decides: its shards are read back, and
+    any other copy of the source is removed.
+    """
+    index, name = _store_source(task.id, source, settings)
+    shards = plan_shards(index, pool_for(task.run_id, task.config.thread_num, settings).slots)
+    asyncio.run(_make_group(task.config.group_name, settings))
+    catalogue.plans.commit(task.id, shards, index.rows, name)
+    Storage.of(settings).keep_only(task.id, catalogue.tasks.get(task.id).source_name)
+    return catalogue.plans.shards(task.id)
+
+
+def _store_source(task_id: str, source: str, settings: Settings) -> tuple[SourceIndex, str]:
     """The index of the task's source, and the name under which this try stored it or found the upload."""
     storage = Storage.of(settings)
-    if source == f"{UPLOAD}{task_id}" and (index := storage.index(task_id)) is not None:
-        return index, UPLOADED
     if source.startswith(UPLOAD):
-        raise SourceError(f"the upload of task {source.removeprefix(UPLOAD)} belongs to that task alone")
-    log.info("taking the source in task=%s source=%s", task_id, redact(source))
+        if source != f"{UPLOAD}{task_id}":
+            raise SourceError(f"the upload of task {source.removeprefix(UPLOAD)} belongs to that task alone")
+        index = storage.index(task_id)
+        if index is None:
+            raise SourceError(f"the upload of task {task_id} is no longer in the storage")
+        return index, UPLOADED
+    log.info("storing the source task=%s source=%s", task_id, redact(source))
     with open_source(source, settings, lambda url: open_http(url, settings)) as stream:
         name = uuid4().hex
         return storage.store(task_id, stream, name), name
@@ -109,39 +126,40 @@ async def _make_group(group: str, settings: Settings) -> None:
 
 
 def shard(number: int) -> None:
-    """Handle the rows of one shard until all are in the ledger."""
-    gc.freeze()  # what is imported by now stays: to search it for garbage again and again took 7 % of a row
+    """Handle the rows of one shard until every one of them is in the ledger."""
+    gc.freeze()  # freeze already imported objects: rescanning them cost 7 % per row
     context = get_current_context()
     catalogue, settings = get_catalogue(), get_settings()
     run, ti = context["dag_run"], context["ti"]
     task_id = task_id_of_run(run.run_id)
     try:
-        task = _running(catalogue, task_id, run)
-        part = catalogue.plans.shards(task_id)[number]
-        cast("dict[str, Any]", context)["rows"] = f"rows {part.first_row}-{part.last_row}"
-        before = catalogue.ledger.progress(task_id, number).handled
-        log.info(
-            "importing task=%s shard=%s rows=%s-%s handled=%s", task_id, number, part.first_row, part.last_row, before
-        )
+        task = _wait_until_running(catalogue, task_id, run)
+        part = catalogue.plans.shard(task_id, number)
+        rows = f"rows {part.first_row}-{part.last_row}"
+        cast("dict[str, Any]", context)["rows"] = rows  # the task instance's name in Airflow's grid
+        log.info("importing task=%s shard=%s %s", task_id, number, rows)
         asyncio.run(_import_shard(task, part, str(ti.id), _pusher(ti), catalogue, settings))
-    except (TaskFailed, TaskStopped, SourceError, TaskNotFound) as error:
+    except (ConfigError, TaskFailed, TaskStopped, SourceError, TaskNotFound) as error:
         _give_up(catalogue, run, error)
     except (LeaseLost, Interrupted) as error:
-        raise AirflowException(f"{error}; the next try goes on") from None
+        raise AirflowException(f"{error}; the next try resumes the shard") from None
     progress = catalogue.ledger.progress(task_id, number)
     failed = ",".join(f"{code}:{rows}" for code, rows in progress.failures.items()) or "none"
     log.info("imported task=%s shard=%s succeeded=%s failed=%s", task_id, number, progress.succeeded, failed)
 
 
 def _pusher(ti: Any) -> Callable[[OutcomeBatch], None]:
-    """Hand-over of outcomes as the XCom `log`; the backend writes them to the ledger before Airflow hears of it."""
+    """A function that pushes outcomes as the XCom `log`, whose backend writes them to the ledger.
+
+    The ledger comes first: if only Airflow does not take the reference, the rows are safe and the import continues.
+    """
 
     def push(batch: OutcomeBatch) -> None:
         try:
             ti.xcom_push(key=LOG_XCOM_KEY, value=batch)
         except (AirflowException, AirflowRuntimeError) as error:
             log.warning(
-                "the ledger has the rows, but Airflow did not take their reference task=%s shard=%s error=%s",
+                "outcomes are in the ledger, but Airflow did not store the XCom task=%s shard=%s error=%s",
                 batch.task_id,
                 batch.shard,
                 error,
@@ -150,7 +168,7 @@ def _pusher(ti: Any) -> Callable[[OutcomeBatch], None]:
     return push
 
 
-async def _import_shard(  # noqa: PLR0913, PLR0917 - what a try needs, said once
+async def _import_shard(  # noqa: PLR0913, PLR0917 - all that a try needs
     task: ImportTask,
     part: Shard,
     owner: str,
@@ -161,25 +179,26 @@ async def _import_shard(  # noqa: PLR0913, PLR0917 - what a try needs, said once
     rows = Storage.of(settings).open_shard(task.id, part, task.source_name)
     todo = ShardWork(task, part, owner, rows, push, observe=send_metrics)
     async with opened(todo, catalogue, settings) as work:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.stop, ENDING)
-        if ImportOperator.asked_to_end:
-            work.stop(ENDING)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.stop, ASKED_TO_END)
+        if InterruptibleTask.asked_to_end:
+            work.stop(ASKED_TO_END)
         await work.run()
 
 
 def finish() -> dict[str, Any]:
-    """Complete the task if every row has its outcome; otherwise say what is missing, and fail the run.
+    """Complete the task if every row has an outcome; otherwise fail the run, and say which shards are unfinished.
 
-    The group's asset gets an event with the same counts; Airflow keeps it if this task instance succeeds.
+    Returns:
+        Rows by result. The group's asset gets an event with them, which Airflow emits if this task instance succeeds.
     """
     context, catalogue = get_current_context(), get_catalogue()
     run = context["dag_run"]
     task_id = task_id_of_run(run.run_id)
-    completed = catalogue.tasks.complete(task_id)
+    catalogue.tasks.complete(task_id)
     task = catalogue.tasks.peek(task_id)
-    if task is None or task.state in {TaskState.CREATED, TaskState.STOPPED}:
+    if task is None or task.ended:
         _give_up(catalogue, run, TaskStopped(f"task {task_id} is not running"))
-    if task.state == TaskState.RUNNING and not completed:
+    if task.state == TaskState.RUNNING:
         _give_up(catalogue, run, TaskFailed(_unfinished(catalogue, task)))
     counts = counts_of(catalogue.ledger, task)
     group = Asset(GROUP_ASSET.format(group=task.config.group_name))
@@ -188,6 +207,7 @@ def finish() -> dict[str, Any]:
 
 
 def _unfinished(catalogue: Catalogue, task: ImportTask) -> str:
+    """Why the task could not be completed, and what to do."""
     done = catalogue.plans.finished_shards(task.id)
     missing = [s for s in catalogue.plans.shards(task.id) if s.number not in done]
     if not missing:
@@ -204,11 +224,11 @@ def _began(run: DagRunProtocol) -> float:
     return run.start_date.timestamp() if run.start_date else 0.0
 
 
-def _running(catalogue: Catalogue, task_id: str, run: DagRunProtocol) -> ImportTask:
-    """The task, if it is to be worked on.
+def _wait_until_running(catalogue: Catalogue, task_id: str, run: DagRunProtocol) -> ImportTask:
+    """The running task; waits a little for one that looks stopped although its run began after the stop.
 
-    A run that began after the stop was cleared in Airflow. Should the listener have missed that, the keeper sees it
-    within a round or two, and until then the task looks stopped.
+    Such a run was cleared in Airflow. Usually the listener has started the task again by now; if it missed the event,
+    the keeper does within a round or two.
 
     Raises:
         TaskStopped: it is stopped, completed or deleted.
@@ -227,9 +247,9 @@ def _running(catalogue: Catalogue, task_id: str, run: DagRunProtocol) -> ImportT
 
 
 def _give_up(catalogue: Catalogue, run: DagRunProtocol, error: Exception) -> NoReturn:
-    """End this task instance without a retry; what an operator has to mend is kept as the task's last error.
+    """Fail this task instance without a retry; an error that an operator has to fix becomes the task's last error.
 
-    A task instance of an earlier try may still be ending while its task is started again: it says nothing.
+    Not if the task was started again since: this task instance then belongs to an earlier attempt.
     """
     if isinstance(error, SourceError | FetchError):
         error = TaskFailed(f"the source cannot be read: {error}")

@@ -1,4 +1,4 @@
-"""The XCom backend: a pushed `OutcomeBatch` goes to the ledger, its XCom is a small reference (design decision 5)."""
+"""The XCom backend: a pushed `OutcomeBatch` goes to the ledger, and Airflow keeps a small reference to it."""
 
 from typing import Any
 
@@ -16,7 +16,12 @@ class LedgerXCom(BaseXCom):
 
     @staticmethod
     def serialize_value(value: Any, **where: Any) -> Any:
-        """Write a batch to the ledger; what Airflow keeps and shows is how far its shard is."""
+        """Write a batch to the ledger; the reference that Airflow keeps and shows is the progress of its shard.
+
+        Raises:
+            TaskStopped: the import was deleted.
+            LeaseLost: another try holds the shard's lease.
+        """
         if not isinstance(value, OutcomeBatch):
             return BaseXCom.serialize_value(value, **where)
         progress = get_catalogue().ledger.write(value)
@@ -32,17 +37,20 @@ class LedgerXCom(BaseXCom):
 
     @staticmethod
     def deserialize_value(result: Any) -> Any:
-        """Give back the failures that a reference stands for, as rows of the log."""
+        """Turn a reference into the failed rows of its shard; there are none once the import is deleted."""
         value = BaseXCom.deserialize_value(result)
         if not (isinstance(value, dict) and value.get("kind") == KIND):
             return value
         catalogue = get_catalogue()
-        shard = catalogue.plans.shards(value["task"])[value[SHARD_TASK]]
+        task = catalogue.tasks.peek(value["task"])
+        if task is None or task.deleted_at is not None:
+            return []
+        shard = catalogue.plans.shard(task.id, value[SHARD_TASK])
         return [
             {"row": entry.row, "uri": entry.uri, "code": entry.code, "message": entry.message}
-            for entry in catalogue.ledger.log(value["task"], within=shard)
+            for entry in catalogue.ledger.log(task.id, within=shard)
         ]
 
     @staticmethod
     def purge(xcom: Any, *args: Any) -> None:
-        """Delete nothing: Airflow purges a task instance's XComs at each try, the ledger outlives tries."""
+        """Delete nothing: Airflow purges the XComs of a task instance before each try, but outcomes outlive tries."""

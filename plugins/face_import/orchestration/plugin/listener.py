@@ -1,8 +1,8 @@
-"""Notes in the catalogue what becomes of the runs of `face_import`, and makes and drops their pools.
+"""Tells the catalogue what happens to the runs of `face_import`, and makes and drops their pools.
 
-These functions run inside Airflow's scheduler and api-server, in the middle of their transactions: they use
-Core statements on Airflow's session for the pool, wait at most 250 ms for the catalogue, and never raise.
-What they miss the keeper mends.
+These hooks run inside Airflow's scheduler and api-server, in the middle of their transactions: they change Airflow's
+tables by Core statements on its own session, wait at most 250 ms for the catalogue, and never raise. The keeper
+makes up for what they miss.
 """
 
 import logging
@@ -23,7 +23,7 @@ from face_import.catalogue import Catalogue
 from face_import.catalogue.engine import upsert_for
 from face_import.contract import DAG_ID, DEFAULT_THREAD_NUM
 from face_import.domain.identity import pool_of_run
-from face_import.domain.planning import pool_slots
+from face_import.domain.planning import pool_for
 from face_import.domain.uri import redact
 from face_import.orchestration.plugin.notes import make_group_asset, note_opening, note_result
 from face_import.settings import get_settings
@@ -47,7 +47,7 @@ def _for_our_runs(hook: Hook) -> Hook:
             return
         try:
             hook(dag_run, msg)
-        except Exception:  # a listener that raises would end the scheduler's transaction
+        except Exception:  # raising would abort the scheduler's transaction
             log.exception("listener missed an event run=%s", dag_run.run_id)
 
     return careful
@@ -55,7 +55,7 @@ def _for_our_runs(hook: Hook) -> Hook:
 
 @hookimpl
 def on_starting(component: object) -> None:  # noqa: ARG001
-    """Import what the tasks need, once: a scheduler forks its executor's processes after this, and they the tasks'."""
+    """Import what tasks need before the scheduler forks its executor's processes, and those fork the tasks."""
     import_module("face_import.orchestration.dag.tasks")
     load_file_system(get_settings().storage_root)
 
@@ -63,13 +63,13 @@ def on_starting(component: object) -> None:  # noqa: ARG001
 @hookimpl
 @_for_our_runs
 def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
-    """Make the run's pool; take a run that was cleared in Airflow's UI for a start."""
-    threads = _asked_threads(dag_run)
+    """Make the run's pool, and start the task again if somebody cleared the run in Airflow."""
+    threads = _requested_threads(dag_run)
     try:
         task = _catalogue(os.getpid()).runs.run_queued(dag_run.run_id, _seconds(dag_run.queued_at))
         threads = task.config.thread_num if task else threads
     finally:
-        _set_pool(dag_run, pool_slots(threads, get_settings().rows_per_process))
+        _set_pool(dag_run, threads)
     conf = dag_run.conf or {}
     group = task.config.group_name if task else str(conf.get("group_name", ""))
     source = task.config.source if task else redact(str(conf.get("source", "")))
@@ -81,7 +81,7 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
 @hookimpl
 @_for_our_runs
 def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
-    """Stop the task, if it is not stopped already, and drop the pool."""
+    """Drop the pool, stop the task unless it has ended, and note the result."""
     _drop_pool(dag_run)
     _catalogue(os.getpid()).runs.run_failed(
         dag_run.run_id,
@@ -94,31 +94,27 @@ def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
 @hookimpl
 @_for_our_runs
 def on_dag_run_success(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
-    """Drop the pool, note the result; `finish` completed the task, and the keeper looks after a run that skipped it."""
+    """Drop the pool and note the result; `finish` has completed the task, or else the keeper stops it."""
     _drop_pool(dag_run)
     note_result(_session(dag_run), dag_run, _catalogue(os.getpid()))
 
 
-def _asked_threads(dag_run: DagRun) -> int:
-    """`thread_num` of a run that has no task yet, started from Airflow's form or a schedule."""
+def _requested_threads(dag_run: DagRun) -> int:
+    """`thread_num` of a run without a task yet: one that was triggered in Airflow, before its `plan`."""
     value = (dag_run.conf or {}).get("thread_num", DEFAULT_THREAD_NUM)
     return value if isinstance(value, int) else DEFAULT_THREAD_NUM
 
 
 def _seconds(moment: datetime | None) -> float:
-    """Seconds since the epoch."""
+    """Seconds since the epoch; 0 for None."""
     return moment.timestamp() if moment else 0.0
 
 
-def _set_pool(dag_run: DagRun, slots: int) -> None:
+def _set_pool(dag_run: DagRun, threads: int) -> None:
     session = _session(dag_run)
     upsert = upsert_for(session.get_bind().dialect)
-    values = {
-        "pool": pool_of_run(dag_run.run_id),
-        "slots": slots,
-        "description": f"Shards of import {dag_run.run_id} at once; 0 pauses it",
-        "include_deferred": False,
-    }
+    pool = pool_for(dag_run.run_id, threads, get_settings())
+    values = {"pool": pool.name, "slots": pool.slots, "description": pool.description, "include_deferred": False}
     statement = upsert(POOLS).values(values)
     session.execute(statement.on_conflict_do_update(index_elements=["pool"], set_={"slots": statement.excluded.slots}))
 

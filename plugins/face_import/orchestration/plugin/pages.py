@@ -1,4 +1,4 @@
-"""What Face import adds to Airflow's pages: the list of imports, a tab on runs, a link on each shard."""
+"""Changes to Airflow's api-server: console pages inside Airflow's, a link on each shard, and writes that take turns."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
@@ -9,12 +9,19 @@ from airflow.sdk import BaseOperatorLink
 from face_import.contract import DAG_ID, SHARD_TASK
 from face_import.settings import Settings, get_settings
 
+if TYPE_CHECKING:  # every process of Airflow loads the plugin, and only the api-server needs starlette
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+PATIENCE_S = 5.0
+"""How long a write waits for the one before it: a client that never finishes its request must not block the others."""
+
 
 def external_views(settings: Settings) -> list[dict[str, Any]]:
-    """Pages of the console, shown inside Airflow's.
+    """Pages of the console that Airflow embeds: the list of imports in its menu, and a tab on each run.
 
-    Airflow shows a tab on the runs of every DAG, so the page is told which DAG it is: a run of a recurring
-    import has the import that it triggered.
+    Airflow shows a run's tab for every DAG, so the page is told which one: the run of a recurring import's DAG has no
+    import of its own but the one that it triggered.
     """
     console = settings.console_url
     return [
@@ -35,7 +42,7 @@ def external_views(settings: Settings) -> list[dict[str, Any]]:
 
 
 class RowsLink(BaseOperatorLink):
-    """From a shard's task instance to its part of the import's log; other task instances get no link."""
+    """The link from a shard's task instance to its part of the import's log; other task instances get none."""
 
     name = "Failed rows"
 
@@ -46,21 +53,18 @@ class RowsLink(BaseOperatorLink):
         return f"{get_settings().console_url}/runs/{quote(ti_key.run_id, safe='')}?shard={ti_key.map_index}"
 
 
-if TYPE_CHECKING:  # every process of Airflow loads the plugin, and only the api-server has a use for starlette
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
-PATIENCE_S = 5.0
-"""A request that hangs (a client that does not send its body) does not keep the others out for longer than this."""
+def middlewares(database: str) -> list[dict[str, Any]]:
+    """The plugin's `fastapi_root_middlewares`, given the SQLAlchemy URL of Airflow's database."""
+    return [{"name": "one write at a time", "middleware": OneWriteAtATime}] if database.startswith("sqlite") else []
 
 
 class OneWriteAtATime:
-    """ASGI middleware: a request that may write begins when the one before it has ended.
+    """ASGI middleware for SQLite: a request that may write starts once the one before it has ended.
 
-    Airflow commits its record of what a user did on the event loop (`action_logging`). If another request of the same
-    process holds SQLite's write lock at that moment, the commit waits for it, and that request cannot end, for its own
-    commit needs the event loop: the whole api-server stands still until the wait for the lock runs out, and then
-    answers 500. SQLite has one writer anyway, so a queue costs nothing there.
+    Airflow commits its audit record of a request on the event loop (`action_logging`). If another request of the same
+    process holds SQLite's write lock at that moment, the commit waits for it, and that request cannot end, because its
+    own commit needs the event loop: the whole api-server stands still until the lock times out, and then answers 500.
+    SQLite has one writer anyway, so a queue costs nothing there.
     """
 
     def __init__(self, app: "ASGIApp") -> None:
@@ -68,7 +72,7 @@ class OneWriteAtATime:
         self._turn = asyncio.Lock()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Hand the request on, in its turn if it may write."""
+        """Pass the request on, once it is its turn if it may write."""
         if scope["type"] != "http" or scope["method"] in READS:
             await self._app(scope, receive, send)
             return
@@ -82,8 +86,3 @@ class OneWriteAtATime:
             await self._app(scope, receive, send)
         finally:
             self._turn.release()
-
-
-def middlewares(database: str) -> list[dict[str, Any]]:
-    """What a plugin hands to Airflow as `fastapi_root_middlewares`; `database` is Airflow's SQLAlchemy URL."""
-    return [{"name": "one write at a time", "middleware": OneWriteAtATime}] if database.startswith("sqlite") else []

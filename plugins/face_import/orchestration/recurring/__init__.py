@@ -1,1 +1,1 @@
-"""Recurring imports: their DAGs, and the task that runs an import and waits for it."""
+"""Recurring imports: their DAGs, and the tasks that wait for a source and run its import."""

@@ -12,7 +12,7 @@ from airflow.serialization.encoders import coerce_to_core_timetable, encode_time
 from face_import.domain.recurring import Entry, Schedule, read_entries
 from face_import.domain.uri import redact
 from face_import.errors import ConfigError
-from face_import.orchestration.recurring.waiting import ImportOperator, SourceSensor
+from face_import.orchestration.recurring.waiting import RunImportOperator, SourceSensor
 from face_import.settings import Settings
 
 PREFIX = "recurring_"
@@ -21,11 +21,11 @@ WAIT_TASK, IMPORT_TASK = "wait_for_source", "import"
 
 @dataclass(frozen=True, slots=True)
 class Recurring:
-    """What the file makes.
+    """What the file of recurring imports yields.
 
     Attributes:
-        dags: of the entries that are right.
-        problems: of the others, a line each.
+        dags: one for each valid entry.
+        problems: of the other entries, a line each.
     """
 
     dags: tuple[DAG, ...]
@@ -33,7 +33,7 @@ class Recurring:
 
 
 def recurring_imports(settings: Settings) -> Recurring:
-    """Read the file; reads nothing else, and calls nobody."""
+    """Read the file, and nothing else: Airflow parses DAGs all the time."""
     path = settings.recurring_imports
     try:
         reading = read_entries(path.read_text(encoding="utf-8"), settings)
@@ -63,12 +63,12 @@ def _dag(entry: Entry) -> DAG:
         default_args={"owner": "face-import", "retries": 5, "retry_delay": timedelta(seconds=10)},
     ) as dag:
         waiting = SourceSensor(task_id=WAIT_TASK, source=entry.source, patience_s=entry.patience_s)
-        waiting >> ImportOperator(task_id=IMPORT_TASK, conf=entry.conf(), entry=entry.name)
+        waiting >> RunImportOperator(task_id=IMPORT_TASK, conf=entry.conf(), entry=entry.name)
     return dag
 
 
 def _schedule(schedule: Schedule) -> Any:
-    """What Airflow takes, checked the way Airflow would check it later, when the other entries would suffer.
+    """The DAG's `schedule`, validated as Airflow would do it later, at the expense of all other entries.
 
     Raises:
         ConfigError: it is not a cron expression, an asset's URI, or a timetable.
@@ -93,7 +93,7 @@ def _documentation(entry: Entry) -> str:
     return f"""### Recurring import `{entry.name}`
 
 Waits up to {entry.patience_s} s for the source, then starts an import and waits for it; this run succeeds or fails
-with it. **Clear** the task `{IMPORT_TASK}` to go on with an import that was stopped.
+with it. To resume a stopped import, **clear** the task `{IMPORT_TASK}`.
 
 | parameter | value |
 | --- | --- |
@@ -102,5 +102,5 @@ with it. **Clear** the task `{IMPORT_TASK}` to go on with an import that was sto
 
 
 def _shown(source: str) -> str:
-    """The template without passwords and queries; one that does not begin with a URL holds none in the open."""
+    """The template without passwords and queries; one that does not start with a URL cannot show any."""
     return redact(source) if "://" in source.partition("{")[0] else source

@@ -1,7 +1,7 @@
-"""The two tasks of a recurring import: wait for its source, then start the import and wait for it, deferred.
+"""The two tasks of a recurring import: wait for its source, then start the import and wait, deferred, until it ends.
 
-The import's run id follows from the entry's run. So whatever dies between triggering and waiting, the next try finds
-the import and waits for it: a row is never handled twice.
+The import's run id is derived from the entry's run. So whatever dies between triggering and waiting, the next try
+finds the same import and waits for it: no row is handled twice.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ from face_import.sources.location import open_source
 
 POLL_S = 2.0
 SETTLE_S = 10.0
-"""Before the first look. The executor reports the end of the process that deferred up to some 6 s late (measured on
-3.3.2); if the task was woken before, Airflow takes that for the end of the woken one, and retries it for nothing."""
+"""Delay before the first look. The executor reports the end of the deferring process up to 6 s late (measured on
+3.3.2); if the task resumes earlier, Airflow takes this report for the end of the resumed process, and retries it."""
 GONE = "deleted"
 
 
 class SourceSensor(BaseSensorOperator):
-    """Succeeds when the source can be opened; fails with the reason when the patience is over.
+    """Succeeds once the source can be opened; fails with the reason if it cannot within the patience.
 
     Args:
         source: template of its URL.
-        patience_s: how long to wait. Between two looks no process waits.
+        patience_s: how long to wait. No process is kept between two looks.
     """
 
     template_fields = ("source",)
@@ -76,11 +76,11 @@ class SourceSensor(BaseSensorOperator):
         return True
 
 
-class ImportOperator(BaseOperator):
+class RunImportOperator(BaseOperator):
     """Starts the import of this run and waits for it; succeeds or fails with it.
 
-    An import that goes on already is waited for, one that has completed is not repeated, and one that was stopped
-    goes on: that is what clearing this task means.
+    An import that is already running is only waited for, a completed one is not repeated, and a stopped one is
+    resumed, unless this is a mere retry: clearing this task means to resume.
 
     Args:
         conf: parameters of the import's run; strings are templates.
@@ -96,7 +96,7 @@ class ImportOperator(BaseOperator):
         self.entry = entry
 
     def execute(self, context: Context) -> Any:
-        """Start what has to be started, and wait."""
+        """Start the import if need be, and wait for it."""
         run_id = import_of_run(self.dag_id, context["run_id"])
         state, task = state_of_import(run_id), get_catalogue().tasks.peek(run_id)
         if state not in ACTIVE:
@@ -117,7 +117,7 @@ class ImportOperator(BaseOperator):
 
 
 def is_retry(context: Context, retries: int) -> bool:
-    """Whether Airflow retries, and not somebody cleared the task: a retry does not undo a stop."""
+    """Whether this try is Airflow's retry, not the first one after somebody cleared the task; it undoes no stop."""
     ti = context["ti"]
     return ti.max_tries is not None and ti.try_number > ti.max_tries - retries + 1
 
@@ -134,12 +134,12 @@ class ImportEnded(BaseTrigger):
         self.run_id = run_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """What the triggerer makes it from."""
+        """What the triggerer makes the trigger from."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {"run_id": self.run_id}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look every two seconds; an Airflow that is away fails the try, and the next one waits on."""
-        look = sync_to_async(state_of_import)  # the triggerer's line to Airflow belongs to its event loop
+        """Look every two seconds; if Airflow is unavailable this try fails, and the next one continues to wait."""
+        look = sync_to_async(state_of_import)  # the triggerer's connection to Airflow belongs to its event loop
         await asyncio.sleep(SETTLE_S)
         while await look(self.run_id) in ACTIVE:  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(POLL_S)
@@ -147,7 +147,7 @@ class ImportEnded(BaseTrigger):
 
 
 def result_of_import(run_id: str) -> dict[str, Any]:
-    """Counts of a completed import. The catalogue decides: a run may be marked a success with rows missing.
+    """Counts of a completed import. The catalogue decides: a run can be marked as a success with rows missing.
 
     Raises:
         AirflowFailException: it was not completed; says why.
@@ -167,7 +167,7 @@ def state_of_import(run_id: str) -> str:
         return GONE
     try:
         return DagRunState(RuntimeTaskInstance.get_dagrun_state(DAG_ID, run_id)).value
-    except AirflowRuntimeError:  # deleted between the two questions, or Airflow is away: the next try knows
+    except AirflowRuntimeError:  # deleted in between, or Airflow is unavailable
         if RuntimeTaskInstance.get_dr_count(DAG_ID, run_ids=[run_id]):
             raise
         return GONE

@@ -1,0 +1,91 @@
+"""Regular expressions over text from outside take time in proportion to its length."""
+
+import re
+from collections.abc import Callable
+from time import process_time
+
+import pytest
+
+from api_shim import log_csv
+from face_import import keys
+from face_import.clients import fetcher, services
+from face_import.contract import ENTRY_NAME_PATTERN, GROUP_NAME_PATTERN
+from face_import.domain import identity, image
+from face_import.domain.limits import check_group_name
+from face_import.domain.uri import redact
+from face_import.errors import InvalidRequest
+from face_import.orchestration.dag import params
+from face_import.settings import Settings
+from face_import.sources import location, storage
+from face_services import decode, store
+
+ROUNDS = 5
+Work = tuple[Callable[[str], object], Callable[[int], str]]
+"""What is done to a text, and a text of so many parts that keeps a backtracking matcher busy."""
+
+
+def scans(text: str) -> int:
+    """How many scans of a JPEG bytes look like."""
+    return sum(1 for _ in image._SCAN.finditer(text.encode("latin-1")))
+
+
+def source(text: str) -> object:
+    """Airflow's check of a run's source."""
+    return re.search(params.SOURCE_PATTERN, text)
+
+
+WORK: dict[str, Work] = {
+    "redact, colons": (redact, lambda n: "http://h/" + ":" * n),
+    "redact, colons and at signs": (redact, lambda n: "http://h/" + ":" * n + "@" * n),
+    "redact, letters": (redact, lambda n: "http://h/" + "a" * n),
+    "redact, users": (redact, lambda n: "http:" + "a:b@" * n),
+    "redact, slashes": (redact, lambda n: "http://h/" + "a:/" * n),
+    "verbatim, letters": (fetcher._VERBATIM.fullmatch, lambda n: "a" * n + "\u00e9"),
+    "verbatim, escapes": (fetcher._VERBATIM.fullmatch, lambda n: "%41" * n + "%"),
+    "validator": (fetcher._STRONG.fullmatch, lambda n: '"' + "a" * n),
+    "absent": (services._ABSENT.search, lambda n: "not foun no suc " * n),
+    "location": (location._NEVER_IN_A_URL.search, lambda n: "a:" * n),
+    "location, escapes": (location._ENCODED_TRICK.search, lambda n: "%2" * n),
+    "source, a scheme": (source, lambda n: "a" * n),
+    "source, schemes": (source, lambda n: "a://" * n + " "),
+    "task id": (identity._TASK_ID.fullmatch, lambda n: "a" * n),
+    "folder": (storage._TASK_ID.fullmatch, lambda n: "a" * n),
+    "key": (keys._NAME.fullmatch, lambda n: "a" * n),
+    "group": (lambda text: re.fullmatch(GROUP_NAME_PATTERN, text), lambda n: "a" * n),
+    "entry": (lambda text: re.fullmatch(ENTRY_NAME_PATTERN, text), lambda n: "a" * n),
+    "group, services": (store.GROUP_NAME.fullmatch, lambda n: "a" * n),
+    "data uri, services": (decode._DATA_URI.match, lambda n: "data:" + ";base64" * n),
+    "csv, lines": (log_csv._ODD_STARTS[0].search, lambda n: "\na" * n),
+    "csv, commas": (log_csv._ODD_STARTS[1].search, lambda n: ",a" * n),
+    "csv, harmless lines": (log_csv._HARMLESS, lambda n: "a\n" * n + ";"),
+    "csv, a harmless line": (log_csv._HARMLESS, lambda n: "a" * n),
+    "jpeg": (scans, lambda n: "\xff\xda\x00\x08" * n),
+}
+
+
+def seconds(work: Callable[[str], object], text: str) -> float:
+    """The least of some rounds: what disturbs one only adds."""
+    taken = []
+    for _ in range(ROUNDS):
+        began = process_time()
+        work(text)
+        taken.append(process_time() - began)
+    return min(taken)
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_work_grows_as_the_text_does(name: str) -> None:
+    """Eight times the text is some eight times the work; were it the square, it would be 64, the cube 512."""
+    work, text = WORK[name]
+    parts = 250
+    while (one := seconds(work, text(parts))) < 0.0005 and parts < 16_000:  # more is the work of the memory
+        parts *= 4
+    assert seconds(work, text(8 * parts)) < 32 * max(one, 0.0005)
+
+
+def test_an_operators_pattern_meets_short_names_only() -> None:
+    """The pattern for names of groups is a setting, so only the length of names can bound its work."""
+    anything = Settings(group_name_pattern=".*")
+    check_group_name("a" * 250, anything)
+    with pytest.raises(InvalidRequest, match="is not a group name"):
+        check_group_name("a" * 251, anything)
