@@ -19,7 +19,7 @@ ENTRY_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
 """Names of recurring imports."""
 
 DEFAULT_THREAD_NUM = 10
-MOST_THREADS = 1000
+MAX_CONCURRENCY = 1000
 """Upper bound of `FACE_IMPORT_MAX_THREADS`."""
 MAX_ROW = 2**31 - 1
 """Row numbers fit into 32 signed bits in the API and the catalogue."""

@@ -150,14 +150,14 @@ class Control:
         while time.monotonic() < fenced_at and self._leases.live(task_id):
             time.sleep(0.05)
 
-    def set_threads(self, task_id: str, thread_num: int) -> None:
+    def set_concurrency(self, task_id: str, thread_num: int) -> None:
         """Change a task's concurrency; shards learn of it at their next renewal.
 
         Raises:
             TaskNotFound: there is no such task.
             WrongState: it is completed.
         """
-        task = self._tasks.set_threads(task_id, thread_num)
+        task = self._tasks.set_concurrency(task_id, thread_num)
         if task.state == TaskState.RUNNING:
             try:
                 self._airflow.set_pool(pool_for(task.run_id, thread_num, self._settings))

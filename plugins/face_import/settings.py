@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from face_import.contract import GROUP_NAME_PATTERN, MAX_ROW, MOST_THREADS
+from face_import.contract import GROUP_NAME_PATTERN, MAX_CONCURRENCY, MAX_ROW
 from face_import.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     api_key: SecretStr = SecretStr("")
 
     # how imports run
-    max_threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 200
+    max_threads: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] = 200
     rows_per_process: Annotated[int, Field(ge=1, le=200)] = 8
     executor_slots: Annotated[int, Field(ge=1, le=512)] = 8
     workers: Annotated[int, Field(ge=0, le=64)] = 2

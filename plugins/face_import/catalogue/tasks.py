@@ -243,7 +243,7 @@ class Tasks:
         with self._engine.begin() as connection:
             connection.execute(update(import_task).where(import_task.c.id == task_id).values(paused=paused))
 
-    def set_threads(self, task_id: str, thread_num: int) -> ImportTask:
+    def set_concurrency(self, task_id: str, thread_num: int) -> ImportTask:
         """Change the concurrency.
 
         Raises:

@@ -56,7 +56,7 @@ _SHIM = (
     *("--worker-class", "api_shim.worker.Worker", "--threads", "128"),
     *("--keep-alive", "75", "--graceful-timeout", "8"),
 )
-"""As many threads as `api_shim.places` has places, plus 16 for all other requests.
+"""As many threads as `api_shim.slots` has slots, plus 16 for all other requests.
 
 Idle connections are kept for longer than proxies keep them (nginx: 60 s), so that the proxy closes them and no POST
 meets a closed one. Supervisord waits ten seconds before it kills.

@@ -92,7 +92,7 @@ def test_a_changed_thread_num_reaches_the_holder(catalogue: Catalogue, make_task
     """The next renewal after a change brings the new number."""
     task, leases = make_task(), catalogue.leases
     leases.take(task.id, 0, "a", 10)
-    catalogue.tasks.set_threads(task.id, 3)
+    catalogue.tasks.set_concurrency(task.id, 3)
     assert leases.renew(task.id, 0, "a", 1, wants=10, using=10).grant == 3
 
 

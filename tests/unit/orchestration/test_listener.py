@@ -79,7 +79,7 @@ def test_a_pool_that_is_there_gets_the_slots_anew(
     """A run that was cleared has a new thread_num perhaps, and is no longer paused."""
     run = make_run(task.run_id)
     hooks.on_dag_run_running(dag_run=run, msg="")
-    catalogue.tasks.set_threads(task.id, 64)
+    catalogue.tasks.set_concurrency(task.id, 64)
     hooks.on_dag_run_running(dag_run=run, msg="")
     assert pools(session) == {pool_of_run(task.run_id): 8}
 
