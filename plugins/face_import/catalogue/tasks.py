@@ -1,4 +1,4 @@
-"""Import tasks: their state is a column here, changed by compare-and-set only (ADR 4)."""
+"""Import tasks: their state is a column here, changed by compare-and-set only (design decision 2)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -255,7 +255,7 @@ class Tasks:
         return self._change(task_id, allowed, change, "its thread_num cannot be changed")
 
     def mark_deleted(self, task_id: str) -> ImportTask:
-        """Mark a task as deleted: no lease can be taken and nothing written for it any more.
+        """Mark a task as deleted: no lease can be taken and nothing written for it any more (design decision 14).
 
         Raises:
             TaskNotFound: there is no such task, or it is already deleted.
