@@ -294,12 +294,12 @@ class Tasks:
         with self._engine.begin() as connection:
             first = connection.scalar(select(func.min(shard.c.first_row)).where(planned))
             if first is not None:
-                behind = first + PURGE_ROWS
-                rows = outcome.c.row.between(first, behind - 1)
+                next_row = first + PURGE_ROWS
+                rows = outcome.c.row.between(first, next_row - 1)
                 connection.execute(delete(outcome).where(outcome.c.task_id == task_id, rows))
-                connection.execute(delete(shard).where(planned, last < behind))
-                shorter = {"first_row": behind, "rows": last - behind + 1}
-                connection.execute(update(shard).where(planned, shard.c.first_row < behind).values(shorter))
+                connection.execute(delete(shard).where(planned, last < next_row))
+                shorter = {"first_row": next_row, "rows": last - next_row + 1}
+                connection.execute(update(shard).where(planned, shard.c.first_row < next_row).values(shorter))
                 return True
             connection.execute(delete(sent).where(sent.c.task_id == task_id))
             connection.execute(delete(tally).where(tally.c.task_id == task_id))
