@@ -3,6 +3,9 @@
 FROM python:3.12-slim-bookworm
 
 ENV PIP_NO_CACHE_DIR=1 \
+    UV_NO_CACHE=1 \
+    # Its user may write no .pyc files beside the packages: without them every process would compile again.
+    UV_COMPILE_BYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     # Airflow 3.3.2 uses a name that pathspec has deprecated, and would say so in every task's log.
     PYTHONWARNINGS=ignore:GitWildMatchPattern
@@ -10,18 +13,20 @@ ENV PIP_NO_CACHE_DIR=1 \
 WORKDIR /opt/face-import
 
 # Only what decides which packages are installed: a change of the code does not install them again.
-COPY pyproject.toml README.md requirements.txt ./
+COPY pyproject.toml README.md requirements.in requirements.txt ./
 COPY face_services/requirements.txt face_services/
-COPY scripts/setup.py scripts/
+COPY scripts/setup.py scripts/uv-requirements.txt scripts/
 COPY plugins/face_import/__init__.py plugins/face_import/
 COPY api_shim/__init__.py api_shim/
-RUN python scripts/setup.py
+COPY face_console/__init__.py face_console/
+RUN python scripts/setup.py && rm -r .uv
 
 COPY LICENSE ./
 COPY config config
 COPY dags dags
 COPY plugins plugins
 COPY api_shim api_shim
+COPY face_console face_console
 COPY face_services face_services
 
 # A named volume takes the owner and the mode of the folder it is mounted over.

@@ -4,13 +4,15 @@
 # A variable, so that a machine with several says which: make setup PYTHON=/opt/python3.12/bin/python3
 PYTHON ?= $(shell scripts/find-python)
 BIN := .venv/bin
-# These share one stack, and mostly wait for it: the others run beside them.
-ON_A_STACK := tests/browser tests/distributed tests/faults tests/load tests/main_job tests/recurring
+# These share one Airflow, and mostly wait for it: the others run beside them.
+ON_A_STACK := tests/faults $(addprefix tests/stack/,browser cli distributed load main_job recurring)
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-on-a-stack test-others test-services
 # The services' environment has neither our pytest plugins nor what tests/conftest.py imports.
 SERVICES_PYTEST := PYTHONPATH=plugins:. .venv-services/bin/python -m pytest -c /dev/null --rootdir=. \
-	--confcutdir=tests/face_services tests/face_services
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+	--confcutdir=tests/face_services
+# The machine's own, or what `make setup` fetched.
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes
 
 .PHONY: help
 help: ## Show this list
@@ -48,14 +50,22 @@ down-distributed: ## End everything `make up-distributed` started
 status: ## Show what runs and how it is
 	@$(BIN)/face-import status
 
+.PHONY: test-unit
+test-unit: setup-dev ## Run the unit tests: within a minute, without a server
+	$(BIN)/python -m pytest tests/unit
+
 .PHONY: test
-test: setup-dev ## Run the fast tests, some of them on a real Airflow
-	@echo "tests run side by side; what each set says comes when it has ended, after some minutes"
+test: setup-dev ## Run all tests but the slow ones, in 12 minutes; with T=tests/unit/test_keeper.py only these
+ifdef T
+	$(if $(filter tests/face_services%,$(T)),$(SERVICES_PYTEST),$(BIN)/python -m pytest) $(T)
+else
+	@echo "three sets of tests run side by side; each prints its output when it finishes"
 	@$(SIDE_BY_SIDE) PYTEST_ADDOPTS='-m "not slow"'
+endif
 
 .PHONY: test-all
-test-all: setup-dev ## Run all tests, the slow ones too
-	@echo "tests run side by side; what each set says comes when it has ended, the last after most of an hour"
+test-all: setup-dev ## Run all tests, the slow ones too, in most of an hour
+	@echo "three sets of tests run side by side; each prints its output when it finishes"
 	@$(SIDE_BY_SIDE) PYTEST_ADDOPTS=--durations=20
 
 .PHONY: test-on-a-stack
@@ -68,12 +78,18 @@ test-others:
 
 .PHONY: test-services
 test-services:
-	$(SERVICES_PYTEST)
+	$(SERVICES_PYTEST) tests/face_services
+
+.PHONY: fix
+fix: setup-dev ## Repair what the linter can repair, and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 .PHONY: check
 check: setup-dev ## Run the linters, the type checker, the licence check and the audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/licences.py
@@ -89,13 +105,14 @@ bench: setup-dev ## Measure against peers and limits; ROWS="1 6" measures only t
 	@$(BIN)/python -m bench $(ROWS)
 
 .PHONY: lock
-lock: ## Recompile the requirement files from their .in files (needs uv)
-	$(COMPILE) requirements.in -o requirements.txt
+lock: setup ## Recompile the requirement files from their .in files
+	$(COMPILE) requirements.in examples/requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) --override face_services/overrides.txt face_services/requirements.in -o face_services/requirements.txt
 	$(COMPILE) --override face_services/overrides.txt face_services/requirements-dev.in -o face_services/requirements-dev.txt
+	echo uv | $(COMPILE) - -o scripts/uv-requirements.txt
 
 .PHONY: clean
 clean: down down-distributed ## End everything and remove environments and caches; imports and faces stay
-	rm -rf .venv .venv-services .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-services .uv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info plugins/*.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 from flask import Flask, Response, jsonify
 
 from api_shim import access, errors, guards, monitoring, places, tasks, uploads
-from api_shim.app_context import Services
+from api_shim.app_context import AppContext
 from api_shim.documentation import document, documentation
 from face_import import logs
 from face_import.settings import Settings, get_settings
@@ -12,23 +12,23 @@ __all__ = ["create_app"]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the application: the API without pages. `face_console.create_app` puts these on top of it.
+    """Create the application: the API without pages, which `face_console.create_app` adds.
 
     Args:
-        settings: the settings, by default those of the environment.
+        settings: the settings; by default, those of the environment.
 
     Raises:
-        ConfigError: a setting is wrong, or would expose the API without keys.
+        ConfigError: a setting is invalid, or would expose the API without keys.
     """
-    logs.configure()
     settings = settings or get_settings()
+    logs.configure(settings.log_level)
     guards.refuse_open_bind(settings)
     app = Flask(__name__, static_folder=None)
     app.request_class = uploads.request_class(settings.home / "tmp")
     app.json.sort_keys = False  # type: ignore[attr-defined]
     places.register(app)
     uploads.register(app, settings.max_source_bytes)
-    app.extensions["face_import"] = Services.open(settings)
+    app.extensions["face_import"] = AppContext.open(settings)
     guards.register(app, settings)
     access.register(app, settings)
     errors.register(app)

@@ -1,4 +1,4 @@
-"""Who is asking: API keys, the groups they are for, and how often they may ask."""
+"""Authentication: API keys, the groups they have access to, and rate limits."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,10 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from api_shim import sessions
+from api_shim.app_context import app_context
 from api_shim.errors import wants_page
+from face_import.catalogue import ImportTask
+from face_import.domain.identity import is_task_id
 from face_import.errors import ConfigError, RequestError, TaskNotFound
 from face_import.keys import Key, KeyFile, KeyRing
 from face_import.settings import Settings
@@ -24,7 +27,7 @@ _WRONG_LOGINS = RateLimitItemPerMinute(20)
 
 
 class Unauthorized(RequestError):
-    """No key, or one that is none."""
+    """Missing or invalid API key."""
 
     status = 401
     code = "unauthorized"
@@ -32,18 +35,18 @@ class Unauthorized(RequestError):
 
 
 class LoginNeeded(Unauthorized):
-    """The same for a browser, which is led to the login."""
+    """As `Unauthorized`, for a browser, which is redirected to the login."""
 
 
 class OtherGroup(RequestError):
-    """A key that is not for the group that is named."""
+    """The key has no access to the group."""
 
     status = 403
     code = "forbidden"
 
 
 class TooMany(RequestError):
-    """More requests in a minute than a key may make."""
+    """The rate limit of a key or an address is exceeded."""
 
     status = 429
     code = "too_many_requests"
@@ -54,38 +57,38 @@ class TooMany(RequestError):
 
 
 def has_keys(settings: Settings) -> bool:
-    """Whether the API asks for keys.
+    """Whether the API requires keys.
 
     Raises:
-        ConfigError: it is to, but there is no key.
+        ConfigError: it does, but there are none.
     """
     if settings.api_keys_file is None:
         return False
     file = KeyFile.of(settings)
     if not file.read():
-        raise ConfigError(f"FACE_IMPORT_API_KEYS_FILE: no key is in {file.path}: face-import keys add NAME")
+        raise ConfigError(f"FACE_IMPORT_API_KEYS_FILE: no keys in {file.path}; add one with face-import keys add NAME")
     return True
 
 
 class Keys:
-    """Knows the keys, and how often each was used.
+    """The keys and their rate limits.
 
     Args:
-        settings: name the file of keys and the rate.
+        settings: name the key file and the rate.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._ring = KeyRing(KeyFile.of(settings))
-        # One process serves the API, so its memory is the place to count.
+        # Counting in memory is enough: one process serves the API.
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._limit = RateLimitItemPerMinute(settings.key_requests_per_minute)
 
     def by_header(self) -> bool:
-        """Take the key that the request sends, if it sends one.
+        """Authenticate by the request's Authorization header; False if it has none.
 
         Raises:
-            Unauthorized: it sends something else.
-            TooMany: the key was used too often.
+            Unauthorized: the header is not a valid key.
+            TooMany: the key's rate limit is exceeded.
         """
         sent = request.headers.get("Authorization")
         if sent is None:
@@ -98,10 +101,10 @@ class Keys:
         return True
 
     def by_session(self) -> bool:
-        """Take the key that the browser logged in with, if it did and the key was not revoked.
+        """Authenticate by the browser's session; False if it has none or its key was revoked.
 
         Raises:
-            TooMany: the key was used too often.
+            TooMany: the key's rate limit is exceeded.
         """
         found = self._ring.by_id(sessions.key_id())
         if found is None:
@@ -110,16 +113,16 @@ class Keys:
         return True
 
     def log_in(self, text: str) -> bool:
-        """Begin a session with a key's text, and tell whether it is one.
+        """Start a session with a key; False if the key is invalid.
 
-        Wrong ones are counted by the address they come from, right ones like any request of their key.
+        Invalid keys count against the client's address, valid ones as a request of their key.
 
         Raises:
-            TooMany: too many wrong ones came from there, or the key was used too often.
+            TooMany: too many invalid keys from this address, or the key's rate limit is exceeded.
         """
         here = request.remote_addr or ""
         if not self._limiter.test(_WRONG_LOGINS, here):
-            raise self._too_many(_WRONG_LOGINS, here, "wrong keys")
+            raise self._too_many(_WRONG_LOGINS, here, "invalid keys")
         found = self._ring.find(text)
         if found is None:
             self._limiter.hit(_WRONG_LOGINS, here)
@@ -135,13 +138,13 @@ class Keys:
 
     def _too_many(self, limit: RateLimitItemPerMinute, name: str, what: str) -> TooMany:
         reset, _ = self._limiter.get_window_stats(limit, name)
-        return TooMany(f"more than {limit.amount} {what} in a minute", max(1, round(reset - time.time())))
+        return TooMany(f"more than {limit.amount} {what} per minute", max(1, round(reset - time.time())))
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Ask every request for a key, if a file of keys is configured; after the other guards.
+    """Require a key for every request, if a key file is configured; runs after the other guards.
 
-    Pages of the console take a session for a key. `/v1` never does: a cookie is sent by whoever made the browser ask.
+    The console's pages accept a session instead. `/v1` never does: any site can make a browser send its cookies.
     """
     sessions.register(app, settings)
     keys = app.extensions["face_import_keys"] = Keys(settings) if has_keys(settings) else None
@@ -162,7 +165,7 @@ def register(app: Flask, settings: Settings) -> None:
 
 
 def before_login(view: F) -> F:
-    """Mark a page that needs no key."""
+    """Mark a page as public: it needs no key."""
     _BEFORE_LOGIN.add(view)
     return view
 
@@ -173,7 +176,7 @@ def _is_open_page() -> bool:
 
 
 def keys_in_use() -> Keys | None:
-    """The keys, or None where nobody is asked for one."""
+    """The keys, or None if none are required."""
     return cast("Keys | None", current_app.extensions["face_import_keys"])
 
 
@@ -182,37 +185,39 @@ def _unauthorized() -> Unauthorized:
 
 
 def check_group(group: str) -> None:
-    """Refuse a group that the request's key is not for.
+    """Check that the request's key has access to a group.
 
     Raises:
-        OtherGroup: it is not.
+        OtherGroup: it has none.
     """
     if not may_see(group):
-        raise OtherGroup(f"group_name: your key is not for the group {group[:80]!r}", field="group_name")
+        raise OtherGroup(f"group_name: your key has no access to group {group[:80]!r}", field="group_name")
 
 
-def check_task(task_id: str, group: str) -> None:
-    """Hide a task of a group that the request's key is not for.
+def load_task(task_id: str) -> ImportTask:
+    """The task with this id; a malformed id never reaches the database.
 
     Raises:
-        TaskNotFound: as if there were none.
+        TaskNotFound: there is none, or the request's key has no access to its group.
     """
-    if not may_see(group):
-        raise TaskNotFound(f"there is no task {task_id!r}")
+    task = app_context().catalogue.tasks.get(task_id) if is_task_id(task_id) else None
+    if task is None or not may_see(task.config.group_name):
+        raise TaskNotFound(f"there is no task {task_id[:40]!r}")
+    return task
 
 
 def is_scoped() -> bool:
-    """Whether the request's key is for some groups only."""
+    """Whether the request's key is limited to some groups."""
     return groups() is not None
 
 
 def groups() -> tuple[str, ...] | None:
-    """The groups that the request's key is for, None for all."""
+    """The groups that the request's key has access to, None for all."""
     key: Key | None = g.get("key")
     return None if key is None else key.groups
 
 
 def may_see(group: str) -> bool:
-    """Whether the request's key is for this group."""
+    """Whether the request's key has access to this group."""
     key: Key | None = g.get("key")
     return key is None or key.may_see(group)

@@ -1,4 +1,4 @@
-"""What the endpoints work with, opened once per process."""
+"""What the endpoints share, opened once per process."""
 
 import time
 from dataclasses import dataclass, field
@@ -22,11 +22,11 @@ def _stops() -> Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """Catalogue, storage and run control of one application.
+class AppContext:
+    """Settings, catalogue, storage and control of one application.
 
     Attributes:
-        stops: how long stops took, since this process began.
+        stops: durations of stops since this process started.
     """
 
     settings: Settings
@@ -37,17 +37,17 @@ class Services:
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
-        """Open everything; connections are made when they are needed."""
+        """Open everything; connections are made on demand."""
         catalogue = get_catalogue()
         return cls(settings, catalogue, Storage.of(settings), Control(settings, catalogue, Airflow(settings)))
 
     def stop(self, task_id: str) -> None:
-        """Stop a task as `Control.stop` does, and note how long that took."""
+        """Stop a task as `Control.stop` does, and record how long it took."""
         began = time.monotonic()
         self.control.stop(task_id)
         self.stops.observe(time.monotonic() - began)
 
 
-def services() -> Services:
-    """The services of the application that handles the current request."""
-    return cast("Services", current_app.extensions["face_import"])
+def app_context() -> AppContext:
+    """The context of the application that handles the current request."""
+    return cast("AppContext", current_app.extensions["face_import"])

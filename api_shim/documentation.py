@@ -17,10 +17,10 @@ from face_import.settings import Settings
 
 
 class Validation(FlaskPlugin):
-    """Hands validated models to the endpoints by name.
+    """Hands validated models to the endpoints as `query`, `body` and `form`.
 
-    Spectree's own `validate` would put the whole of a streamed answer into memory, and fails at describing
-    what is wrong with a form that carries a file.
+    Spectree's own `validate` would load a whole streamed response into memory, and cannot describe errors of a
+    form with a file.
     """
 
     def validate(
@@ -32,14 +32,14 @@ class Validation(FlaskPlugin):
         *_more: Any,
         **arguments: Any,
     ) -> Any:
-        """Call an endpoint with what was sent, or refuse it naming each wrong field.
+        """Call an endpoint with the validated request, or reject it naming each invalid field.
 
         Raises:
-            InvalidRequest: the query, the body or the form is not what its model says.
+            InvalidRequest: the query, the body or the form does not match its model.
         """
         sent: dict[str, tuple[type[BaseModel] | None, Callable[[], Any]]] = {
             "query": (query, request.args.to_dict),
-            "json": (json, _json),
+            "body": (json, _json),
             "form": (form, lambda: _form(self)),
         }
         try:
@@ -52,7 +52,7 @@ class Validation(FlaskPlugin):
 
 @cache
 def _parameters(func: Callable[..., Any]) -> frozenset[str]:
-    """Names of an endpoint's parameters. Its annotations are text, and evaluated once."""
+    """Names of an endpoint's parameters; its annotations are strings, evaluated once."""
     return frozenset(get_type_hints(func))
 
 
@@ -62,7 +62,7 @@ def _json() -> Any:
     except RecursionError:
         body = None
     if body is None:
-        raise InvalidRequest("body: not JSON; send it as application/json")
+        raise InvalidRequest("body: not valid JSON; send it as application/json")
     return body
 
 
@@ -83,7 +83,7 @@ documentation = SpecTree(
 
 
 def document(settings: Settings) -> dict[str, Any]:
-    """The OpenAPI document with what it cannot know from the models: our bounds, and where an id leads."""
+    """The OpenAPI document, completed with what the models do not know: configured limits, and links by id."""
     written: dict[str, Any] = deepcopy(documentation.spec)
     schemas = written["components"]["schemas"]
     (form,) = (schema for name, schema in schemas.items() if name.startswith("CreateForm"))
@@ -110,7 +110,7 @@ def document(settings: Settings) -> dict[str, Any]:
 def _describe_keys(written: dict[str, Any]) -> None:
     written["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     written["security"] = [{"key": []}]
-    refusals = {"401": "No key, or a wrong one", "403": "Not a group of the key", "429": "Too many requests"}
+    refusals = {"401": "Missing or invalid key", "403": "Key has no access", "429": "Too many requests"}
     for methods in written["paths"].values():
         for operation in methods.values():
             body = operation["responses"]["400"]["content"]
@@ -118,6 +118,6 @@ def _describe_keys(written: dict[str, Any]) -> None:
 
 
 def answers(model: Any = None, *errors: int) -> Response:
-    """The answers of an endpoint for the document: `model` under 200, and our error body under `errors`."""
+    """An endpoint's documented responses: `model` for 200, and our error body for each of `errors`."""
     codes = {f"HTTP_{status}": Error for status in errors}
     return Response(HTTP_200=model, **codes)

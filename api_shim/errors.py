@@ -1,4 +1,4 @@
-"""Every error as `{"error": "<text>", "code": "<word>"}` with its status (design section 6), or as a page."""
+"""Error responses (docs/reference/api.md): `{"error": "<text>", "code": "<word>"}`, or a page for browsers."""
 
 import logging
 
@@ -6,14 +6,14 @@ from flask import Flask, Response, current_app, jsonify, make_response, request
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from face_import.errors import AirflowUnavailable, ConfigError, RequestError, SourceError
+from face_import.errors import AirflowError, ConfigError, RequestError, SourceError
 
 log = logging.getLogger(__name__)
 WORDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 
 def answer(status: int, code: str, text: str) -> tuple[Response, int]:
-    """An error, as JSON for programs and, if the application has pages, as one for browsers."""
+    """An error as JSON or, for browsers if the application has pages, as a page."""
     page = current_app.extensions.get("face_import_error_page")
     if page and wants_page():
         return make_response(page(status=status, code=code, text=text)), status
@@ -21,13 +21,13 @@ def answer(status: int, code: str, text: str) -> tuple[Response, int]:
 
 
 def wants_page() -> bool:
-    """Whether a person asks, by a browser: errors are pages then."""
+    """Whether the client is a browser, which gets errors as pages."""
     accepted = request.accept_mimetypes.best_match(["application/json", "text/html"])
     return accepted == "text/html" and not request.path.startswith("/v1/")
 
 
 def register(app: Flask) -> None:
-    """Teach the application our errors."""
+    """Register the error handlers."""
 
     @app.errorhandler(RequestError)
     def request_error(error: RequestError) -> tuple[Response, int]:
@@ -38,26 +38,26 @@ def register(app: Flask) -> None:
     @app.errorhandler(ConfigError)
     def misconfigured(error: ConfigError) -> tuple[Response, int]:
         log.error("misconfigured error=%s", error)
-        return answer(503, "misconfigured", "this API is not set up properly; its log has the details")
+        return answer(503, "misconfigured", "this API is misconfigured; see its log")
 
     @app.errorhandler(SourceError)
     def source_error(error: SourceError) -> tuple[Response, int]:
         return answer(400, "invalid_source", f"file: {error}")
 
-    @app.errorhandler(AirflowUnavailable)
-    def airflow_unavailable(error: AirflowUnavailable) -> tuple[Response, int]:
+    @app.errorhandler(AirflowError)
+    def airflow_unavailable(error: AirflowError) -> tuple[Response, int]:
         log.warning("airflow unavailable error=%s", error)
         return answer(503, "airflow_unavailable", f"{error}; nothing was changed, try again later")
 
     @app.errorhandler(OperationalError)
     def catalogue_unavailable(error: OperationalError) -> tuple[Response, int]:
         log.error("catalogue unavailable error=%s", error.orig)
-        return answer(503, "catalogue_unavailable", "the catalogue's database does not answer; try again later")
+        return answer(503, "catalogue_unavailable", "the catalogue's database is unavailable; try again later")
 
     @app.errorhandler(OSError)
     def storage_unavailable(error: OSError) -> tuple[Response, int]:
         log.error("storage unavailable error=%s", error)
-        return answer(503, "storage_unavailable", "the storage of sources does not answer or is full")
+        return answer(503, "storage_unavailable", "the storage of source files is unavailable or full")
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> tuple[Response, int]:
@@ -70,4 +70,4 @@ def register(app: Flask) -> None:
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> tuple[Response, int]:
         log.error("unexpected error", exc_info=error)
-        return answer(500, "internal_error", "an unexpected error; the log of the API has the details")
+        return answer(500, "internal_error", "internal error; see the log of the API")

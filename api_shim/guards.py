@@ -1,4 +1,4 @@
-"""Who may ask: no foreign Host, no other site's browser page, no open port without keys (design decision 17)."""
+"""Request guards: no foreign Host, no requests from other sites' pages, no open port without keys."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -16,11 +16,11 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""On every answer that does not set them itself: no browser is to show, keep or guess at what is data."""
+"""Defaults for every response: browsers must not render, cache or sniff data."""
 
 
 class Forbidden(RequestError):
-    """A request that a browser was talked into, or that came under another name."""
+    """A cross-site request, or one for another host name."""
 
     status = 403
     code = "forbidden"
@@ -30,29 +30,29 @@ def refuse_open_bind(settings: Settings) -> None:
     """Refuse to serve other machines without API keys.
 
     Raises:
-        ConfigError: the bind address is not a loopback one, and there are no keys.
+        ConfigError: the bind address is not loopback, and there are no keys.
     """
     if not _is_loopback(settings.bind) and not has_keys(settings):
         raise ConfigError(
             f"FACE_IMPORT_BIND: {settings.bind} is not a loopback address, and there are no API keys; "
-            "set FACE_IMPORT_API_KEYS_FILE, then face-import keys add NAME"
+            "set FACE_IMPORT_API_KEYS_FILE, then run face-import keys add NAME"
         )
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Check every request's Host and, where a browser sent it, its origin."""
+    """Check every request's Host and, if a browser sent it, its origin."""
     names = {"localhost", settings.bind, *settings.allowed_hosts}
 
     @app.before_request
     def check() -> None:
         host = _hostname(request.host)
         if host not in names and not _is_loopback(host):
-            raise Forbidden(f"this API is not served as {host!r}; see FACE_IMPORT_ALLOWED_HOSTS")
+            raise Forbidden(f"host {host!r} is not allowed; see FACE_IMPORT_ALLOWED_HOSTS")
         if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} and not _is_link_to_page():
-            raise Forbidden("requests from other sites' pages are refused")
+            raise Forbidden("cross-site requests are not allowed")
         origin = request.headers.get("Origin")
         if origin and _netloc(origin) != request.host:
-            raise Forbidden(f"requests from pages of {origin[:200]} are refused")
+            raise Forbidden(f"requests from pages of {origin[:200]} are not allowed")
 
     @app.after_request
     def harden(response: Response) -> Response:
@@ -62,7 +62,7 @@ def register(app: Flask, settings: Settings) -> None:
 
 
 def _is_link_to_page() -> bool:
-    """Whether a person follows a link to a page of the console, which any site may have."""
+    """Whether a link to a page of the console is followed, which any site may have."""
     navigates = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method in {"GET", "HEAD"}
     return navigates and not request.path.startswith("/v1/")
 

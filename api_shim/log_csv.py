@@ -1,4 +1,4 @@
-"""The log as CSV: its cells come from strangers, and somebody will open it in a spreadsheet."""
+"""The log as CSV, safe to open in a spreadsheet: its cells are untrusted."""
 
 import csv
 import io
@@ -9,22 +9,22 @@ from face_import.catalogue import LogPage
 
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _TAKEN_OFF = ("\t", "\r", "\n")
-"""A spreadsheet may take these off the start of a cell, and look at what is left."""
+"""A spreadsheet may strip these from the start of a cell before parsing it."""
 _NOT_SEEN = " \t\r\n\"'\u00a0\u200b\u2060\ufeff"
 _OTHER_SEPARATORS = (";", "\t", "|")
-_ODD_STARTS = re.compile(r"\n\W"), re.compile(r",\W")  # as one pattern they take four times as long
+_ODD_STARTS = re.compile(r"\n\W"), re.compile(r",\W")  # one combined pattern takes four times as long
 _HARMLESS = re.compile(r"(?:\w[^;|\t\r\n]*\n)*").fullmatch
-"""Cells that lack only CSV's own quoting: each begins with a letter or digit, and no spreadsheet splits it."""
+"""Cells that need only CSV's own quoting: each starts with a letter or digit, and no spreadsheet splits it."""
 
 
 def log_csv(pages: Iterable[LogPage], *, raw: bool) -> Iterator[str]:
-    """Lines of uri, code, message without a header, a page at a time.
+    """Yield lines of uri, code, message without a header, a page at a time.
 
-    A page of plain or harmless rows is written as one: next to nothing of Python runs for each of them.
+    A page of plain or harmless rows is written in one go, with almost no Python code per row.
 
     Args:
         pages: failed rows.
-        raw: leave cells that a spreadsheet would run as they are.
+        raw: do not neutralise cells that a spreadsheet would run as formulas.
     """
     for page in filter(None, pages):
         lines = "".join([f"{uri},{code},{message}\r\n" for _, uri, code, message in page])
@@ -32,10 +32,10 @@ def log_csv(pages: Iterable[LogPage], *, raw: bool) -> Iterator[str]:
 
 
 def _plain(lines: str, rows: int) -> bool:
-    """Whether these lines are as `_written` would write them, as nearly all are; found by searches that take no time.
+    """Whether `_written` would write exactly these lines, as is usual; decided by fast searches.
 
-    Commas and ends of lines are those that were put there and no others, there is nothing to quote or to split, and all
-    cells begin with a letter or digit.
+    There are no commas or line ends but the separators, nothing to quote or to split, and all cells start with a letter
+    or digit.
     """
     return (
         lines.count(",") == 2 * rows
@@ -57,7 +57,7 @@ def _written(page: LogPage, *, raw: bool) -> str:
 
 def _write_carefully(buffer: io.StringIO, page: LogPage) -> None:
     plain = csv.writer(buffer)
-    # A spreadsheet of another country splits at semicolons, but not inside quotation marks.
+    # In some locales, spreadsheets split at semicolons, but not inside quotation marks.
     quoted = csv.writer(buffer, quoting=csv.QUOTE_ALL)
     for _, uri, code, message in page:
         writer = quoted if any(mark in uri or mark in message for mark in _OTHER_SEPARATORS) else plain
@@ -65,6 +65,6 @@ def _write_carefully(buffer: io.StringIO, page: LogPage) -> None:
 
 
 def _neutral(cell: str) -> str:
-    """A cell that no spreadsheet runs as a formula: an apostrophe makes it text."""
+    """Neutralise a formula: with a leading apostrophe, spreadsheets treat the cell as text."""
     runs = cell.startswith(_TAKEN_OFF) or cell.lstrip(_NOT_SEEN).startswith(_STARTS_A_FORMULA)
     return f"'{cell}" if runs else cell

@@ -1,38 +1,43 @@
-"""Requests and answers of the API as pydantic models: what validates is what the OpenAPI document says."""
+"""Request and response models of the API, for validation and the OpenAPI document alike."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 from spectree.model_adapter.pydantic_adapter import BaseFile
 
-from face_import.contract import DEFAULT_THREAD_NUM, MAX_ANGLE, MAX_PIXELS, MAX_ROW, Code, TaskState
+from face_import.contract import DEFAULT_THREAD_NUM, MAX_ROW, Code, TaskState
+from face_import.domain.models import LIMITS, Limit
 
 
 def _empty_is_absent(default: int) -> BeforeValidator:
-    """HTML forms send an empty text for a field that nobody filled in."""
+    """HTML forms send an empty string for a blank field."""
     return BeforeValidator(lambda value: default if value in ("", None) else value)
 
 
 def _or_empty(low: int, high: int | None = None) -> WithJsonSchema:
-    """The schema of a form's number, which may be left empty."""
+    """The schema of a form's number, which may be blank."""
     number = {"type": "integer", "minimum": low} | ({} if high is None else {"maximum": high})
     return WithJsonSchema({"anyOf": [number, {"type": "string", "maxLength": 0}]})
 
 
 def _json_integer(value: object) -> object:
-    """In JSON a number is a number: neither a text nor true."""
+    """Reject strings and booleans, which pydantic would convert."""
     if isinstance(value, str | bool):
         raise ValueError("not an integer")  # noqa: TRY004 - pydantic's interface
     return value
 
 
 def _mode(value: object) -> object:
-    """A literal is compared as it is, and a form sends text."""
+    """Convert the strings that forms send: literals are compared without conversion."""
     return {"": 0, "0": 0, "1": 1}.get(value, value) if isinstance(value, str) else value
 
 
-Angle = Annotated[int, Field(ge=0, le=MAX_ANGLE), _empty_is_absent(0), _or_empty(0, MAX_ANGLE)]
-Pixels = Annotated[int, Field(ge=0, le=MAX_PIXELS), _empty_is_absent(0), _or_empty(0, MAX_PIXELS)]
+def _limit(limit: Limit) -> Any:
+    """A limit as a form's field."""
+    number = Annotated[int, Field(ge=0, le=limit.most), _empty_is_absent(0), _or_empty(0, limit.most)]
+    return number, Field(0, description=f"{limit.title.lower()}, {limit.unit}")
+
+
 Status = Annotated[
     int,
     Field(ge=0, le=max(TaskState)),
@@ -46,23 +51,21 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class CreateForm(_Strict):
-    """Fields of `POST /v1/tasks/create`; a limit of 0 is off."""
-
+class _Group(_Strict):
     group_name: str = Field(description="face group to import into")
-    pos_pitch: Angle = Field(0, description="largest pitch of a face, degrees")
-    pos_yaw: Angle = Field(0, description="largest yaw of a face, degrees")
-    pos_rol: Angle = Field(0, description="largest roll of a face, degrees")
-    width: Pixels = Field(0, description="smallest width of a face, pixels")
-    height: Pixels = Field(0, description="smallest height of a face, pixels")
-    blur_degree: Annotated[int, Field(ge=0, le=100), _empty_is_absent(0), _or_empty(0, 100)] = Field(
-        0, description="largest blur of a face, 0 (sharp) to 100"
-    )
+
+
+_Limited: Any = create_model("_Limited", __base__=_Group, **{name: _limit(limit) for name, limit in LIMITS.items()})
+
+
+class CreateForm(_Limited):
+    """Fields of `POST /v1/tasks/create`; 0 means no limit."""
+
     thread_num: Annotated[int, Field(ge=1), _empty_is_absent(DEFAULT_THREAD_NUM), _or_empty(1)] = Field(
-        DEFAULT_THREAD_NUM, description="rows handled at the same time"
+        DEFAULT_THREAD_NUM, description="concurrency: maximum number of rows with a request in flight"
     )
     mode: Annotated[Literal[0, 1], BeforeValidator(_mode), WithJsonSchema({"enum": [0, 1, ""]})] = Field(
-        0, description="at a bad row: 0 skips it, 1 stops the task"
+        0, description="on errors: 0 logs the row and continues, 1 stops the task"
     )
     file: BaseFile = Field(description="the CSV file: uri, tag, description")
 
@@ -71,7 +74,7 @@ class ListBody(_Strict):
     """Body of `POST /v1/tasks/list`."""
 
     group_name: str = Field(min_length=1, pattern="^[^\\x00]*$")
-    status: Status = Field(0, description="only tasks in this state, 0 for all")
+    status: Status = Field(0, description="only tasks in this state; 0 for all")
 
 
 class ThreadsBody(_Strict):
@@ -81,13 +84,13 @@ class ThreadsBody(_Strict):
 
 
 class ThreadsForm(_Strict):
-    """The same as a form of the console, whose numbers are text."""
+    """The same for the console's form, whose numbers are strings."""
 
     thread_num: int = Field(ge=1)
 
 
 class LogQuery(_Strict):
-    """Narrows `GET /v1/tasks/<id>/log`."""
+    """Query of `GET /v1/tasks/<id>/log`."""
 
     skip: int = Field(0, ge=0, le=MAX_ROW)
     limit: int | None = Field(None, ge=0, le=MAX_ROW)
@@ -95,42 +98,39 @@ class LogQuery(_Strict):
 
 
 class DownloadQuery(_Strict):
-    """`raw=1` leaves cells that a spreadsheet would run as they are."""
+    """Query of `GET /v1/tasks/<id>/download_log`; `raw=1` keeps formulas in cells."""
 
     raw: bool = False
 
 
 class Created(BaseModel):
-    """Answer to a create."""
+    """Response to a create."""
 
     id: str
 
 
 class Done(BaseModel):
-    """Answer to what has nothing to say: `{}`."""
+    """Empty response: `{}`."""
 
 
 class TaskIds(BaseModel):
-    """Answer to a list."""
+    """Response to a list."""
 
     ids: list[str]
 
 
-class Config(BaseModel):
-    """What the task was created with."""
+_Limits: Any = create_model("_Limits", **dict.fromkeys(LIMITS, cast("Any", (int, ...))))
 
-    pos_pitch: int
-    pos_yaw: int
-    pos_rol: int
-    width: int
-    height: int
-    blur_degree: int
+
+class Config(_Limits):
+    """The task's limits and options."""
+
     mode: int
     thread_num: int
 
 
 class ChangeCounts(BaseModel):
-    """Rows of a recurring import by what they were to it; `gone` are those that only earlier files had."""
+    """Rows of a recurring import by change; `gone` rows are in earlier files only."""
 
     new: int
     changed: int
@@ -139,7 +139,7 @@ class ChangeCounts(BaseModel):
 
 
 class Detail(BaseModel):
-    """A task as it stands; times are ISO 8601 in UTC, null until they happen."""
+    """Current state of a task; times are ISO 8601 in UTC, or null."""
 
     group_name: str
     config: Config
@@ -167,19 +167,19 @@ class Entry(BaseModel):
 
 
 class Log(BaseModel):
-    """Failed rows in row order, and how many there are in all (with the code that was asked for)."""
+    """Failed rows in row order, and the total number (with the requested code)."""
 
     logs: list[Entry]
     total_count: int
 
 
 class Error(BaseModel):
-    """Every answer that is not 200."""
+    """Every response other than 200."""
 
     error: str
     code: str
 
 
 def explain(problems: list[Any]) -> str:
-    """Pydantic's findings in one line that names each field."""
+    """Pydantic's errors in one line that names each field."""
     return "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'body'}: {e['msg']}" for e in problems)

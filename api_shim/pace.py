@@ -1,4 +1,4 @@
-"""A socket on which a thread waits for the other end, but not for long and not again and again."""
+"""A socket that bounds how long a thread waits for its peer, per pause and in total."""
 
 import errno
 import socket
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 LEAST_RATE = 1000
-"""Bytes a second that an upload or a download makes in the long run; the slowest lines make some thousands."""
+"""Minimum long-run bytes per second of an upload or download; the slowest links manage some thousands."""
 
 
 class _Patience:
-    """Seconds that are left for waiting: they are used up by it, and come back with the bytes."""
+    """A budget of waiting time: spent by waiting, refilled by bytes."""
 
     def __init__(self, full_s: float) -> None:
         self.full_s = self.left_s = full_s
@@ -21,35 +21,35 @@ class _Patience:
 
     @contextmanager
     def waiting(self) -> Iterator[Self]:
-        """Wait in here, and say how many bytes moved.
+        """Context for one wait; set `moved` to the number of bytes transferred.
 
         Raises:
-            TimeoutError: none did, or too few of late.
+            TimeoutError: the budget is spent.
         """
         self.use(0, 0)
         began = time.monotonic()
         try:
             yield self
-        except BlockingIOError:  # so the kernel says that it took too long
+        except BlockingIOError:  # how the kernel reports the socket timeout
             self.use(self.full_s, 0)
         self.use(time.monotonic() - began, self.moved)
 
     def use(self, seconds: float, moved: int) -> None:
-        """Take waiting off, and add what moved."""
+        """Spend waiting time, and refill by the bytes moved."""
         self.left_s = min(self.full_s, self.left_s - seconds + moved / LEAST_RATE)
         if self.left_s <= 0:
-            raise TimeoutError("the other end is too slow")
+            raise TimeoutError("the peer is too slow")
 
 
 class PacedSocket(socket.socket):
-    """A socket that loses its patience with an end that stops or trickles, never with one that is merely slow.
+    """A socket that times out on a peer that stops or trickles, but not on one that is merely slow.
 
-    It is for sockets that block. The kernel ends the waiting: with Python's own timeouts one call would be several, and
-    take the interpreter's lock again after each. Where such a timeout is set, the socket is as any other.
+    For blocking sockets. The kernel enforces the timeout: with Python's own, one call would become several, each taking
+    the interpreter's lock again. With a Python timeout set, this is an ordinary socket.
 
     Args:
-        accepted: a socket, which this one takes over.
-        patience_s: longest pause; at less than `LEAST_RATE` it is used up bit by bit.
+        accepted: a socket, whose file descriptor this one takes over.
+        patience_s: longest pause; transfer slower than `LEAST_RATE` uses it up gradually.
     """
 
     def __init__(self, accepted: socket.socket, patience_s: float) -> None:
@@ -61,14 +61,14 @@ class PacedSocket(socket.socket):
         self.rest()
 
     def rest(self) -> None:
-        """Be as patient as at first: another request begins."""
+        """Reset the patience for the next request."""
         self._reads, self._writes = _Patience(self._full_s), _Patience(self._full_s)
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Wait for bytes.
 
         Raises:
-            TimeoutError: they do not come, or too slowly.
+            TimeoutError: none arrive, or too slowly.
         """
         if self.gettimeout() is not None:
             return super().recv(bufsize, flags)
@@ -78,10 +78,10 @@ class PacedSocket(socket.socket):
         return data
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """Wait until bytes are taken.
+        """Wait until bytes are accepted.
 
         Raises:
-            ConnectionResetError: they are not, or too slowly; nothing more can be said to such a client.
+            ConnectionResetError: they are not, or too slowly; such a client cannot be answered.
         """
         if self.gettimeout() is not None:
             return super().send(data, flags)
@@ -89,11 +89,11 @@ class PacedSocket(socket.socket):
             with self._writes.waiting() as waiting:
                 waiting.moved = super().send(data, flags)
         except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "the client does not read its answer") from None
+            raise ConnectionResetError(errno.ECONNRESET, "the client does not read the response") from None
         return waiting.moved
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Wait until all bytes are taken, each of them as `send` does."""
+        """Wait until all bytes are accepted, as `send` does."""
         left = memoryview(data)
         while left:
             left = left[self.send(left, flags) :]

@@ -1,6 +1,6 @@
-"""Requests that wait for their clients have places: however many come, control finds a thread (ADR 22).
+"""Bounds requests that may wait for their clients, so that control requests always find a thread (ADR 22).
 
-One process serves the API, so its memory is the place to count.
+Counting in memory is enough: one process serves the API.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from face_import.errors import RequestError
 
 
 class Busy(RequestError):
-    """As many of its kind are under way as there are places."""
+    """All places for this kind of request are taken."""
 
     status = 503
     code = "busy"
@@ -22,11 +22,11 @@ class Busy(RequestError):
 
 
 class Places:
-    """How many requests of a kind are under way at most.
+    """A maximum number of concurrent requests of one kind.
 
     Args:
-        number: so many.
-        what: they are, for the text of a refusal.
+        number: the maximum.
+        what: name of the kind, for error messages.
     """
 
     def __init__(self, number: int, what: str) -> None:
@@ -35,10 +35,10 @@ class Places:
         self._free = BoundedSemaphore(number)
 
     def take(self) -> None:
-        """Take one until the request has been handled.
+        """Take a place until the request has been handled.
 
         Raises:
-            Busy: there is none.
+            Busy: all places are taken.
         """
         self._take()
         if "places" not in g:
@@ -46,13 +46,13 @@ class Places:
         g.places.callback(self._free.release)
 
     def sending(self, pieces: Iterator[str]) -> Iterator[str]:
-        """The same pieces, with a place taken now, until they are sent or given up: requests are over before that.
+        """Yield the pieces, holding a place from now until they are sent or abandoned: a request ends before that.
 
         Raises:
-            Busy: there is none.
+            Busy: all places are taken.
         """
         sent = self._sending(pieces)
-        next(sent)  # one that has begun gives its place back, whatever becomes of it
+        next(sent)  # once started, the generator always releases its place
         return sent
 
     def _sending(self, pieces: Iterator[str]) -> Iterator[str]:
@@ -65,19 +65,19 @@ class Places:
 
     def _take(self) -> None:
         if not self._free.acquire(blocking=False):
-            raise Busy(f"{self.number} {self._what} are under way, as many as are taken at once; try again later")
+            raise Busy(f"{self.number} {self._what} are in progress, the maximum; try again later")
 
 
 UPLOADS = Places(64, "uploads")
 FORMS = Places(16, "requests with a long or chunked body")
-"""Of these anybody can send some: they need no key where a login form may come."""
+"""Requests with a login form need no key, so anybody can take these places."""
 DOWNLOADS = Places(32, "downloads of logs")
 INTAKE = Semaphore(16)
-"""Of the uploads that are here so many are read at once, for that takes memory; the others wait for each other."""
+"""So many received uploads are ingested at a time, since that takes memory; the others wait."""
 
 
 def register(app: Flask) -> None:
-    """Give places back when requests end."""
+    """Release places when requests end."""
 
     @app.teardown_request
     def give_back(_error: BaseException | None) -> None:

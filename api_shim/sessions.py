@@ -1,13 +1,11 @@
-"""The console's sessions: a signed cookie that names an API key, and the token that the console's forms carry.
+"""The console's sessions: a signed cookie that names an API key, and the CSRF token of the console's forms.
 
-Flask's own session does the signing. The token is an HMAC, so nothing has to be kept for it; it belongs to one session,
-or to no session where no login is needed: pages of other sites can read neither.
+Flask's own session does the signing. The token is an HMAC, so it needs no storage. It belongs to one session, or to
+none if no login is needed; other sites' pages can read neither.
 """
 
 import hmac
-import os
 import secrets
-from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -16,29 +14,30 @@ from flask import Flask, current_app, request, session
 
 from face_import.errors import RequestError
 from face_import.keys import Key
+from face_import.private import write_once
 from face_import.settings import Settings
 
 LIFETIME = timedelta(hours=12)
-"""From the login on, used or not: a forgotten browser is not logged in the next morning."""
+"""From the login, used or not: a forgotten browser is logged out by the next morning."""
 
 TOKEN_FIELD = "csrf_token"  # noqa: S105 - a name
 TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105 - a name
 
 
 class StalePage(RequestError):
-    """A form without the token of its session: not ours, or of a page from before a login or logout."""
+    """A form without its session's token: from another site, or from before a login or logout."""
 
     status = 403
     code = "stale_page"
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Give the application its secret and its cookie.
+    """Set up the application's secret and session cookie.
 
-    The cookie's name has the port: browsers do not keep the cookies of two ports of one host apart.
+    The cookie's name includes the port: browsers share cookies between the ports of a host.
 
     Raises:
-        OSError: the secret can be neither read nor made.
+        OSError: the secret can be neither read nor created.
     """
     app.secret_key = _secret(settings.home / "secrets" / "session_key")
     app.config.update(
@@ -52,50 +51,41 @@ def register(app: Flask, settings: Settings) -> None:
 
 
 def begin(key: Key) -> None:
-    """Log the browser in with a key; what an earlier session knew is forgotten."""
+    """Log the browser in with a key, replacing any earlier session."""
     session.clear()
     session.permanent = True
     session.update(key=key.id, nonce=secrets.token_urlsafe(16))
 
 
 def end() -> None:
-    """Take the browser's session away."""
+    """End the browser's session."""
     session.clear()
 
 
 def key_id() -> str:
-    """Id of the key that the browser logged in with, empty if it did not."""
+    """Id of the key that the browser logged in with, or empty."""
     return str(session.get("key", ""))
 
 
 def token() -> str:
-    """The token that forms of this session have to carry."""
+    """The token that forms of this session must carry."""
     secret = str(current_app.secret_key).encode()
     return hmac.new(secret, f"csrf:{session.get('nonce', '')}".encode(), sha256).hexdigest()
 
 
 def check_token() -> None:
-    """Refuse a form that does not come from a page of this session.
+    """Reject a form that does not come from a page of this session.
 
     Raises:
         StalePage: it does not.
     """
     sent = request.headers.get(TOKEN_HEADER) or request.form.get(TOKEN_FIELD, "")
     if not hmac.compare_digest(sent.encode("utf-8", "replace"), token().encode()):
-        raise StalePage("nothing was done; load the page again, and then try once more")
+        raise StalePage("nothing was changed; reload the page and try again")
 
 
 def _secret(path: Path) -> str:
-    """The secret in a file, which is made if it is missing: whole or not at all, and only for its owner."""
+    """The secret in a file, created if missing."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first: its secret counts
-            os.link(new, path)
-        new.unlink()
-    path.chmod(0o600)
+    write_once(path, secrets.token_urlsafe(32) + "\n")
     return path.read_text().strip()

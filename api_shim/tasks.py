@@ -1,4 +1,4 @@
-"""The endpoints of the API document: parse, call, respond."""
+"""The endpoints of the API: parse, call, respond."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request, stream_with_context
 from werkzeug.datastructures import FileStorage
 
 from api_shim import access
-from api_shim.app_context import services
+from api_shim.app_context import app_context
 from api_shim.documentation import answers, documentation
 from api_shim.log_csv import log_csv
 from api_shim.models import (
@@ -32,8 +32,8 @@ from face_import.catalogue import ImportTask, LogEntry, LogPage, Progress, TaskC
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import is_task_id, new_task_id
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMIT_NAMES, Changes, Limits
-from face_import.errors import InvalidRequest, TaskNotFound
+from face_import.domain.models import LIMITS, Changes, Limits
+from face_import.errors import InvalidRequest
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 Json = dict[str, Any]
@@ -41,13 +41,11 @@ _ENTRIES_AT_ONCE = 1000
 
 
 @blueprint.before_request
-def check_task() -> None:
-    """What cannot be a task id never reaches the database, and other groups' tasks are not there."""
+def check_task_id() -> None:
+    """Return 404 for malformed task ids, before any query, and for tasks of groups without access."""
     task_id = (request.view_args or {}).get("task_id")
-    if task_id is not None and not is_task_id(task_id):
-        raise TaskNotFound(f"there is no task {task_id[:40]!r}")
-    if task_id is not None and access.is_scoped():
-        access.check_task(task_id, services().catalogue.tasks.get(task_id).config.group_name)
+    if task_id is not None and (access.is_scoped() or not is_task_id(task_id)):
+        access.load_task(task_id)
 
 
 @blueprint.post("/create")
@@ -56,7 +54,7 @@ def check_task() -> None:
 def create(form: CreateForm) -> Json:
     """Create an import task from a CSV file.
 
-    The file is read through once: what cannot be read as a whole is refused here and nothing is stored.
+    The file is parsed at once: one that cannot be parsed is rejected, and nothing is stored.
     """
     return {"id": create_task(form, request.files.get("file"))}
 
@@ -64,51 +62,51 @@ def create(form: CreateForm) -> Json:
 @blueprint.route("/<task_id>/start", methods=["GET", "POST"])
 @documentation.validate(resp=answers(Done, 404, 409, 503))
 def start(task_id: str) -> Json:
-    """Start a task, or let a stopped one go on where it stopped."""
-    services().control.start(task_id)
+    """Start a task, or resume a stopped one."""
+    app_context().control.start(task_id)
     return {}
 
 
 @blueprint.route("/<task_id>/stop", methods=["GET", "POST"])
 @documentation.validate(resp=answers(Done, 404, 409, 503))
 def stop(task_id: str) -> Json:
-    """Stop a running task; once this is answered no further row starts."""
-    services().stop(task_id)
+    """Stop a running task; no further row starts after the response."""
+    app_context().stop(task_id)
     return {}
 
 
 @blueprint.route("/<task_id>/delete", methods=["GET", "POST"])
 @documentation.validate(resp=answers(Done, 404, 503))
 def delete(task_id: str) -> Json:
-    """Stop and delete a task in any state; faces that are in the group stay there."""
-    services().control.delete(task_id)
+    """Stop and delete a task in any state; faces already added stay in the group."""
+    app_context().control.delete(task_id)
     return {}
 
 
 @blueprint.post("/<task_id>/config")
 @documentation.validate(json=ThreadsBody, resp=answers(Done, 400, 404, 409, 503))
-def config(task_id: str, json: ThreadsBody) -> Json:
-    """Change how many rows are handled at the same time; a running task follows within seconds."""
-    held = services()
-    check_thread_num(json.thread_num, held.settings)
-    held.control.set_threads(task_id, json.thread_num)
+def config(task_id: str, body: ThreadsBody) -> Json:
+    """Change a task's concurrency; in a running task it takes effect within seconds."""
+    context = app_context()
+    check_thread_num(body.thread_num, context.settings)
+    context.control.set_threads(task_id, body.thread_num)
     return {}
 
 
 @blueprint.post("/list")
 @documentation.validate(json=ListBody, resp=answers(TaskIds, 400, 503))
-def list_tasks(json: ListBody) -> Json:
+def list_tasks(body: ListBody) -> Json:
     """Ids of a group's tasks, oldest first."""
-    access.check_group(json.group_name)
-    state = TaskState(json.status) if json.status else None
-    return {"ids": services().catalogue.tasks.ids(json.group_name, state)}
+    access.check_group(body.group_name)
+    state = TaskState(body.status) if body.status else None
+    return {"ids": app_context().catalogue.tasks.ids(body.group_name, state)}
 
 
 @blueprint.get("/<task_id>/detail")
 @documentation.validate(resp=answers(Detail, 404, 503))
 def detail(task_id: str) -> Json:
     """A task's configuration, state and progress."""
-    catalogue = services().catalogue
+    catalogue = app_context().catalogue
     task = catalogue.tasks.get(task_id)
     changes = catalogue.ledger.changes(task_id) if task.config.entry else None
     return describe(task, catalogue.ledger.progress(task_id), changes)
@@ -117,8 +115,8 @@ def detail(task_id: str) -> Json:
 @blueprint.get("/<task_id>/log")
 @documentation.validate(query=LogQuery, resp=answers(Log, 400, 404, 503))
 def log(task_id: str, query: LogQuery) -> Response:
-    """Failed rows in row order; without parameters all of them, streamed."""
-    catalogue = services().catalogue
+    """Failed rows in row order; all of them without parameters, streamed."""
+    catalogue = app_context().catalogue
     catalogue.tasks.get(task_id)
     failures = catalogue.ledger.progress(task_id).failures
     total = sum(failures.values()) if query.code is None else failures.get(query.code, 0)
@@ -131,48 +129,48 @@ def log(task_id: str, query: LogQuery) -> Response:
 @documentation.validate(query=DownloadQuery, resp=answers(None, 400, 404, 503))
 def download_log(task_id: str, query: DownloadQuery) -> Response:
     """The log as a CSV file without header: uri, code, message."""
-    catalogue = services().catalogue
+    catalogue = app_context().catalogue
     catalogue.tasks.get(task_id)
     return csv_file(task_id, catalogue.ledger.log_pages(task_id), raw=query.raw)
 
 
 def csv_file(name: str, pages: Iterator[LogPage], *, raw: bool = False) -> Response:
-    """Rows of a log as a file that a browser saves, sent while they are read."""
+    """The log as a file download, streamed."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     lines = stream_with_context(DOWNLOADS.sending(log_csv(pages, raw=raw)))
     return Response(lines, mimetype="application/octet-stream", headers=headers)
 
 
 def create_task(form: CreateForm, upload: FileStorage | None) -> str:
-    """Take a file in and register its import; returns the id.
+    """Ingest a file and create its import task; returns the id.
 
     Raises:
-        InvalidRequest: the group, the threads or the file is missing or wrong.
-        OtherGroup: the request's key is not for the group.
-        SourceError: the file cannot be read as a whole; nothing of it is kept.
+        InvalidRequest: the group, the concurrency or the file is missing or invalid.
+        OtherGroup: the request's key has no access to the group.
+        SourceError: the file cannot be parsed; nothing is stored.
     """
-    held = services()
+    context = app_context()
     access.check_group(form.group_name)
-    check_group_name(form.group_name, held.settings)
-    check_thread_num(form.thread_num, held.settings)
+    check_group_name(form.group_name, context.settings)
+    check_thread_num(form.thread_num, context.settings)
     if upload is None:
         raise InvalidRequest("file: send the CSV as a file (curl -F file=@faces.csv)", field="file")
     task_id = new_task_id()
     with INTAKE:
-        index = held.storage.store(task_id, cast("BinaryIO", upload.stream))
+        index = context.storage.store(task_id, cast("BinaryIO", upload.stream))
     config = TaskConfig(
         group_name=form.group_name,
         source=f"upload: {upload.filename}",
-        limits=Limits(**{name: getattr(form, name) for name in LIMIT_NAMES}),
+        limits=Limits(**{name: getattr(form, name) for name in LIMITS}),
         thread_num=form.thread_num,
         mode=Mode(form.mode),
     )
-    held.catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=index.rows)
+    context.catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=index.rows)
     return task_id
 
 
 def describe(task: ImportTask, progress: Progress, changes: Changes | None) -> Json:
-    """A task as `detail` shows it."""
+    """A task as returned by `detail`."""
     return {
         "group_name": task.config.group_name,
         "config": {
@@ -202,7 +200,7 @@ def _time(seconds: float | None) -> str | None:
 
 
 def _log_json(entries: Iterator[LogEntry], total: int) -> Iterator[str]:
-    """The log as JSON, some entries at a time: each piece is a chunk, and a system call, of its own."""
+    """The log as JSON, many entries per piece: each piece costs a chunk and a system call."""
     piece = '{"logs":['
     while some := list(islice(entries, _ENTRIES_AT_ONCE)):
         yield piece + json.dumps([entry._asdict() for entry in some], ensure_ascii=False)[1:-1]

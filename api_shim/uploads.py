@@ -1,4 +1,4 @@
-"""How large a request may be, and where an upload waits until it is taken in: in our home, not in /tmp."""
+"""How large a request may be, and where an upload is buffered until it is ingested: in our home, not in /tmp."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,28 +11,28 @@ from api_shim.places import FORMS, UPLOADS, Places
 from face_import.errors import RequestError
 
 BODY_BYTES = 2**20
-"""Largest body that is no upload: it is held in memory, and may come from somebody without a key."""
+"""Largest body without an upload: it is held in memory, and may come from clients without a key."""
 AT_HAND_BYTES = 2**16
-"""A body of a known length up to this is there as a whole before its request gets a thread (`worker`)."""
+"""A body of a known length up to this is fully received before its request gets a thread (`worker`)."""
 F = TypeVar("F", bound=Callable[..., Any])
 _TAKE_FILES: set[Callable[..., Any]] = set()
 IN_MEMORY = 500_000
-"""Bytes of an upload that are kept in memory; a larger one goes to a file without a name."""
+"""Bytes of an upload that are kept in memory; a larger one goes to an unnamed file."""
 
 
 class SlowBody(RequestError):
-    """A body that stopped coming, or hardly came."""
+    """The request's body stopped arriving, or arrives too slowly."""
 
     status = 408
     code = "request_timeout"
 
 
 class Body:
-    """A body that may have to be waited for: whoever reads it needs a place, and an end to the waiting.
+    """A body that may have to be waited for: reading it takes a place, and waiting is bounded.
 
     Args:
-        stream: the server's.
-        places: one of these is taken.
+        stream: the server's stream.
+        places: where to take a place.
     """
 
     def __init__(self, stream: IO[bytes], places: Places) -> None:
@@ -43,8 +43,8 @@ class Body:
         """The next bytes.
 
         Raises:
-            Busy: there is no place.
-            SlowBody: the server has lost its patience.
+            Busy: all places are taken.
+            SlowBody: the body arrives too slowly.
         """
         if self._places:
             self._places.take()
@@ -52,11 +52,11 @@ class Body:
         try:
             return self._stream.read(size)
         except TimeoutError:
-            raise SlowBody("the body of the request stopped coming, or came too slowly") from None
+            raise SlowBody("the request's body stopped arriving, or arrived too slowly") from None
 
 
 def request_class(folder: Path) -> type[Request]:
-    """A request whose files wait in `folder`, which is made when it is missing."""
+    """A request class that buffers files in `folder`, which is created if missing."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     class UploadRequest(Request):
@@ -73,17 +73,17 @@ def request_class(folder: Path) -> type[Request]:
 
 
 def takes_file(view: F) -> F:
-    """Mark a view whose form may have a file as large as a source."""
+    """Mark a view whose form may contain a source file."""
     _TAKE_FILES.add(view)
     return view
 
 
 def register(app: Flask, max_source_bytes: int) -> None:
-    """Bound every request, before anything reads it: only where a file is expected a body may be as large as one.
+    """Bound the body of every request before it is read: only views that take a file accept one that large.
 
     Args:
         app: the application.
-        max_source_bytes: largest file; what stands beside it in a form is small.
+        max_source_bytes: largest file; the form's other fields are small.
     """
     app.config["MAX_CONTENT_LENGTH"] = max_source_bytes + BODY_BYTES
 

@@ -1,9 +1,9 @@
-"""Gunicorn's gthread worker, with threads that clients cannot keep waiting (ADR 22).
+"""Gunicorn's gthread worker, with threads that slow clients cannot block (ADR 22).
 
-Gunicorn's own gives a connection a thread at its first byte. The thread waits for the rest of the head, for the body,
-and for whoever does not read the answer, without an end, and the event loop waits two seconds at each connection that
-is closed. Here the event loop reads heads and small bodies, and closes, without waiting; what threads wait for, longer
-bodies and readers, has to go on at a least rate. How many may is the application's affair (`places`).
+Gunicorn's own worker gives a connection a thread at its first byte. The thread then waits without a bound for the rest
+of the head, for the body, and for the client to read the response, and closing a connection blocks the event loop for
+two seconds. Here the event loop reads heads and small bodies and closes connections without blocking; threads wait only
+for longer bodies and for readers, which must keep up a minimum rate. The application bounds how many do (`places`).
 """
 
 import errno
@@ -24,23 +24,23 @@ from api_shim.uploads import AT_HAND_BYTES
 
 HEAD_BYTES = 2**16
 SEND_BUFFER = 2**19
-"""An answer up to about this is the kernel's as soon as it is written, so pages need nobody who reads them."""
+"""A response up to about this size is buffered by the kernel, so no thread waits for a page's reader."""
 STOP_WAIT_S = 2.0
 FILES = 500
-"""Files that may be open beside the connections: uploads, the catalogue, logs."""
+"""Open files allowed for besides connections: uploads, the catalogue, logs."""
 _DRAIN_S = 0.05
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,5})[ \t]*(?=\r\n)")
 _NO_LENGTH_ALONE = (b"\r\nexpect:", b"\r\ntransfer-encoding:")
 
 
 def is_at_hand(received: bytes | bytearray) -> bool:
-    """Whether a thread would not wait for the client: of what it gets, all is here that is short, or it is refused.
+    """Whether a thread would not have to wait for the client: a short request is complete, or will be rejected.
 
-    This decides when, never how a request is read: its framing is up to gunicorn's parser.
+    This decides only when a request is handed to a thread; parsing its framing is left to gunicorn.
     """
     end = received.find(b"\r\n\r\n")
     if end < 0:
-        return received.count(b"\n") != received.count(b"\r\n")  # gunicorn refuses such lines at once
+        return received.count(b"\n") != received.count(b"\r\n")  # gunicorn rejects such lines at once
     head = received[: end + 2].lower()
     lengths = _LENGTH.findall(head)
     if len(lengths) != 1 or any(name in head for name in _NO_LENGTH_ALONE):
@@ -50,7 +50,7 @@ def is_at_hand(received: bytes | bytearray) -> bool:
 
 
 def allow_files(number: int) -> None:
-    """Have as many files open as there may be connections, as far as the system lets us: often it begins with 1024."""
+    """Raise the limit on open files to the number needed, as far as allowed; it often starts at 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -58,7 +58,7 @@ def allow_files(number: int) -> None:
 
 
 class Connection(TConn):  # type: ignore[misc]
-    """A connection, what came on it that no thread has seen, and since when it is waited for."""
+    """A connection, the bytes received but not handed to a thread, and since when it has been waiting."""
 
     def __init__(self, worker: "Worker", accepted: socket.socket, client: Any, server: Any) -> None:
         super().__init__(worker.cfg, PacedSocket(accepted, worker.patience_s), client, server)
@@ -69,7 +69,7 @@ class Connection(TConn):  # type: ignore[misc]
         self._worker = worker
 
     def close(self, graceful: bool = False) -> None:  # noqa: FBT001, FBT002 - gunicorn's interface
-        """Close it; gracefully means that an answer is on its way, and reaches a client that is still sending."""
+        """Close it; `graceful` makes sure that the last response reaches a client that is still sending."""
         if graceful:
             self._worker.linger(self)
         else:
@@ -83,7 +83,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """The worker; everything but `handle` runs in its event loop.
 
     Attributes:
-        wait_s: a head and a small body have to be there, and an ended connection closed, within these seconds.
+        wait_s: time limit for a head and a small body to arrive, and for a finished connection to close.
         patience_s: see `PacedSocket`.
     """
 
@@ -91,13 +91,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     patience_s = 30.0
 
     def init_process(self) -> None:
-        """Begin to serve."""
+        """Start serving."""
         allow_files(self.worker_connections + FILES)
-        self.cfg.set("sendfile", False)  # noqa: FBT003 - it would go past the pace
+        self.cfg.set("sendfile", False)  # noqa: FBT003 - it would bypass PacedSocket
         super().init_process()
 
     def accept(self, listener: Any) -> None:
-        """Accept a connection, if need be in place of the one that is waited for longest."""
+        """Accept a connection, dropping the longest-waiting one if necessary."""
         try:
             accepted, client = listener.accept()
         except OSError as error:
@@ -113,7 +113,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.enqueue_req(Connection(self, accepted, client, listener.getsockname()))
 
     def enqueue_req(self, conn: Connection) -> None:
-        """Give a connection a thread, now or when its request is at hand."""
+        """Give a connection a thread, now or once its request has been received."""
         conn.sock.settimeout(0)
         conn.received[:] = conn.parser.unreader.take_buffered()  # a second request came with the first
         step = self._hand_over if is_at_hand(conn.received) else self._read(conn)
@@ -123,35 +123,35 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._wait(conn)
 
     def on_pending_socket_readable(self, conn: Connection, _client: Any) -> None:
-        """Take what came on a connection that is waited for."""
+        """Read from a waiting connection."""
         if step := self._read(conn):
             self._forget(conn)
             step(conn)
 
     def murder_pending(self) -> None:
-        """Give up the connections that were waited for long enough."""
+        """Close the connections that have waited too long."""
         oldest = time.monotonic() - (self.wait_s if self.alive else min(self.wait_s, STOP_WAIT_S))
         while self.pending_conns and self.pending_conns[0].since <= oldest:
             self._give_up(self.pending_conns[0])
 
     def linger(self, conn: Connection) -> None:
-        """Close a connection when its client does, or after a time: closed at once, it could lose its last answer."""
-        self.nr_conns += 1  # gunicorn has counted it off
+        """Close a connection when its client does, or after a time: closing at once could lose the last response."""
+        self.nr_conns += 1  # gunicorn has already subtracted it
         conn.lingers = True
         try:
             conn.sock.shutdown(socket.SHUT_WR)
             conn.sock.settimeout(0)
-        except OSError:  # it is gone
+        except OSError:  # already closed
             self._end(conn)
         else:
             self._wait(conn)
 
     def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
-        """Whether another request may come: not behind a body that nobody reads, unless it is here."""
+        """Whether to keep the connection: not after an unread body, unless all of it has arrived."""
         return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + _DRAIN_S))
 
     def _read(self, conn: Connection) -> _Step | None:
-        """Read what is there; what to do with the connection then, if it is not to be waited for any longer."""
+        """Read available bytes; returns the next step, or None to keep waiting."""
         try:
             data = conn.sock.recv(HEAD_BYTES)
         except BlockingIOError:
@@ -191,7 +191,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._end(conn)
 
     def _refuse(self, conn: Connection, status: str) -> None:
-        with suppress(OSError):  # it does not wait
+        with suppress(OSError):  # non-blocking
             conn.sock.send(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
         conn.received.clear()
         self.nr_conns -= 1
@@ -202,7 +202,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def _make_room(self) -> None:
-        """End the connection that is waited for longest, else the one that is idle longest."""
+        """Close the longest-waiting connection, else the longest-idle one."""
         if self.pending_conns:
             conn = self.pending_conns[0]
             self._forget(conn)

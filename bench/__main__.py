@@ -1,4 +1,4 @@
-"""Measure the rows, write bench/results.json and the table in docs/performance.md.
+"""Measure the rows, write bench/results.json and the table in docs/explanation/performance.md.
 
 `python -m bench` measures all of them, `python -m bench 1 6` two. The exit status is 1 when a row falls short.
 """

@@ -10,7 +10,7 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 RESULTS = CHECKOUT / "bench" / "results.json"
-PAGE = CHECKOUT / "docs" / "performance.md"
+PAGE = CHECKOUT / "docs" / "explanation" / "performance.md"
 PAIRS = 5
 _TABLE = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
@@ -92,7 +92,7 @@ def load() -> list[Figure]:
 
 
 def save(figures: Sequence[Figure], machine: str, seconds: float) -> None:
-    """Write figures to `results.json` and as a table to docs/performance.md; rows not measured now stay."""
+    """Write figures to `results.json` and as a table to docs/explanation/performance.md; rows not measured now stay."""
     measured = {figure.row for figure in figures}
     kept = [figure for figure in load() if figure.row not in measured]
     both = sorted([*kept, *figures], key=lambda figure: figure.row)

@@ -11,11 +11,11 @@ log has the rows that failed, with the reasons.
 | --- | --- | --- |
 | `source` | URL of the CSV file: http(s), or below a configured prefix | |
 | `group_name` | face group to import into | |
-| `thread_num` | rows handled at the same time | 10 |
+| `thread_num` | concurrency: maximum number of rows with a request in flight | 10 |
 | `mode` | 0 skips bad rows, 1 stops at the first | 0 |
-| `pos_pitch`, `pos_yaw`, `pos_rol` | largest angles of a face in degrees, 0 = any | 0 |
-| `width`, `height` | smallest face in pixels, 0 = any | 0 |
-| `blur_degree` | largest blur, 0 (sharp) to 100, 0 = any | 0 |
+| `pos_pitch`, `pos_yaw`, `pos_rol` | maximum angles of a face in degrees, 0 = any | 0 |
+| `width`, `height` | minimum size of a face in pixels, 0 = any | 0 |
+| `blur_degree` | maximum blur, 1 (sharp) to 100 (blurred), 0 = any | 0 |
 | `entry` | recurring import of whose rows only new and changed ones are imported | |
 
 ```json

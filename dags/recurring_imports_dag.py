@@ -1,4 +1,4 @@
-"""The DAGs of the recurring imports (docs/recurring.md), one for each valid entry.
+"""The DAGs of the recurring imports (docs/how-to/recurring.md), one for each valid entry.
 
 Invalid entries are reported by `recurring_imports_check.py`: a DAG file that raises loses all of its DAGs.
 """

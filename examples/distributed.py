@@ -5,7 +5,7 @@
     python -m examples.distributed down      make down-distributed
 
 Both servers run already. The home is `.face_import-distributed`, and the databases, made if they are missing, are named
-for it. What is set here can be set otherwise in the environment, like everything else (docs/settings.md).
+for it. What is set here can be set otherwise in the environment, like everything else (docs/reference/settings.md).
 """
 
 import os

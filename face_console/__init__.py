@@ -9,28 +9,29 @@ import api_shim
 from api_shim import sessions
 from api_shim.access import LoginNeeded
 from face_console import language, texts, view
-from face_console.create import create as _create  # noqa: F401 - the modules put their pages into the blueprint
+from face_console.create import create as _create  # noqa: F401 - the modules register their pages on the blueprint
 from face_console.login import to_login
 from face_console.rates import Rates
 from face_console.task import show as _task  # noqa: F401
 from face_console.tasks import index as _tasks  # noqa: F401
 from face_import import __version__
-from face_import.contract import Code, Mode, TaskState
+from face_import.contract import MEANINGS, Code, Mode, TaskState
+from face_import.domain.models import LIMITS
 from face_import.settings import Settings, get_settings
 
 __all__ = ["create_app"]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the API with the console's pages at `/`; `gunicorn 'face_console:create_app()'` serves it.
+    """Create the API with the console's pages at `/`; `gunicorn 'face_console:create_app()'` serves it.
 
-    All pages are in one blueprint, whose `before_request` looks for the token of forms.
+    All pages are in one blueprint, whose `before_request` checks the CSRF token of forms.
 
     Args:
-        settings: the settings, by default those of the environment.
+        settings: the settings; by default, those of the environment.
 
     Raises:
-        ConfigError: a setting is wrong, or would expose the API without keys.
+        ConfigError: a setting is invalid, or would expose the API without keys.
     """
     settings = settings or get_settings()
     app = api_shim.create_app(settings)
@@ -49,6 +50,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         "shown_uri": view.shown_uri,
     }
     environment.globals |= {
+        "LIMITS": LIMITS,
+        "MEANINGS": MEANINGS,
         "Code": Code,
         "Mode": Mode,
         "TaskState": TaskState,
@@ -72,7 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _register_headers(app: Flask, settings: Settings) -> None:
-    """Let pages run and load nothing but our own files, and be framed by nobody but Airflow."""
+    """Let pages load only our own files, and only Airflow frame them."""
     frames = " ".join(view.airflow_origins(settings.airflow_pages))
     policy = f"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors {frames}"
 

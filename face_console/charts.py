@@ -8,17 +8,17 @@ from face_import.catalogue.reports import Handled
 BARS = 60
 PAUSE_S = 60.0
 SHORTEST_S = 3.0
-"""Work of less than this has no course that a chart could show."""
+"""Shorter than this, there is too little to chart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch of time at work.
+    """A stretch of processing time.
 
     Attributes:
-        start: when it begins, seconds since the epoch.
-        rate: rows per second in it.
-        pause: seconds of pause that were left out somewhere in it.
+        start: its beginning, seconds since the epoch.
+        rate: rows per second.
+        pause: seconds of pause omitted within it.
     """
 
     start: float
@@ -28,11 +28,11 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Rows per second over the time at work.
+    """Rows per second over the processing time.
 
     Attributes:
         width: seconds of one bar.
-        exact: whether all rows were counted, and not every so many.
+        exact: whether all rows were counted, rather than a sample.
     """
 
     bars: list[Bar]
@@ -43,19 +43,19 @@ class Throughput:
 
     @property
     def span(self) -> float:
-        """Seconds at work."""
+        """Seconds of processing."""
         return self.width * len(self.bars)
 
 
 def throughput(handled: Handled, rows: int) -> Throughput | None:
-    """Count rows by time; None where there is too little of it for a chart.
+    """Count rows by time; None if there is too little of it for a chart.
 
-    Times in which nothing was handled for long (the import was stopped) are left out, or a weekend's pause would
-    press an hour's work into one bar.
+    Long pauses (the import was stopped) are omitted; otherwise a weekend's pause would squeeze an hour's work into
+    one bar.
 
     Args:
         handled: when rows were handled.
-        rows: how many were handled in all; a sample stands for them.
+        rows: how many were handled in all; `handled` may be a sample of them.
     """
     times = handled.times
     if len(times) < 2:
@@ -84,7 +84,7 @@ def throughput(handled: Handled, rows: int) -> Throughput | None:
 
 
 def _filled(starts: list[float], width: float) -> list[float]:
-    """Times of bars in which nothing was handled, from the one before."""
+    """Fill in the start times of bars without rows, from the bar before."""
     for index, start in enumerate(starts):
         if not start:
             starts[index] = starts[index - 1] + width

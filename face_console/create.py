@@ -1,4 +1,4 @@
-"""The form for a new import: what a file would be taken as, and then the import itself."""
+"""The form for a new import, with a preview of the file."""
 
 import logging
 from typing import BinaryIO, cast
@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api_shim import access, sessions
-from api_shim.app_context import services
+from api_shim.app_context import app_context
 from api_shim.models import CreateForm
 from api_shim.places import INTAKE
 from api_shim.tasks import create_task
@@ -18,7 +18,7 @@ from face_console.language import gettext
 from face_console.preview import cell, preview
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved
-from face_import.errors import AirflowUnavailable, RequestError, SourceError
+from face_import.errors import AirflowError, RequestError, SourceError
 from face_import.sources import Bounds
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ def new() -> str:
 @blueprint.post("/new/preview")
 @takes_file
 def new_preview() -> Answer:
-    """What the file that was chosen would be taken as; nothing of it is kept."""
-    settings = services().settings
+    """Preview the chosen file; nothing is stored."""
+    settings = app_context().settings
     try:
         upload = request.files.get("file")
         if not upload or not upload.filename:
@@ -52,7 +52,7 @@ def new_preview() -> Answer:
 @blueprint.post("/new")
 @takes_file
 def create() -> Answer:
-    """Create an import, and start it if that was asked for."""
+    """Create an import, and start it if requested."""
     typed: dict[str, str] = {}
     try:
         typed = request.form.to_dict()
@@ -64,8 +64,8 @@ def create() -> Answer:
         return _form(typed, problems), status
     if start:
         try:
-            services().control.start(task_id)
-        except (AirflowUnavailable, RequestError):
+            app_context().control.start(task_id)
+        except (AirflowError, RequestError):
             return moved(link("show", task_id=task_id, unstarted=1))
     return moved(link("show", task_id=task_id))
 
@@ -77,21 +77,21 @@ def _created(typed: dict[str, str]) -> str:
 
 
 def _problems(error: Exception) -> tuple[dict[str, str], int]:
-    """What is wrong with which field, and the status of the answer."""
+    """Map an error to problems by field, and the response status."""
     if isinstance(error, ValidationError):
         return {str(problem["loc"][0]): field_problem(problem) for problem in error.errors()}, 400
     if isinstance(error, RequestError):
-        return {error.field or "file": request_problem(error, services().settings)}, error.status
+        return {error.field or "file": request_problem(error, app_context().settings)}, error.status
     if isinstance(error, SourceError):
         return {"file": str(error)}, 400
     if isinstance(error, RequestEntityTooLarge):
         return {"file": gettext("The file is too large.")}, 413
     log.error("an import could not be created error=%s", error)
-    return {"file": gettext("There is no room for the file, or the disk does not answer.")}, 503
+    return {"file": gettext("The disk is full or not responding.")}, 503
 
 
 def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
     template = "new_fields.html" if by_htmx() else "new.html"
     return render_template(
-        template, typed=typed, problems=problems, settings=services().settings, own_groups=access.groups()
+        template, typed=typed, problems=problems, settings=app_context().settings, own_groups=access.groups()
     )

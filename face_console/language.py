@@ -1,4 +1,4 @@
-"""English and Chinese: which one a request gets, the texts, and numbers and durations as people write them."""
+"""English and Chinese: the language of a request, translations, and number and duration formats."""
 
 from datetime import timedelta
 from functools import cache
@@ -21,19 +21,19 @@ _UNITS: tuple[tuple[int, Unit, Unit | None], ...] = (
     (1, "second", None),
 )
 _NEVER = 10**9
-"""Threshold at which Babel would take another unit than the one we ask for."""
+"""Keeps Babel from switching to another unit than the one requested."""
 _CATALOGUE = Path(__file__).with_name("locale") / "zh.po"
 
 
 @cache
 def chinese() -> dict[str, str]:
-    """The Chinese texts by their English ones; read as they are kept, so there is no compiled file to forget."""
+    """Chinese translations by English text, read from the .po file itself: there is no compiled file to forget."""
     with _CATALOGUE.open("rb") as file:
         return {str(message.id): str(message.string) for message in read_po(file, locale="zh") if message.id}
 
 
 def language() -> str:
-    """The language of this request: the one that was chosen, else the browser's, else English."""
+    """The language of this request: the user's choice, else the browser's, else English."""
     if not has_request_context():
         return "en"
     if "language" not in g:
@@ -43,40 +43,40 @@ def language() -> str:
 
 
 def gettext(message: str, **values: object) -> str:
-    """A text in the request's language, with its `%(name)s` filled in."""
+    """Translate a text into the request's language and fill in its `%(name)s` placeholders."""
     text = (chinese().get(message) or message) if language() == "zh" else message
     return text % values if values else text
 
 
 def lazy(message: str) -> str:
-    """Mark a text that is translated where it is shown."""
+    """Mark a text for translation when it is rendered."""
     return message
 
 
 def number(value: float, digits: int = 0) -> str:
-    """A number with separators: 12,345 or, below 10 and with digits asked for, 3.4."""
+    """A number with separators: 12,345 or, below 10 and with `digits`, 3.4."""
     shown = round(value, digits if abs(value) < 10 else 0)
     return format_decimal(shown, locale=_LOCALES[language()])
 
 
 def percent(part: float, whole: float) -> str:
-    """A share, rounded down, so that 100 % means all."""
+    """A percentage, rounded down, so that 100 % means all."""
     return format_percent(int(100 * part / whole) / 100 if whole else 0, locale=_LOCALES[language()])
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its largest unit, and the next where that matters: 40 seconds, 1 hour 20 minutes."""
+    """A duration in its largest unit, and the next one where that matters: 40 seconds, 1 hour 20 minutes."""
     left = max(1, round(seconds))
     size, name, below = next(unit for unit in _UNITS if left >= unit[0])
     parts = [(left // size * size, name)]
     if below:
         size_below, name_below, _ = next(unit for unit in _UNITS if unit[1] == below)
         parts.append((left % size // size_below * size_below, name_below))
-    # format_unit would be the plain way, but Babel 2.18 has no patterns of it for Chinese durations
+    # format_unit would be simpler, but Babel 2.18 has no Chinese duration patterns for it
     return " ".join(_timedelta(part, unit) for part, unit in parts if part)
 
 
 def _timedelta(seconds: int, unit: Unit) -> str:
-    """So many seconds in exactly this unit."""
+    """Format seconds in exactly this unit."""
     length = timedelta(seconds=seconds)
     return format_timedelta(length, granularity=unit, threshold=_NEVER, locale=_LOCALES[language()])

@@ -1,4 +1,4 @@
-"""Logging in to the console with an API key, and out again."""
+"""Logging in to the console with an API key, and logging out."""
 
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from face_console.view import blueprint, by_htmx, link, local, moved
 @blueprint.get("/login")
 @access.before_login
 def log_in() -> str | Response:
-    """The form for the key; whoever needs none goes on."""
+    """The login form; redirects to the console if no key is needed."""
     if access.keys_in_use() is None:
         return moved(link("index"))
     return render_template("login.html", problem="", back=local(request.args.get("next", "/")))
@@ -22,16 +22,16 @@ def log_in() -> str | Response:
 @blueprint.post("/login")
 @access.before_login
 def try_log_in() -> Response:
-    """Begin a session, and go on to the page that was asked for."""
+    """Start a session and redirect to the requested page."""
     keys = access.keys_in_use()
     back = local(request.form.get("next", "/"))
     try:
         if keys is None or keys.log_in(request.form.get("key", "").strip()):
             return moved(back)
     except TooMany as error:
-        problem = gettext("Too many tries. Wait a minute, then try again.")
+        problem = gettext("Too many failed logins. Wait a minute, then try again.")
         return _refused(problem, back, error.status, error.headers["Retry-After"])
-    return _refused(gettext("This is not a key, or it was revoked."), back, 401)
+    return _refused(gettext("Invalid or revoked key."), back, 401)
 
 
 @blueprint.post("/logout")
@@ -42,7 +42,7 @@ def log_out() -> Response:
 
 
 def to_login(_error: LoginNeeded) -> Response:
-    """Lead a browser to the login, and from there back to the page it is on."""
+    """Redirect to the login, and from there back to the current page."""
     back = request.full_path.rstrip("?") if request.method == "GET" else "/"
     if by_htmx():
         page = urlsplit(request.headers.get("HX-Current-URL", "/"))

@@ -1,4 +1,4 @@
-"""An import as the pages show it: task, progress, speed."""
+"""An import as the pages show it: task, progress, rate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 from flask import current_app
 
 from api_shim import access
-from api_shim.app_context import services
+from api_shim.app_context import app_context
 from face_console.rates import Rates
-from face_console.texts import CODES, LIMITS, Limit
 from face_import.catalogue import ImportTask, Progress
 from face_import.catalogue.reports import Overview
-from face_import.contract import TaskState
-from face_import.domain.models import Changes
+from face_import.contract import MEANINGS, TaskState
+from face_import.domain.models import LIMITS, Changes, Limit
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Rows with one code, and their part of the most frequent one's, 0 to 1."""
+    """Rows with one code, and their number relative to the most frequent code's, 0 to 1."""
 
     code: int
     meaning: str
@@ -27,11 +26,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """An import as it stands.
+    """A snapshot of an import.
 
     Attributes:
-        rate: rows per second: now, if it runs; on average, if it was completed at its first start; None if unknown.
-        changes: rows by change, on the page of an import of changes.
+        rate: rows per second: current, if it is running; average, if its first attempt completed it; else None.
+        changes: rows by change, on the page of a recurring import's task.
     """
 
     task: ImportTask
@@ -42,12 +41,12 @@ class Look:
 
     @property
     def running(self) -> bool:
-        """Whether its numbers move."""
+        """Whether its numbers may still change."""
         return self.task.state == TaskState.RUNNING
 
     @property
     def mark(self) -> str:
-        """Changes when more than numbers does: what can be done to the import, or what is wrong with it."""
+        """Changes whenever the actions or the notices of the page do, not just its numbers."""
         return f"{self.task.state}-{self.task.attempt}-{self.task.paused:d}"
 
     @property
@@ -57,34 +56,34 @@ class Look:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until the end at the present speed, None where nobody can tell."""
+        """Estimated seconds until completion, None if unknown."""
         if not self.running or not self.rate or not self.task.total_num:
             return None
         return (self.task.total_num - self.progress.handled) / self.rate
 
     @property
     def shares(self) -> list[Share]:
-        """Rows by code: imported first, then the failures in the order of the codes."""
+        """Rows by code, in order of code: imported rows first."""
         most = max(self.progress.by_code.values(), default=1)
         return [
-            Share(code, CODES[code], rows, rows / most)  # type: ignore[index]  # codes in the ledger are Code's
+            Share(code, MEANINGS[code], rows, rows / most)  # type: ignore[index]  # codes in the ledger are Code's
             for code, rows in sorted(self.progress.by_code.items())
         ]
 
 
 def overview() -> Overview:
-    """The catalogue as the request's key may see it."""
-    return Overview(services().catalogue.engine, access.groups())
+    """Reports limited to the groups of the request's key."""
+    return Overview(app_context().catalogue.engine, access.groups())
 
 
 def look_at(tasks: Sequence[ImportTask]) -> list[Look]:
-    """Several imports as they stand, by two queries."""
+    """Snapshots of several imports, in two queries."""
     progress = overview().progress([task.id for task in tasks])
     return [_look(task, progress[task.id]) for task in tasks]
 
 
 def _look(task: ImportTask, progress: Progress) -> Look:
-    limits = [(limit, value) for limit in LIMITS if (value := getattr(task.config.limits, limit.name))]
+    limits = [(limit, value) for name, limit in LIMITS.items() if (value := getattr(task.config.limits, name))]
     return Look(task, progress, _rate(task, progress), limits)
 
 

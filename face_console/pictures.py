@@ -1,4 +1,4 @@
-"""Thumbnails of failed rows: fetched by the safe fetcher within narrow bounds, and drawn anew."""
+"""Thumbnails of failed rows: fetched by the safe fetcher within narrow bounds, and re-encoded."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from threading import BoundedSemaphore
 
 from PIL import Image, ImageOps
 
-from api_shim.app_context import Services
+from api_shim.app_context import AppContext
 from face_import.catalogue import LogEntry
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.transfer import FetchError
@@ -25,28 +25,28 @@ TIMEOUT_S = 6.0
 AT_ONCE = 4
 WAIT_S = 10.0
 NOT_TRIED = frozenset({Code.URI_UNREACHABLE, Code.SYSTEM})
-"""Codes of rows that have no picture to show: it could not be fetched, or the row names none."""
+"""Codes of rows without an image to show: it could not be downloaded, or the row names none."""
 
 _turns = BoundedSemaphore(AT_ONCE)
 
 
 class NoPicture(Exception):
-    """There is nothing to show."""
+    """There is no image to show."""
 
 
-def thumbnail(held: Services, task_id: str, entry: LogEntry) -> bytes:
-    """The picture of a failed row as a small JPEG, never the bytes it came as.
+def thumbnail(context: AppContext, task_id: str, entry: LogEntry) -> bytes:
+    """The image of a failed row as a small JPEG, never its original bytes.
 
-    Few are made at once, so that slow hosts cannot keep the API from answering.
+    Only a few are made at a time, so that slow hosts cannot block the API.
 
     Raises:
-        NoPicture: it cannot be fetched or opened within the bounds, or too many others wait.
+        NoPicture: it cannot be fetched or decoded within the bounds, or too many requests are waiting.
     """
     with _turn():
         uri = entry.uri
-        if scheme_of(uri) == "data":  # the ledger has long ones abbreviated
-            uri = _source_uri(held, task_id, entry.row)
-        return _shrunk(_fetched(uri, held.settings), held.settings.max_image_pixels)
+        if scheme_of(uri) == "data":  # the ledger abbreviates long ones
+            uri = _source_uri(context, task_id, entry.row)
+        return _shrunk(_fetched(uri, context.settings), context.settings.max_image_pixels)
 
 
 @contextmanager
@@ -59,15 +59,15 @@ def _turn() -> Iterator[None]:
         _turns.release()
 
 
-def _source_uri(held: Services, task_id: str, number: int) -> str:
-    name = held.catalogue.tasks.get(task_id).source_name
-    index = held.storage.index(task_id, name)
+def _source_uri(context: AppContext, task_id: str, number: int) -> str:
+    name = context.catalogue.tasks.get(task_id).source_name
+    index = context.storage.index(task_id, name)
     blocks = index.blocks if index else ()
     block = next((block for block in reversed(blocks) if block.first_row <= number), None)
     if block is None:
         raise NoPicture
     shard = Shard(0, block.first_row, block.rows, block.start, block.end, block.line)
-    rows = held.storage.open_shard(task_id, shard, name)
+    rows = context.storage.open_shard(task_id, shard, name)
     return next((row.uri for row in rows if row.number == number), "")
 
 
@@ -97,7 +97,7 @@ def _shrunk(data: bytes, max_pixels: int) -> bytes:
 
 
 def _small(image: Image.Image) -> Image.Image:
-    """The upright picture, scaled down, on white where it is transparent."""
+    """The upright image, scaled down, on white where it is transparent."""
     image.draft("RGB", (SIDE, SIDE))
     image.thumbnail((SIDE, SIDE))
     small = ImageOps.exif_transpose(image).convert("RGBA")

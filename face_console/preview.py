@@ -1,4 +1,4 @@
-"""What a file would be taken as, before anything of it is kept: by the same code that takes it in."""
+"""Preview of a file before anything is stored, by the same code that ingests it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ FIRST_ROWS = 8
 SHOWN_PROBLEMS = 200
 SHOWN_CHARACTERS = 200
 MOST_STRETCHES = 10_000
-"""Of a hostile file, every other row of which is wrong, so many numbers are a page that a browser can show."""
+"""Bounds the page for a hostile file in which every other row is bad."""
 SCHEMES = {"http", "https", "data"}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A row that cannot be imported as it stands in the file, and why: a word of `PROBLEMS`, and the text."""
+    """A row that cannot be imported: a key of `PROBLEMS`, and the offending text."""
 
     line: int
     row: int
@@ -32,7 +32,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Stretch:
-    """Rows in succession that cannot be imported, by the lines they begin on; `row` is the last one's number."""
+    """Consecutive rows that cannot be imported, by the lines they start on; `row` is the number of the last."""
 
     first: int
     last: int
@@ -41,14 +41,14 @@ class Stretch:
 
 @dataclass(slots=True)
 class Preview:
-    """What was understood of a file.
+    """A file as it was parsed.
 
     Attributes:
         first: its first rows.
         problems: rows that cannot be imported, the first `SHOWN_PROBLEMS`.
-        others: where the others are, the first `MOST_STRETCHES`.
-        problem_count: how many such rows there are.
-        unlisted: how many of them are in neither.
+        others: where the others are, at most `MOST_STRETCHES`.
+        problem_count: number of rows that cannot be imported.
+        unlisted: number of these in neither `problems` nor `others`.
     """
 
     index: SourceIndex
@@ -59,7 +59,7 @@ class Preview:
     unlisted: int = 0
 
     def add(self, problem: Problem) -> None:
-        """Note a row that cannot be imported; rows come in the file's order."""
+        """Record a row that cannot be imported; rows come in file order."""
         self.problem_count += 1
         if len(self.problems) < SHOWN_PROBLEMS:
             self.problems.append(problem)
@@ -72,15 +72,15 @@ class Preview:
 
 
 def preview(stream: BinaryIO, bounds: Bounds, folder: Path) -> Preview:
-    """Read a whole upload once for its index and once for its rows, a block at a time.
+    """Read an upload once for its index and once for its rows, a block at a time.
 
     Args:
         stream: the upload.
-        bounds: what a source may not exceed.
-        folder: where its UTF-8 copy is while this goes on, a file without a name.
+        bounds: limits on the source.
+        folder: where its UTF-8 copy is kept meanwhile, in an unnamed file.
 
     Raises:
-        SourceError: it cannot be read as a whole.
+        SourceError: it cannot be parsed.
         SourceTooLarge: it exceeds the bounds.
     """
     with TemporaryFile(dir=folder) as copy:
@@ -95,7 +95,7 @@ def preview(stream: BinaryIO, bounds: Bounds, folder: Path) -> Preview:
 
 
 def cell(text: str) -> str:
-    """A cell as it is shown: no megabytes of data URI, no more than a few lines."""
+    """A cell as it is shown: abbreviated to a few lines at most."""
     shown = display(text)
     return shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}…"
 

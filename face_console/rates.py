@@ -1,4 +1,4 @@
-"""How fast imports go just now, from how far they were when somebody looked before."""
+"""Current rates of imports, measured between page views."""
 
 import time
 from collections import deque
@@ -10,10 +10,10 @@ MOST_TASKS = 500
 
 
 class Rates:
-    """Rows per second over the last seconds, of tasks that are looked at.
+    """Rows per second over the last seconds, for tasks that are being viewed.
 
-    A task's start says nothing about its speed: it may have been stopped in between, and rows of earlier attempts
-    count as handled. So speed is measured between two looks, and there is none at the first one.
+    A task's start time says nothing about its rate: it may have been stopped in between, and rows of earlier attempts
+    count as handled. So the rate is measured between two views, and the first view has none.
     """
 
     def __init__(self) -> None:
@@ -21,18 +21,18 @@ class Rates:
         self._lock = Lock()
 
     def rate(self, task_id: str, attempt: int, handled: int, now: float | None = None) -> float | None:
-        """Note how many rows are handled, and return rows per second, or None where it is not known yet.
+        """Record the number of handled rows, and return rows per second, or None if not known yet.
 
         Args:
             task_id: a running task.
-            attempt: its attempt: another one is measured anew.
+            attempt: its attempt; each is measured separately.
             handled: its rows with an outcome.
-            now: the time in seconds, of any clock that is steady.
+            now: the time in seconds, of any monotonic clock.
         """
         now = time.monotonic() if now is None else now
         with self._lock:
             looks = self._seen.pop((task_id, attempt), None) or deque()
-            self._seen[task_id, attempt] = looks  # the last one looked at is the last one to be forgotten
+            self._seen[task_id, attempt] = looks  # most recently viewed last: evicted last
             while len(self._seen) > MOST_TASKS:
                 self._seen.pop(next(iter(self._seen)))
             if not looks or now - looks[-1][0] >= 0.5:
@@ -40,7 +40,7 @@ class Rates:
             while len(looks) > 2 and looks[1][0] <= now - WINDOW_S:
                 looks.popleft()
             if now - looks[0][0] > 2 * WINDOW_S and len(looks) == 2:
-                looks.popleft()  # nobody looked for long: an average over that is not the present
+                looks.popleft()  # not viewed for long: an average over that is not the current rate
             since, before = looks[0]
         if now - since < MIN_SPAN_S:
             return None

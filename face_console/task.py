@@ -1,25 +1,28 @@
-"""One import: its page, what moves on it, what can be done to it, and the pictures of its log."""
+"""One import: its page, its live updates, its actions, and the images of its log."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
-from flask import Response, render_template, request
+from flask import Response, g, render_template, request
 from pydantic import ValidationError
 
-from api_shim.app_context import services
+from api_shim.access import load_task
+from api_shim.app_context import app_context
 from api_shim.models import ThreadsForm
 from api_shim.tasks import csv_file
 from face_console.charts import Throughput, throughput
 from face_console.look import Look, look_at, overview
 from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
 from face_console.texts import field_problem, request_problem
-from face_console.view import blueprint, link, moved, task_of
+from face_console.view import blueprint, link, moved
 from face_import.catalogue import LogEntry
 from face_import.contract import DAG_ID, MAX_ROW, Code
 from face_import.domain.limits import check_thread_num
 from face_import.domain.models import Shard
-from face_import.errors import AirflowUnavailable, InvalidRequest, RequestError, SourceError, TaskNotFound
+from face_import.domain.planning import MAX_SHARDS
+from face_import.errors import AirflowError, InvalidRequest, RequestError, SourceError, TaskNotFound
 
 LOG_PAGE = 25
 PICTURE_S = 600
@@ -34,9 +37,9 @@ def show(task_id: str) -> str:
 
 @blueprint.get("/tasks/<task_id>/live")
 def task_live(task_id: str) -> str | Response:
-    """What has changed of an import since the page was made.
+    """What has changed in an import since the page was rendered.
 
-    What can have the keyboard's focus (buttons) is sent only when the state is not the one the page shows.
+    Elements that can have the keyboard focus (buttons) are sent only if the state differs from the page's.
     """
     try:
         look = _look(task_id)
@@ -49,57 +52,56 @@ def task_live(task_id: str) -> str | Response:
 
 @blueprint.post("/tasks/<task_id>/start")
 def task_start(task_id: str) -> Response | tuple[str, int]:
-    """Start an import, or let it go on."""
-    return _done(task_id, lambda: services().control.start(task_id))
+    """Start or resume an import."""
+    return _done(task_id, lambda: app_context().control.start(task_id))
 
 
 @blueprint.post("/tasks/<task_id>/stop")
 def task_stop(task_id: str) -> Response | tuple[str, int]:
     """Stop an import."""
-    return _done(task_id, lambda: services().stop(task_id))
+    return _done(task_id, lambda: app_context().stop(task_id))
 
 
 @blueprint.post("/tasks/<task_id>/delete")
 def task_delete(task_id: str) -> Response | tuple[str, int]:
-    """Delete an import, and go back to the list."""
-    group = task_of(task_id).config.group_name
-    return _done(task_id, lambda: services().control.delete(task_id), link("index", deleted=group))
+    """Delete an import and return to the list."""
+    group = g.task.config.group_name
+    return _done(task_id, lambda: app_context().control.delete(task_id), link("index", deleted=group))
 
 
 @blueprint.post("/tasks/<task_id>/threads")
 def task_threads(task_id: str) -> Response | tuple[str, int]:
-    """Change how many rows are handled at the same time."""
-    held = services()
-    task_of(task_id)
+    """Change the concurrency."""
+    context = app_context()
     typed = request.form.get("thread_num", "")
     try:
         body = ThreadsForm.model_validate({"thread_num": typed})
-        check_thread_num(body.thread_num, held.settings)
+        check_thread_num(body.thread_num, context.settings)
     except ValidationError as error:
         return _page(task_id, threads=(typed, field_problem(error.errors()[0]))), 400
     except InvalidRequest as error:
-        return _page(task_id, threads=(typed, request_problem(error, held.settings))), 400
-    return _done(task_id, lambda: held.control.set_threads(task_id, body.thread_num))
+        return _page(task_id, threads=(typed, request_problem(error, context.settings))), 400
+    return _done(task_id, lambda: context.control.set_threads(task_id, body.thread_num))
 
 
 @blueprint.get("/tasks/<task_id>/log.csv")
 def task_log(task_id: str) -> Response:
-    """The log as a file, narrowed as the page is; `download_log` would not know a browser that is logged in."""
-    task_of(task_id)
+    """The log as a file, filtered as on the page; `download_log` accepts no sessions."""
+    load_task(task_id)
     shard, code = _shard(task_id), _code()
     name = "-".join((task_id, *([f"shard-{shard.number}"] if shard else []), *([str(code.value)] if code else [])))
-    return csv_file(name, services().catalogue.ledger.log_pages(task_id, code=code, within=shard))
+    return csv_file(name, app_context().catalogue.ledger.log_pages(task_id, code=code, within=shard))
 
 
 @blueprint.get("/console/thumbnail/<task_id>/<int:row>")
 def picture(task_id: str, row: int) -> Response:
-    """A failed row's picture, made small; a drawing that says so where there is none."""
-    task_of(task_id)
+    """A failed row's thumbnail, or a placeholder if there is none."""
+    load_task(task_id)
     entry = overview().failure(task_id, row) if row <= MAX_ROW else None
     if entry is None:
         raise TaskNotFound(f"task {task_id} has no failed row {row}")
     try:
-        response = Response(thumbnail(services(), task_id, entry), mimetype="image/jpeg")
+        response = Response(thumbnail(app_context(), task_id, entry), mimetype="image/jpeg")
     except (NoPicture, RequestError, SourceError, OSError):
         response = blueprint.send_static_file(PLACEHOLDER)
     response.cache_control.no_cache = None
@@ -108,38 +110,38 @@ def picture(task_id: str, row: int) -> Response:
 
 
 def _done(task_id: str, act: Callable[[], None], then: str = "") -> Response | tuple[str, int]:
-    """Do something to a task and show its page, with the error on top if there was one."""
+    """Run an action on a task and show its page, with the error on top if it failed."""
     try:
         act()
     except TaskNotFound:
         raise
     except RequestError as error:
         return _page(task_id, error=(error.code, str(error))), error.status
-    except AirflowUnavailable as error:
+    except AirflowError as error:
         return _page(task_id, error=("airflow_unavailable", str(error))), 503
     return moved(then or link("show", task_id=task_id))
 
 
 def _look(task_id: str) -> Look:
-    (look,) = look_at([task_of(task_id)])
+    (look,) = look_at([load_task(task_id)])
     if not look.task.config.entry:
         return look
-    return replace(look, changes=services().catalogue.ledger.changes(task_id))
+    return replace(look, changes=app_context().catalogue.ledger.changes(task_id))
 
 
 def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[str, str] | None = None) -> str:
-    look, held = _look(task_id), services()
+    look, context = _look(task_id), app_context()
     shard = _shard(task_id)
     failures = (
-        look.progress.failures if shard is None else held.catalogue.ledger.progress(task_id, shard.number).failures
+        look.progress.failures if shard is None else context.catalogue.ledger.progress(task_id, shard.number).failures
     )
     code = wanted if (wanted := _code()) in failures else None
     total = sum(failures.values()) if code is None else failures[code]
     pages = -(-total // LOG_PAGE)
     number = min(max(request.args.get("page", 1, int), 1), max(pages, 1))
     skip = (number - 1) * LOG_PAGE
-    log = held.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard)
-    airflow = f"{held.settings.airflow_pages}/dags/{DAG_ID}/runs/{quote(look.task.run_id, safe='')}"
+    log = context.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard)
+    airflow = f"{context.settings.airflow_pages}/dags/{DAG_ID}/runs/{quote(look.task.run_id, safe='')}"
     return render_template(
         "task.html",
         look=look,
@@ -154,19 +156,22 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[
         airflow=airflow,
         error=error,
         threads=threads or (str(look.task.config.thread_num), ""),
-        most_threads=held.settings.max_threads,
+        most_threads=context.settings.max_threads,
     )
 
 
 def _shard(task_id: str) -> Shard | None:
-    """The shard whose rows the log is narrowed to."""
+    """The shard that the log is filtered by."""
     number = request.args.get("shard", type=int)
-    shards = services().catalogue.plans.shards(task_id) if number is not None else []
-    return next((shard for shard in shards if shard.number == number), None)
+    if number is None or not 0 <= number < MAX_SHARDS:
+        return None
+    with suppress(TaskNotFound):
+        return app_context().catalogue.plans.shard(task_id, number)
+    return None
 
 
 def _code() -> Code | None:
-    """The code that the log is narrowed to; one that nobody knows narrows nothing."""
+    """The code that the log is filtered by; unknown codes are ignored."""
     wanted = request.args.get("code", type=int)
     return Code(wanted) if wanted in set(Code) else None
 

@@ -1,9 +1,9 @@
-"""The list of imports, and what moves in it."""
+"""The list of imports and its live updates."""
 
 from flask import Response, jsonify, render_template, request
 
 from api_shim import access
-from api_shim.app_context import services
+from api_shim.app_context import app_context
 from face_console.look import look_at, overview
 from face_console.view import blueprint, by_htmx, link, moved
 from face_import import __version__
@@ -16,7 +16,7 @@ MOST_PAGES = 10**6
 
 @blueprint.get("/")
 def index() -> str | Response:
-    """Imports, newest first; programs that ask for JSON learn where the API is."""
+    """Imports, newest first; clients that ask for JSON get the address of the API."""
     if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
         return jsonify(name="Face import", version=__version__, api="/v1/tasks", openapi="/openapi.json")
     group = request.args.get("group", "").strip().replace("\0", "")
@@ -38,17 +38,17 @@ def index() -> str | Response:
 
 @blueprint.get("/live")
 def live() -> str:
-    """What has changed of the imports on a page of the list."""
+    """Live updates for the imports on a page of the list."""
     ids = [task_id for task_id in request.args.getlist("id")[:PAGE] if is_task_id(task_id)]
     return render_template("tasks_live.html", looks=look_at(overview().tasks(ids)))
 
 
 @blueprint.get("/runs/<path:run_id>")
 def run(run_id: str) -> str | Response | tuple[str, int]:
-    """The import of an Airflow run, or the one that a recurring import's run began; Airflow's pages link here."""
+    """Redirect to the import of an Airflow run, or of a recurring import's run; Airflow's pages link here."""
     dag_id = request.args.get("dag", DAG_ID)
     task_id = task_id_of_run(run_id) if dag_id == DAG_ID else import_of_run(dag_id, run_id)
-    task = services().catalogue.tasks.peek(task_id)
+    task = app_context().catalogue.tasks.peek(task_id)
     if task is not None and task.deleted_at is None and access.may_see(task.config.group_name):
         shard = request.args.get("shard", type=int)
         return moved(link("show", task_id=task.id, shard=shard) + ("" if shard is None else "#log"))

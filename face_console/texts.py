@@ -1,12 +1,11 @@
-"""What states, codes and options are called, in English; locale/zh.po has the Chinese."""
+"""Names of states, options and errors in English; locale/zh.po has the Chinese."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from api_shim.access import OtherGroup
 from api_shim.models import CreateForm
 from face_console.language import gettext, lazy
-from face_import.contract import GROUP_NAME_PATTERN, MAX_ANGLE, MAX_PIXELS, Code, TaskState
+from face_import.contract import GROUP_NAME_PATTERN, TaskState
 from face_import.errors import RequestError
 from face_import.settings import Settings
 
@@ -16,80 +15,53 @@ STATES = {
     TaskState.STOPPED: lazy("Stopped"),
     TaskState.COMPLETED: lazy("Completed"),
 }
-CODES = {
-    Code.OK: lazy("imported"),
-    Code.URI_UNREACHABLE: lazy("cannot be fetched"),
-    Code.IMAGE_UNREADABLE: lazy("cannot be opened"),
-    Code.DUPLICATE_FACE: lazy("face is in the group already"),
-    Code.DUPLICATE_ID: lazy("id is taken"),
-    Code.NO_FACE: lazy("no face"),
-    Code.PITCH: lazy("pitch over the limit"),
-    Code.YAW: lazy("yaw over the limit"),
-    Code.ROLL: lazy("roll over the limit"),
-    Code.WIDTH: lazy("face too narrow"),
-    Code.HEIGHT: lazy("face too low"),
-    Code.BLUR: lazy("face too blurred"),
-    Code.INFO_UNAVAILABLE: lazy("face info service failed"),
-    Code.LIBRARY_UNAVAILABLE: lazy("face library service failed"),
-    Code.SYSTEM: lazy("row cannot be used"),
-}
 PROBLEMS = {
-    "columns": lazy("more columns than names"),
+    "columns": lazy("more values than columns"),
     "no_uri": lazy("no URI"),
     "no_scheme": lazy("not a URI: use http, https or data"),
-    "scheme": lazy("only http, https and data URIs can be fetched"),
+    "scheme": lazy("unsupported scheme: use http, https or data"),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A limit of an import: its name in the API, in words, what it does, its unit and its largest value."""
-
-    name: str
-    label: str
-    hint: str
-    unit: str
-    most: int
-
-
-LIMITS = (
-    Limit("pos_pitch", lazy("Largest pitch"), lazy("How far a face may look up or down."), "°", MAX_ANGLE),
-    Limit("pos_yaw", lazy("Largest yaw"), lazy("How far a face may be turned to the side."), "°", MAX_ANGLE),
-    Limit("pos_rol", lazy("Largest roll"), lazy("How far a head may be tilted."), "°", MAX_ANGLE),
-    Limit("width", lazy("Smallest width"), lazy("A narrower face is left out."), "px", MAX_PIXELS),
-    Limit("height", lazy("Smallest height"), lazy("A lower face is left out."), "px", MAX_PIXELS),
-    Limit("blur_degree", lazy("Largest blur"), lazy("From 1, only very sharp faces, to 100, any face."), "", 100),
-)
+HINTS = {
+    "pos_pitch": lazy("How far the face may look up or down."),
+    "pos_yaw": lazy("How far the face may be turned to the side."),
+    "pos_rol": lazy("How far the head may be tilted."),
+    "width": lazy("Narrower faces are not added."),
+    "height": lazy("Shorter faces are not added."),
+    "blur_degree": lazy("1 accepts only very sharp faces, 100 any face."),
+}
+"""What each limit does."""
 
 _PROBLEMS_OF_FIELDS = {
-    "missing": lazy("This is needed."),
+    "missing": lazy("Required."),
     "int_parsing": lazy("Enter a whole number."),
     "int_from_float": lazy("Enter a whole number."),
     "int_type": lazy("Enter a whole number."),
-    "greater_than_equal": lazy("At least %(ge)s."),
-    "less_than_equal": lazy("At most %(le)s."),
-    "literal_error": lazy("Choose one of the two."),
+    "greater_than_equal": lazy("Must be at least %(ge)s."),
+    "less_than_equal": lazy("Must be at most %(le)s."),
+    "literal_error": lazy("Choose one of the two options."),
 }
 _ERRORS = {
-    "not_found": lazy("This is not there (any more)"),
-    "wrong_state": lazy("This cannot be done in the state the import is in"),
+    "not_found": lazy("Not found"),
+    "wrong_state": lazy("Not possible in the import's current state"),
     "too_large": lazy("The file is too large"),
-    "forbidden": lazy("This is not allowed"),
+    "forbidden": lazy("Not allowed"),
     "stale_page": lazy("This page is out of date"),
-    "too_many_requests": lazy("Too many requests in a minute"),
-    "airflow_unavailable": lazy("Airflow does not answer"),
-    "catalogue_unavailable": lazy("The database does not answer"),
-    "storage_unavailable": lazy("The storage of files does not answer"),
-    "internal_error": lazy("Something went wrong on our side"),
+    "too_many_requests": lazy("Too many requests"),
+    "airflow_unavailable": lazy("Airflow is unavailable"),
+    "catalogue_unavailable": lazy("The database is unavailable"),
+    "storage_unavailable": lazy("File storage is unavailable"),
+    "internal_error": lazy("Internal error"),
 }
 _HELP = {
     "not_found": lazy("The address is wrong, or the import was deleted."),
-    "stale_page": lazy("Nothing was done. Load the page again, then try once more."),
+    "stale_page": lazy("Nothing was changed. Reload the page and try again."),
     "too_many_requests": lazy("Wait a minute, then try again."),
-    "airflow_unavailable": lazy("Nothing was changed. Try again in a while."),
-    "catalogue_unavailable": lazy("Try again in a while."),
-    "storage_unavailable": lazy("It may be full. Try again in a while."),
-    "internal_error": lazy("The log of the API has the details."),
+    "airflow_unavailable": lazy("Nothing was changed. Try again later."),
+    "catalogue_unavailable": lazy("Try again later."),
+    "storage_unavailable": lazy("It may be full. Try again later."),
+    "internal_error": lazy("See the API log for details."),
 }
 _ENCODINGS = {
     "utf-8": "UTF-8",
@@ -101,25 +73,25 @@ _ENCODINGS = {
 
 
 def error_title(word: str) -> str:
-    """What an error's word means."""
-    return _ERRORS.get(word, lazy("This did not work"))
+    """Title of an error, by its code."""
+    return _ERRORS.get(word, lazy("Something went wrong"))
 
 
 def error_help(word: str, text: str) -> str:
-    """What to do about an error, in the request's language; the server's own text where only that knows."""
+    """What to do about an error, in the request's language, or else the server's own text."""
     return gettext(_HELP[word]) if word in _HELP else text
 
 
 def encoding(codec: str) -> str:
-    """A codec's name as people write it."""
+    """Display name of a codec."""
     return _ENCODINGS.get(codec, codec)
 
 
 def group_rule(settings: Settings) -> str:
-    """What a group may be called."""
+    """The rule for group names."""
     if settings.group_name_pattern == GROUP_NAME_PATTERN:
-        return gettext("3 to 32 of a-z, 0-9, _ and -, the first one a letter.")
-    return gettext("It has to match %(pattern)s.", pattern=settings.group_name_pattern)
+        return gettext("3 to 32 characters: a-z, 0-9, _ and -, starting with a letter.")
+    return gettext("Must match %(pattern)s.", pattern=settings.group_name_pattern)
 
 
 def default(name: str) -> Any:
@@ -128,19 +100,19 @@ def default(name: str) -> Any:
 
 
 def field_problem(problem: Any) -> str:
-    """One of pydantic's findings in the words of the request's language."""
+    """A pydantic error in the request's language."""
     text = _PROBLEMS_OF_FIELDS.get(problem["type"])
     return gettext(text, **problem.get("ctx", {})) if text else str(problem["msg"])
 
 
 def request_problem(error: RequestError, settings: Settings) -> str:
-    """What is wrong with a field, beside which the text stands."""
+    """What is wrong with a field; shown next to it."""
     if isinstance(error, OtherGroup):
-        return gettext("Your key is not for this group.")
+        return gettext("Your key has no access to this group.")
     if error.field == "group_name":
         return group_rule(settings)
     if error.field == "thread_num":
-        return gettext("At most %(le)s.", le=settings.max_threads)
+        return gettext("Must be at most %(le)s.", le=settings.max_threads)
     if error.field == "file":
-        return gettext("This is needed.")
+        return gettext("Required.")
     return str(error)

@@ -1,4 +1,4 @@
-"""What all pages share: the blueprint, links that stay inside a frame, times, and the task of an address."""
+"""What all pages share: the blueprint, the check of forms, links that keep the embedded view, and times."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,12 +8,8 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from markupsafe import Markup
 
 from api_shim import access, sessions
-from api_shim.app_context import services
 from face_console.language import COOKIE, LANGUAGES
-from face_import.catalogue import ImportTask
-from face_import.domain.identity import is_task_id
 from face_import.domain.uri import display, redact, scheme_of
-from face_import.errors import TaskNotFound
 
 blueprint = Blueprint(
     "console", __name__, template_folder="templates", static_folder="static", static_url_path="/console/static"
@@ -23,30 +19,30 @@ YEAR_S = 365 * 86400
 
 @blueprint.before_request
 def check_form() -> None:
-    """What changes anything comes from a page of ours, and is about a task that the key may see.
+    """Accept changes only from our own pages, and only of tasks that the key has access to.
 
-    A request with a key in its header comes from no page: no browser adds that by itself.
+    A request with a key in its header needs no token: no browser adds that header by itself.
     """
     if request.method in {"GET", "HEAD", "OPTIONS"}:
         return
     if not g.get("by_header", False):
         sessions.check_token()
     if "task_id" in (request.view_args or {}):
-        task_of(request.view_args["task_id"])  # type: ignore[index]  # it is there
+        g.task = access.load_task(request.view_args["task_id"])  # type: ignore[index]  # checked above
 
 
 def embedded() -> bool:
-    """Whether the page is shown in a frame of Airflow's, without our navigation."""
+    """Whether the page is embedded in Airflow, without our navigation."""
     return request.args.get("embed") == "1"
 
 
 def link(endpoint: str, **values: Any) -> str:
-    """Address of a page; a page in a frame leads to pages for that frame."""
+    """URL of a page; embedded pages link to embedded pages."""
     return url_for(f"console.{endpoint}", **values, embed=1 if embedded() else None)
 
 
 def when(time: float | None, *, seconds: bool = False) -> Markup:
-    """A time (seconds since the epoch) in UTC; the browser turns it into the reader's own (console.js)."""
+    """A time (seconds since the epoch) in UTC; console.js converts it to the reader's time zone."""
     if time is None:
         return Markup("–")
     moment = datetime.fromtimestamp(time, UTC)
@@ -56,42 +52,29 @@ def when(time: float | None, *, seconds: bool = False) -> Markup:
 
 
 def shown_uri(uri: str) -> str:
-    """A row's URI as pages show it: no picture, and nothing of what a signed URL keeps secret."""
+    """A row's URI as pages show it: without image data and without the secrets of signed URLs."""
     return display(uri) if scheme_of(uri) == "data" else redact(uri)
 
 
-def task_of(task_id: str) -> ImportTask:
-    """The task of an address.
-
-    Raises:
-        TaskNotFound: there is none, or none that the request's key may see.
-    """
-    if not is_task_id(task_id):
-        raise TaskNotFound(f"there is no task {task_id[:40]!r}")
-    task = services().catalogue.tasks.get(task_id)
-    access.check_task(task_id, task.config.group_name)
-    return task
-
-
 def by_htmx() -> bool:
-    """Whether a part of a page is asked for, by a page that is there already."""
+    """Whether the request comes from htmx and asks for a part of a page."""
     return request.headers.get("HX-Request") == "true"
 
 
 def moved(address: str) -> Response:
-    """Lead the browser to another page."""
+    """Redirect to another page."""
     if by_htmx():
         return Response(status=204, headers={"HX-Redirect": address})
     return redirect(address, 303)  # type: ignore[return-value]  # Flask's is a subclass of Werkzeug's
 
 
 def token() -> Markup:
-    """What every form has to carry; htmx sends it as a header (base.html)."""
+    """The hidden CSRF field that every form needs; htmx sends the token as a header (base.html)."""
     return Markup('<input type="hidden" name="{}" value="{}">').format(sessions.TOKEN_FIELD, sessions.token())
 
 
 def local(address: str) -> str:
-    """The address if it is one of ours, else that of the list."""
+    """The address if it is local, else that of the list."""
     try:
         parts = urlsplit(address.replace("\\", "/"))
     except ValueError:
@@ -100,7 +83,7 @@ def local(address: str) -> str:
 
 
 def airflow_origins(url: str) -> list[str]:
-    """Where Airflow's own pages come from, under both names of this machine."""
+    """Origins of Airflow's pages, under both names of this machine."""
     parts = urlsplit(url)
     origin = f"{parts.scheme}://{parts.netloc}"
     here, name = "//127.0.0.1", "//localhost"
@@ -110,7 +93,7 @@ def airflow_origins(url: str) -> list[str]:
 @blueprint.post("/language")
 @access.before_login
 def choose_language() -> Response:
-    """Keep the language that was chosen, and go back to the page."""
+    """Remember the chosen language and return to the page."""
     response = moved(local(request.form.get("next", "/")))
     chosen = request.form.get("language", "")
     if chosen in LANGUAGES:

@@ -1,4 +1,4 @@
-"""The engine in use: MediaPipe for detection and pose, dlib for embeddings. Measured in docs/face-services.md."""
+"""The engine in use: MediaPipe for detection and pose, dlib for embeddings. See docs/reference/face-services.md."""
 
 import numpy as np
 

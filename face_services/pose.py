@@ -8,7 +8,7 @@ from face_services.engine import Points, Pose
 from face_services.mesh import IBUG_68
 
 # Mesh index: position on a mean head (x right, y down, z into the scene; the outer eye corners are 90 apart), averaged
-# over 79 outputs of the mesh. See docs/face-services.md.
+# over 79 outputs of the mesh. See docs/reference/face-services.md.
 HEAD_MODEL = {
     1: (0.0, 0.0, 0.0),
     4: (0.0, -6.6, -2.5),

@@ -11,7 +11,7 @@ from face_services.engine import EMBEDDING_SIZE, Embedding
 from face_services.store import KnownFace, Store, Version
 
 SAME_PERSON_DISTANCE = 0.6
-"""dlib's own threshold: on 38 same and 262 different pairs TAR 0.974 at FAR 0 (docs/face-services.md)."""
+"""dlib's own threshold: on 38 same and 262 different pairs TAR 0.974 at FAR 0 (docs/reference/face-services.md)."""
 
 SAME_PERSON_SCORE = 0.45
 """The protocol's default threshold of `search`; the score is scaled so that both thresholds are one."""

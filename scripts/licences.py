@@ -30,6 +30,7 @@ ALLOWED = {
     "Zlib",
 }
 LOOKED_AT = {
+    "codespell": "GPL: a command of `make check`, which nothing of ours imports or ships",
     "psycopg": "LGPL: imported as it is, unchanged and replaceable, which asks nothing of our code",
     "psycopg-binary": "the same; its C part",
     "supervisor": "names its licence by a link: the Repoze licence, which is BSD's with a clause on trade marks",

@@ -1,16 +1,19 @@
 """Makes the project's two virtual environments, or leaves them alone when they are up to date.
 
 Standard library only: this runs before anything is installed. `.venv` is the product's (and with `dev` the
-tests'), `.venv-services` belongs to the embedded face services, whose libraries Airflow cannot live with.
+tests'), `.venv-services` belongs to the embedded face services, whose libraries Airflow cannot live with. uv
+installs both, in a sixth of the time that pip takes.
 """
 
 import argparse
 import hashlib
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +22,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 SUPPORTED = ((3, 11), (3, 12))
 STAMP = ".up-to-date.json"
+UV = CHECKOUT / ".uv"
 
 
 @dataclass(frozen=True)
@@ -65,28 +69,83 @@ def main() -> None:
     parts = ("run", "dev") if parser.parse_args().dev else ("run",)
     if sys.version_info[:2] not in SUPPORTED:
         fail(f"Python 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=/path/to/another")
-    with ThreadPoolExecutor(len(ENVIRONMENTS)) as side_by_side:  # pip takes minutes, on one processor
-        list(side_by_side.map(partial(bring_up_to_date, parts=parts), ENVIRONMENTS))
+    stale = [environment for environment in ENVIRONMENTS if not is_up_to_date(environment, parts)]
+    if stale:
+        # Settings of some developers, by which pip would refuse to install into a folder.
+        os.environ.update({"PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"})
+        uv = find_uv()
+        os.environ.update(settings_of_pip())
+        with ThreadPoolExecutor(len(stale)) as side_by_side:
+            list(side_by_side.map(partial(bring_up_to_date, parts=parts, uv=uv), stale))
 
 
-def bring_up_to_date(environment: Environment, parts: tuple[str, ...]) -> None:
-    """Install the parts whose requirements changed since they were installed last."""
-    if not usable(environment):
-        create(environment)
+def is_up_to_date(environment: Environment, parts: tuple[str, ...]) -> bool:
+    """Whether it runs, and these parts of it were installed from the requirements as they are now."""
+    installed = installed_parts(environment) if usable(environment) else {}
+    return all(installed.get(part) == digest(environment, part) for part in parts)
+
+
+def installed_parts(environment: Environment) -> dict[str, str]:
+    """What each part was installed from."""
     stamp = environment.path / STAMP
-    installed = json.loads(stamp.read_text()) if stamp.exists() else {}
-    wanted = {part: digest(environment, part) for part in parts}
-    if all(installed.get(part) == value for part, value in wanted.items()):
-        return
-    stamp.unlink(missing_ok=True)
+    return dict(json.loads(stamp.read_text())) if stamp.exists() else {}
+
+
+def bring_up_to_date(environment: Environment, parts: tuple[str, ...], uv: str) -> None:
+    """Install the parts, into a new environment if there is none that runs."""
+    if not usable(environment):
+        shutil.rmtree(environment.path, ignore_errors=True)
+        run([uv, "venv", "--quiet", "--python", sys.executable, environment.path])
+    installed = installed_parts(environment)
+    (environment.path / STAMP).unlink(missing_ok=True)
+    install = [uv, "pip", "install", "--quiet", "--python", environment.python]
     for part in parts:
         print(f"{environment.name}: installing {environment.files[part]}", flush=True)
-        pins = str(CHECKOUT / environment.files[part])
-        # As constraints too: pips before 23.3 do not see that `celery==5.6.3` pins a dependency `celery[redis]`.
-        install(environment, *environment.options, "-r", pins, "-c", pins)
+        run([*install, *environment.options, "--require-hashes", "-r", CHECKOUT / environment.files[part]])
     if environment.editable:
-        install(environment, "--no-deps", "-e", str(CHECKOUT))
-    stamp.write_text(json.dumps({**installed, **wanted}))
+        run([*install, "--no-deps", "-e", CHECKOUT])
+    wanted = {part: digest(environment, part) for part in parts}
+    (environment.path / STAMP).write_text(json.dumps({**installed, **wanted}))
+
+
+def find_uv() -> str:
+    """The machine's uv, or else the pinned one in `.uv`, which this Python's pip fetches when it is not there."""
+    found = shutil.which("uv")
+    if found and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0:
+        return found
+    pins = CHECKOUT / "scripts" / "uv-requirements.txt"
+    stamp = UV / STAMP
+    if not stamp.exists() or stamp.read_text() != pins.read_text():
+        shutil.rmtree(UV, ignore_errors=True)
+        print(f"{UV.name}: installing scripts/{pins.name}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            options = ("--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--no-deps", "--require-hashes")
+            run([*a_pip(Path(folder)), "install", *options, f"--target={UV}", "-r", pins])
+        stamp.write_text(pins.read_text())
+    return str(UV / "bin" / "uv")
+
+
+def a_pip(folder: Path) -> list[object]:
+    """This Python's pip, or that of an environment made in a folder, which Debian has in a package of its own."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    if importlib.util.find_spec("ensurepip") is None:
+        fail(f"{sys.executable} has no pip, which would fetch uv: apt-get install python3-venv")
+    run([sys.executable, "-m", "venv", folder])
+    return [folder / "bin" / "python", "-m", "pip"]
+
+
+def settings_of_pip() -> dict[str, str]:
+    """The variables by which uv goes by what pip is told of a mirror: it reads none of pip's own settings."""
+    found = {}
+    for setting, variable in {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}.items():
+        value = os.environ.get(f"PIP_{setting.replace('-', '_').upper()}", "")
+        if not value and importlib.util.find_spec("pip"):
+            command = [sys.executable, "-m", "pip", "config", "get", f"global.{setting}"]
+            value = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        if value and variable not in os.environ:
+            found[variable] = value
+    return found
 
 
 def usable(environment: Environment) -> bool:
@@ -96,28 +155,6 @@ def usable(environment: Environment) -> bool:
     probe = "import sys; print(*sys.version_info[:2])"
     answer = subprocess.run([environment.python, "-c", probe], capture_output=True, text=True, check=False)
     return tuple(map(int, answer.stdout.split())) in SUPPORTED
-
-
-def create(environment: Environment) -> None:
-    """Make an empty environment in place of an unusable one."""
-    shutil.rmtree(environment.path, ignore_errors=True)
-    if uv := shutil.which("uv"):
-        run([uv, "venv", "--quiet", "--python", sys.executable, environment.path])
-        return
-    if importlib.util.find_spec("ensurepip") is None:
-        fail(f"{sys.executable} cannot make virtual environments: apt-get install python3-venv")
-    run([sys.executable, "-m", "venv", environment.path])
-
-
-def install(environment: Environment, *arguments: str) -> None:
-    """Install with uv where it is there, with pip otherwise."""
-    if uv := shutil.which("uv"):
-        run([uv, "pip", "install", "--quiet", "--python", environment.python, *arguments])
-        return
-    pip = [environment.python, "-m", "pip"]
-    if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode != 0:
-        run([environment.python, "-m", "ensurepip"])  # uv made it, and uv is gone
-    run([*pip, "install", "--quiet", "--disable-pip-version-check", *arguments])
 
 
 def digest(environment: Environment, part: str) -> str:

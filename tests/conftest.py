@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: settings with a home of their own, a migrated catalogue, running doubles."""
 
+import importlib.util
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from face_import.settings import Settings
 from tests.doubles.process import FaceServices, ImageHost
 from tests.real import RealStack
 
+# The face services' libraries are in an environment of their own, where `make test` runs these tests.
+collect_ignore = [] if importlib.util.find_spec("cv2") else ["face_services"]
 STACK = pytest.StashKey[RealStack]()
 Reporting = Generator[None, pytest.TestReport, pytest.TestReport]
 

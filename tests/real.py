@@ -44,6 +44,14 @@ def until(condition: Callable[[], Any], deadline_s: float = 60.0, every_s: float
     return value
 
 
+def answers(url: str) -> bool:
+    """Whether a server is there, and well."""
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
 class RealStack:
     """`face-import up --detach` and `down`, as a context manager.
 

@@ -7,14 +7,13 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-import requests
 
 from face_import.catalogue.engine import migrate
 from face_import.settings import Settings
 from face_import.stack.layout import STACK_VARIABLE
 from face_import.stack.supervisor import programs
 from tests.memory import peak_bytes
-from tests.real import CHECKOUT, free_ports, until
+from tests.real import CHECKOUT, answers, free_ports, until
 
 
 class Shim:
@@ -95,7 +94,4 @@ class Shim:
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.log.read_text()
-        try:
-            return requests.get(f"{self.url}/healthz", timeout=5).ok
-        except requests.RequestException:
-            return False
+        return answers(f"{self.url}/healthz")

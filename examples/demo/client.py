@@ -40,7 +40,7 @@ class Hit:
 
 
 class Api:
-    """`/v1/tasks` (docs/api.md).
+    """`/v1/tasks` (docs/reference/api.md).
 
     Args:
         url: of Face import, without a slash at its end.

@@ -1,8 +1,8 @@
-// What the pages cannot do with HTML and htmx alone. Without it they still work, but for the preview of a file.
+// What the pages cannot do with HTML and htmx alone. Without it they still work, except for the file preview.
 (() => {
   "use strict";
   const shown = document.documentElement.lang;
-  // British readers have British dates, in a page that is only marked as English.
+  // The reader's own variant: a British reader gets British dates on an English page.
   const language = navigator.languages.find((own) => own.slice(0, 2) === shown.slice(0, 2)) ?? shown;
   const by = (id) => document.getElementById(id);
 
@@ -19,16 +19,16 @@
     }
   };
 
-  // A name that the server would refuse is said before a gigabyte is sent.
+  // Reports an invalid name before a gigabyte is uploaded.
   const checkName = (field) => {
     let fits = true;
     try {
       fits = new RegExp(`^(?:${field.dataset.pattern})$`).test(field.value);
-    } catch { /* a rule that only Python understands: the server checks it */ }
+    } catch { /* a pattern that only Python understands: the server checks it */ }
     field.setCustomValidity(fits || !field.value ? "" : field.dataset.wrong);
   };
 
-  // Files are dropped anywhere on the zone.
+  // Files can be dropped anywhere on the zone.
   const watchDrops = (zone) => {
     const input = zone.querySelector("input[type=file]");
     for (const name of ["dragenter", "dragover"]) {
@@ -59,7 +59,7 @@
     show();
   };
 
-  // How much of a file has been sent; nothing is known of the reading that follows.
+  // Upload progress; indeterminate while the server then reads the file.
   const sending = (busy) => {
     if (!by("sending")) return;
     by("sending").hidden = !busy;
@@ -84,7 +84,7 @@
     if (event.detail.elt.closest("#new")) sending(false);
   });
 
-  // A button that is gone takes the keyboard's focus with it: it goes on from where the button was.
+  // A removed button would lose the keyboard focus: move it to where the button was.
   let last = null;
   document.addEventListener("focusin", (event) => { last = event.target; });
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
@@ -115,7 +115,7 @@
     checkName(name);
   };
 
-  // Nothing is asked for twice.
+  // No form is submitted twice.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.method !== "post" || form.id === "new") return;

@@ -1,3 +1,3 @@
 """Face import: batch import of face images into a face library, as an Airflow pipeline."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

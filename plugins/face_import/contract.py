@@ -21,10 +21,8 @@ ENTRY_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
 DEFAULT_THREAD_NUM = 10
 MOST_THREADS = 1000
 """Above what any installation may allow (`FACE_IMPORT_MAX_THREADS`)."""
-MAX_ANGLE = 180
 MAX_ROW = 2**31 - 1
 """Row numbers are at most 32 bits wide in the API and the catalogue."""
-MAX_PIXELS = 100_000
 TASK_ID_LENGTH = 12
 
 ASSET_ALIAS = "face_import"
@@ -78,19 +76,19 @@ class Code(IntEnum):
 
 MEANINGS = {
     Code.OK: "imported",
-    Code.URI_UNREACHABLE: "cannot be fetched",
-    Code.IMAGE_UNREADABLE: "cannot be opened",
-    Code.DUPLICATE_FACE: "the group has this face already",
-    Code.DUPLICATE_ID: "the group has this id already",
+    Code.URI_UNREACHABLE: "image could not be downloaded",
+    Code.IMAGE_UNREADABLE: "image could not be decoded",
+    Code.DUPLICATE_FACE: "face already in the group",
+    Code.DUPLICATE_ID: "id already in the group",
     Code.NO_FACE: "no face",
     Code.PITCH: "pitch over the limit",
     Code.YAW: "yaw over the limit",
     Code.ROLL: "roll over the limit",
     Code.WIDTH: "face too narrow",
-    Code.HEIGHT: "face too low",
+    Code.HEIGHT: "face too short",
     Code.BLUR: "face too blurred",
-    Code.INFO_UNAVAILABLE: "face info service away",
-    Code.LIBRARY_UNAVAILABLE: "face library service away, or refuses",
-    Code.SYSTEM: "row malformed",
+    Code.INFO_UNAVAILABLE: "face info service unavailable",
+    Code.LIBRARY_UNAVAILABLE: "face library service unavailable or refused",
+    Code.SYSTEM: "row cannot be imported",
 }
 """The codes in a few words, for people."""

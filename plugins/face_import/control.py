@@ -13,9 +13,8 @@ from typing import Any
 from face_import.catalogue import Catalogue, ImportTask, get_catalogue
 from face_import.clients.airflow import Airflow
 from face_import.contract import UPLOAD, TaskState
-from face_import.domain.identity import pool_of_run
-from face_import.domain.planning import pool_slots
-from face_import.errors import AirflowUnavailable, RequestError, WrongState
+from face_import.domain.planning import pool_for
+from face_import.errors import AirflowError, RequestError, WrongState
 from face_import.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
@@ -47,13 +46,13 @@ class Control:
         Raises:
             TaskNotFound: there is no such task.
             WrongState: it is running or completed.
-            AirflowUnavailable: Airflow is away; the task is as it was.
+            AirflowError: Airflow is away, or refuses; the task is as it was.
         """
         with self._runs.controlled(task_id):
             before = self._tasks.start(task_id)
             try:
                 self._launch(self._tasks.get(task_id))
-            except AirflowUnavailable as error:
+            except AirflowError as error:
                 if not error.sent:
                     self._tasks.undo_start(before)
                     raise
@@ -71,7 +70,7 @@ class Control:
 
         Raises:
             WrongState: somebody else has the task in hand.
-            AirflowUnavailable: Airflow is away.
+            AirflowError: Airflow is away, or refuses.
         """
         with self._runs.controlled(task_id, patience_s=0):
             task = self._tasks.get(task_id)
@@ -127,7 +126,7 @@ class Control:
 
         Raises:
             WrongState: somebody else has the task in hand.
-            AirflowUnavailable: Airflow is away.
+            AirflowError: Airflow is away, or refuses.
         """
         with self._runs.controlled(task_id, patience_s=patience_s):
             task = self._tasks.peek(task_id)
@@ -142,7 +141,7 @@ class Control:
         """The same, as far as it goes now: the rows are fenced already, and the keeper does the rest."""
         try:
             self.end_run(task_id)
-        except (AirflowUnavailable, RequestError) as error:
+        except (AirflowError, RequestError) as error:
             log.warning("end of the run left to the keeper task=%s error=%s", task_id, error)
 
     def _wait_for_leases(self, task_id: str, since: float) -> None:
@@ -160,11 +159,9 @@ class Control:
         """
         task = self._tasks.set_threads(task_id, thread_num)
         if task.state == TaskState.RUNNING:
-            slots = pool_slots(thread_num, self._settings.rows_per_process)
-            description = f"Shards of import {task.run_id} at once; 0 pauses it"
             try:
-                self._airflow.set_pool(pool_of_run(task.run_id), slots, description)
-            except AirflowUnavailable as error:
+                self._airflow.set_pool(pool_for(task.run_id, thread_num, self._settings))
+            except AirflowError as error:
                 log.warning("pool not resized task=%s error=%s", task_id, error)
 
 

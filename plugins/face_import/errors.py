@@ -16,8 +16,9 @@
     │   ├── ServiceUnavailable no answer, 5xx, 429: wait and try again
     │   └── ServiceRefusal     a definite answer that is not a success; carries its kind
     │       └── MalformedAnswer it is a success, but not the protocol's
-    ├── AirflowUnavailable     Airflow's REST API gives no usable answer
-    │   └── AirflowError       it answers, but cannot do what it was asked
+    ├── AirflowError           Airflow's REST API did not do what it was asked
+    │   ├── AirflowUnavailable no answer, or none to us: other requests would fare no better
+    │   └── AirflowRefused     an error as its answer: only this request is in trouble
     ├── ApiUnavailable         our own API gives no usable answer to the command line
     ├── TaskStopped            the task is no longer to be worked on: leave quietly
     ├── Interrupted            this process was asked to end; the next try goes on
@@ -110,12 +111,16 @@ class ServiceUnavailable(ServiceError):
     Args:
         retry_after: seconds the service asked us to wait, if it did.
         sent: whether the service may have acted on the request all the same.
+        internal: whether it failed while it worked on this very request (500), which other requests may not make it do.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, sent: bool = True) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, sent: bool = True, internal: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.sent = sent
+        self.internal = internal
 
 
 class RefusalKind(StrEnum):
@@ -154,8 +159,8 @@ class MalformedAnswer(ServiceRefusal):
     """An answer under 2xx that is not the protocol's: whatever was asked may have been done."""
 
 
-class AirflowUnavailable(FaceImportError):
-    """Airflow's REST API gave no usable answer.
+class AirflowError(FaceImportError):
+    """Airflow's REST API did not do what it was asked.
 
     Args:
         sent: whether the request may have been carried out all the same.
@@ -166,7 +171,11 @@ class AirflowUnavailable(FaceImportError):
         self.sent = sent
 
 
-class AirflowError(AirflowUnavailable):
+class AirflowUnavailable(AirflowError):
+    """Airflow does not answer, or does not let us in."""
+
+
+class AirflowRefused(AirflowError):
     """Airflow answered with an error: this request is in trouble, others may not be."""
 
 

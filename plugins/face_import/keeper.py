@@ -17,8 +17,8 @@ from face_import.clients.airflow import Airflow, Run
 from face_import.contract import TaskState
 from face_import.control import Control
 from face_import.domain.identity import POOL_PREFIX, pool_of_run
-from face_import.domain.planning import pool_slots
-from face_import.errors import AirflowError, AirflowUnavailable, FaceImportError, RequestError, WrongState
+from face_import.domain.planning import pool_for
+from face_import.errors import AirflowError, AirflowRefused, FaceImportError, RequestError, WrongState
 from face_import.settings import Settings, get_settings
 from face_import.sources.storage import Storage
 
@@ -63,7 +63,7 @@ class Keeper:
         self._airflow = airflow
         self._control = Control(settings, catalogue, airflow)
         self._storage = Storage.of(settings)
-        self._rows_per_process = settings.rows_per_process
+        self._settings = settings
         self._retention_s = settings.retention_days * DAY_S
         self._had_active_runs = True
         self._orphans: dict[str, float] = {}
@@ -75,7 +75,7 @@ class Keeper:
         """Repair what is out of line, once.
 
         Raises:
-            AirflowUnavailable: Airflow is away; the next round goes on.
+            AirflowError: Airflow is away; the next round goes on.
         """
         running = self._tasks.in_state(TaskState.RUNNING)
         deleted = self._tasks.deleted()
@@ -98,7 +98,7 @@ class Keeper:
                 repair(task, *more)
             except WrongState as error:
                 log.debug("left to whoever has it in hand task=%s reason=%s", task.id, error)
-            except (RequestError, AirflowError) as error:
+            except (RequestError, AirflowRefused) as error:
                 log.info("left for the next round task=%s reason=%s", task.id, error)
 
     def _end_unwanted(self, task: ImportTask, active: dict[str, Run]) -> None:
@@ -145,11 +145,10 @@ class Keeper:
 
     def _obey_pool(self, task: ImportTask, slots: dict[str, int], lasting: set[str]) -> None:
         """Pause or resume a task by its pool; one that has none for two rounds gets it again: it would starve."""
-        name = pool_of_run(task.run_id)
         if task.id in lasting:
             log.warning("making a missing pool anew task=%s", task.id)
-            self._airflow.make_pool(name, pool_slots(task.config.thread_num, self._rows_per_process))
-        paused = slots.get(name) == 0
+            self._airflow.make_pool(pool_for(task.run_id, task.config.thread_num, self._settings))
+        paused = slots.get(pool_of_run(task.run_id)) == 0
         if paused != task.paused:
             log.info("%s task=%s", "pausing" if paused else "resuming", task.id)
             self._tasks.pause(task.id, paused=paused)
@@ -201,7 +200,7 @@ def run() -> NoReturn:
             keeper.round()
             if rounds % SWEEP_EVERY == 0:
                 keeper.sweep()
-        except AirflowUnavailable as error:
+        except AirflowError as error:
             log.warning("airflow away error=%s", error)
         except (FaceImportError, SQLAlchemyError, OSError):
             log.exception("round failed; trying again")

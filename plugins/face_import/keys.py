@@ -5,7 +5,6 @@ A key is 256 random bits, so one SHA-256 of it is enough: there is nothing to gu
 
 import fcntl
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from face_import.errors import ConfigError
+from face_import.private import write_private
 from face_import.settings import Settings
 
 _PREFIX = "fi_"
@@ -87,7 +87,9 @@ class KeyFile:
         except OSError as error:
             raise ConfigError(f"{_SETTING}: cannot read {self.path}: {error.strerror}") from None
         except ValidationError:
-            raise ConfigError(f"{_SETTING}: {self.path} is not a file of API keys; see docs/security.md") from None
+            raise ConfigError(
+                f"{_SETTING}: {self.path} is not a file of API keys; see docs/explanation/security.md"
+            ) from None
 
     def add(self, name: str, groups: tuple[str, ...] | None) -> str:
         """Make a key and return its text, which is kept nowhere.
@@ -123,13 +125,7 @@ class KeyFile:
             fcntl.flock(lock, fcntl.LOCK_EX)
             keys = dict(self.read())
             yield keys
-            new = self.path.with_name(f"{self.path.name}.new")
-            new.unlink(missing_ok=True)
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(_File(keys=keys).model_dump_json(indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
+            write_private(self.path, _File(keys=keys).model_dump_json(indent=1) + "\n")
 
 
 class KeyRing:

@@ -7,10 +7,17 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _ids: ContextVar[dict[str, object] | None] = ContextVar("ids", default=None)
 
 
-def configure() -> None:
-    """Log from INFO on to stderr; a process that logs already stays as it is (Airflow's, gunicorn's)."""
+def configure(level: str = "INFO") -> None:
+    """Log to stderr; a process that logs already stays as it is (Airflow's, gunicorn's).
+
+    Args:
+        level: from which our own lines are shown. Libraries' are from INFO on at any level: at DEBUG, urllib3 logs URLs
+            with the secrets in their queries.
+    """
     logging.basicConfig(level=logging.INFO, format=FORMAT)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    for package in ("face_import", "api_shim", "face_console"):
+        logging.getLogger(package).setLevel(level)
 
 
 def about(**ids: object) -> None:

@@ -1,4 +1,4 @@
-"""One settings object, read from `FACE_IMPORT_*` environment variables (docs/settings.md)."""
+"""One settings object, read from `FACE_IMPORT_*` environment variables (docs/reference/settings.md)."""
 
 import ipaddress
 from functools import lru_cache
@@ -13,9 +13,12 @@ from face_import.contract import GROUP_NAME_PATTERN, MAX_ROW, MOST_THREADS
 from face_import.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+"""Where dags/, config/ and plugins/ are; where the package is installed from a wheel there are none."""
+_ROOT = CHECKOUT if (CHECKOUT / "dags").is_dir() else Path("~")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 PoseAngle = Literal["pitch", "yaw", "roll"]
 
 
@@ -28,7 +31,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FACE_IMPORT_", frozen=True, extra="ignore")
 
     # where things live
-    home: Path = CHECKOUT / ".face_import"
+    home: Path = _ROOT / ".face_import"
     bind: str = "127.0.0.1"
     port: Port = 8000
     airflow_port: Port = 8080
@@ -49,6 +52,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     services_python: Path = CHECKOUT / ".venv-services" / "bin" / "python"
     start_timeout_s: Seconds = 120
+    log_level: LogLevel = "INFO"
 
     # what the commands talk to, where it is not the stack of this home
     url: str = ""
@@ -96,6 +100,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("fetch_allow")
     @classmethod

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from face_import.clients.airflow import Airflow, Run
-from face_import.errors import AirflowError, AirflowUnavailable
+from face_import.domain.planning import Pool
+from face_import.errors import AirflowRefused, AirflowUnavailable
 from face_import.settings import Settings
 
 
@@ -25,7 +26,7 @@ class Runs(Airflow):
         if self.away:
             raise AirflowUnavailable("Airflow's api-server does not answer", sent=False)
         if run_id in self.broken:
-            raise AirflowError(f"Airflow answered 500 to GET {run_id}")
+            raise AirflowRefused(f"Airflow answered 500 to GET {run_id}")
         return self.runs.get(run_id)
 
     def active_runs(self) -> dict[str, Run]:
@@ -63,7 +64,7 @@ class Runs(Airflow):
     def delete_pool(self, name: str) -> None:
         """There are no pools."""
 
-    def make_pool(self, name: str, slots: int) -> None:
+    def make_pool(self, pool: Pool) -> None:
         """There are no pools."""
 
     def pools(self, prefix: str) -> dict[str, int]:  # noqa: ARG002

@@ -6,7 +6,8 @@ from contextlib import suppress
 import pytest
 
 from face_import.domain.identity import pool_of_run
-from face_import.errors import AirflowUnavailable
+from face_import.domain.planning import Pool
+from face_import.errors import AirflowError
 from tests.faults.conftest import Faults
 
 
@@ -43,8 +44,8 @@ def set_pool(faults: Faults, name: str, slots: int) -> None:
     """Change a pool as a person does, who tries again when Airflow on SQLite answers that its database is locked."""
 
     def changed() -> bool:
-        with suppress(AirflowUnavailable):
-            faults.stack.airflow.set_pool(name, slots, "changed by a test")
+        with suppress(AirflowError):
+            faults.stack.airflow.set_pool(Pool(name, slots, "changed by a test"))
             return True
         return False
 

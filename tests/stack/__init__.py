@@ -1,0 +1,1 @@
+"""Tests on a whole stack with a real Airflow, which alone takes half a minute to start."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from face_import.catalogue import engine as _engine
 from face_import.catalogue.holdings import Holdings
@@ -64,11 +64,6 @@ class Catalogue:
         tasks = Tasks(engine)
         leases = Leases(engine, settings.lease_ttl_s)
         return cls(engine, tasks, Plans(engine), Runs(engine, tasks), leases, Ledger(engine), Journal(engine))
-
-    def ping(self) -> None:
-        """Raise SQLAlchemy's error if the database does not answer."""
-        with self.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
 
 
 def migrate(revision: str = "head") -> None:

@@ -1,4 +1,4 @@
-"""What recurring imports have in their groups, so that they import only what has changed (docs/recurring.md).
+"""What recurring imports have in their groups, so that they import only what has changed (docs/how-to/recurring.md).
 
 A face is replaced between the lines of this journal: `reserve` says that the old face is being deleted, or that there
 is none and the new one is being added, `adding` that the old one is gone and the new one comes, and the outcome's own
@@ -13,15 +13,13 @@ from dataclasses import fields
 from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, and_, delete, func, or_, select, update
 
 from face_import.catalogue.engine import reading, upsert_for
+from face_import.catalogue.leases import ENDING_S
 from face_import.catalogue.records import ImportTask
 from face_import.catalogue.schema import holding, import_task, now, shard
 from face_import.contract import TaskState
 from face_import.domain.models import Change, Changes, Holding, Outcome, Sent
 
 HELD = holding.c
-ENDING_S = 60.0
-"""How long ago an import may have been stopped or deleted for its rows to be under way: far more than it takes. Leases
-say which ones are, and this bounds how many of them are looked at."""
 
 
 class Holdings:

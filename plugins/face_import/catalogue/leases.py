@@ -15,6 +15,10 @@ from face_import.catalogue.schema import import_task, now, shard
 from face_import.contract import TaskState
 from face_import.errors import LeaseLost, TaskStopped
 
+ENDING_S = 60.0
+"""How long after its stop or delete a task may have live leases: far more than its last rows take. So nobody has to
+look at the shards of all tasks that ever were."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, Select, func, insert, select, update
 
 from face_import.catalogue.engine import reading
 from face_import.catalogue.records import load
 from face_import.catalogue.schema import import_task, shard, tally
 from face_import.domain.identity import UPLOADED
 from face_import.domain.models import Shard
-from face_import.errors import TaskStopped
+from face_import.errors import TaskNotFound, TaskStopped
 
 
 class Plans:
@@ -46,21 +46,21 @@ class Plans:
 
     def shards(self, task_id: str) -> list[Shard]:
         """The planned shards in order; empty before planning."""
-        columns = shard.c
-        query = (
-            select(
-                columns.number,
-                columns.first_row,
-                columns.rows,
-                columns.start_byte,
-                columns.end_byte,
-                columns.line,
-            )
-            .where(columns.task_id == task_id)
-            .order_by(columns.number)
-        )
+        query = _planned(task_id).order_by(shard.c.number)
         with self._reader.begin() as connection:
             return [Shard(*row) for row in connection.execute(query)]
+
+    def shard(self, task_id: str, number: int) -> Shard:
+        """One of the planned shards.
+
+        Raises:
+            TaskNotFound: there is none of this number: the task was not planned, or is purged.
+        """
+        with self._reader.begin() as connection:
+            row = connection.execute(_planned(task_id).where(shard.c.number == number)).one_or_none()
+        if row is None:
+            raise TaskNotFound(f"there is no shard {number} of task {task_id}")
+        return Shard(*row)
 
     def complete(self, task_id: str) -> set[int]:
         """Numbers of the shards whose rows all have an outcome."""
@@ -73,6 +73,13 @@ class Plans:
         )
         with self._reader.begin() as connection:
             return set(connection.scalars(query))
+
+
+def _planned(task_id: str) -> Select[Any]:
+    columns = shard.c
+    return select(
+        columns.number, columns.first_row, columns.rows, columns.start_byte, columns.end_byte, columns.line
+    ).where(columns.task_id == task_id)
 
 
 def _shard_values(task_id: str, s: Shard) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from face_import.catalogue.schema import import_task
 from face_import.contract import Mode, TaskState
-from face_import.domain.models import LIMIT_NAMES, Limits
+from face_import.domain.models import LIMITS, Limits
 from face_import.errors import TaskNotFound
 
 
@@ -92,7 +92,7 @@ def load_by_run(connection: Connection, run_id: str) -> ImportTask | None:
 def task_of(row: RowMapping) -> ImportTask:
     """A row of `import_task` as a value."""
     values = {name: value for name, value in row.items() if not name.startswith("control_")}
-    limits = Limits(**{name: values.pop(name) for name in LIMIT_NAMES})
+    limits = Limits(**{name: values.pop(name) for name in LIMITS})
     config = TaskConfig(
         group_name=values.pop("group_name"),
         source=values.pop("source"),

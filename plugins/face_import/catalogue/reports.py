@@ -7,13 +7,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, func, literal, select
 
 from face_import.catalogue.engine import reading
+from face_import.catalogue.leases import ENDING_S
 from face_import.catalogue.ledger import Ledger, LogEntry, Progress
 from face_import.catalogue.records import ImportTask, task_of
 from face_import.catalogue.schema import FAILED, import_task, now, outcome, shard, tally
 from face_import.contract import TaskState
-
-_ENDING_S = 60.0
-"""For so long after its stop a task may have live leases; far above the grace of rows in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def read_figures(engine: Engine) -> Figures:
     states = select(task.state, func.count()).where(kept).group_by(task.state)
     rows = select(tally.c.code, func.sum(tally.c.rows)).group_by(tally.c.code)
     # Shards of a task that has just stopped still end their rows; those of all others need not be looked at.
-    busy = select(task.id).where(running | (task.stopped_at > now() - _ENDING_S) | task.deleted_at.is_not(None))
+    busy = select(task.id).where(running | (task.stopped_at > now() - ENDING_S) | task.deleted_at.is_not(None))
     live = select(func.count(), func.coalesce(func.sum(shard.c.lease_grant), 0)).where(
         shard.c.task_id.in_(busy), shard.c.lease_until > now()
     )

@@ -27,7 +27,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from face_import.domain.models import Change
+from face_import.domain.models import LIMITS, Change
 
 metadata = MetaData(
     naming_convention={
@@ -79,12 +79,7 @@ import_task = Table(
     Column("id", String(12), primary_key=True),
     Column("run_id", String(250), nullable=False, unique=True),
     Column("group_name", String(250), nullable=False),
-    Column("pos_pitch", Integer, nullable=False),
-    Column("pos_yaw", Integer, nullable=False),
-    Column("pos_rol", Integer, nullable=False),
-    Column("width", Integer, nullable=False),
-    Column("height", Integer, nullable=False),
-    Column("blur_degree", Integer, nullable=False),
+    *(Column(name, Integer, nullable=False) for name in LIMITS),
     Column("thread_num", Integer, nullable=False),
     Column("mode", Integer, nullable=False),
     Column("entry", String(64), nullable=False, default="", server_default=""),

@@ -1,4 +1,4 @@
-"""The `face-import` command: what there is, and what a failure looks like.
+"""The `face-import` command: its sub-commands, and how failures are reported.
 
 ::
 
@@ -7,27 +7,30 @@
 """
 
 import os
+from contextlib import suppress
 
 import typer
 
 from face_import import logs
 from face_import.cli import imports, keys, log, parts, stack
-from face_import.cli.terminal import FAILURE, errors
-from face_import.errors import FaceImportError
+from face_import.cli.terminal import FAILURE, stderr
+from face_import.errors import ConfigError, FaceImportError
+from face_import.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
 @app.callback(
-    epilog="Exit status: 0 success, 1 failure, 2 a mistake on the command line, 3 some rows failed"
-    " (of [bold]status[/]: nothing runs), 130 Ctrl-C."
+    epilog="Exit status: 0 success, 1 failure, 2 usage error, 3 some rows failed"
+    " (for [bold]status[/]: not running), 130 Ctrl-C."
 )
 def configure() -> None:
-    """Import faces into face groups, here or on a server; and run Face import on this machine."""
-    logs.configure()
+    """Import faces into face groups, locally or on a server, and run Face import on this machine."""
+    with suppress(ConfigError):  # every command says it in its own way
+        logs.configure(get_settings().log_level)
 
 
-_IMPORTS, _STACK, _PARTS = "Imports", "Stack", "Parts: processes of the stack, and repairs"
+_IMPORTS, _STACK, _PARTS = "Imports", "Stack", "Internals and maintenance"
 # A task id may begin with a hyphen and must not be taken for an option.
 _TAKES_ID = {"ignore_unknown_options": True}
 
@@ -61,14 +64,14 @@ app.command("guard", hidden=True)(parts.guard)
 
 
 def main() -> None:
-    """Run the command; what it raises on purpose is one line on stderr and exit code 1."""
+    """Run the command; an expected error is one line on stderr and exit code 1."""
     os.umask(0o077)
     try:
         app()
     except FaceImportError as error:
-        errors.print(f"face-import: {error}", markup=False)
+        stderr.print(f"face-import: {error}", markup=False)
     except OSError as error:
-        errors.print(f"face-import: {error.filename or 'system'}: {error.strerror}", markup=False)
+        stderr.print(f"face-import: {error.filename or 'system'}: {error.strerror}", markup=False)
     else:
         return
     raise SystemExit(FAILURE)

@@ -1,4 +1,4 @@
-"""`python -m face_import.cli`, as the stack starts its own processes."""
+"""`python -m face_import.cli`: how the stack starts its own processes."""
 
 from face_import.cli import main
 

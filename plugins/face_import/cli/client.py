@@ -1,4 +1,4 @@
-"""The HTTP API as the commands use it: they see tasks and errors, never HTTP (docs/api.md)."""
+"""Client of the HTTP API: commands see tasks and errors, never HTTP (docs/reference/api.md)."""
 
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from face_import.contract import MEANINGS, Code, TaskState
 from face_import.domain.identity import is_task_id
 from face_import.errors import ApiUnavailable, InvalidRequest, RequestError, SourceTooLarge, TaskNotFound, WrongState
 
-CONNECT_S, READ_S, TAKE_IN_S = 10.0, 60.0, 3600.0
+CONNECT_S, READ_S, INGEST_S = 10.0, 60.0, 3600.0
 LOG_PAGE = 500
 _Answer = TypeVar("_Answer", bound=BaseModel)
 _ERRORS: dict[int, type[RequestError]] = {
@@ -30,7 +30,7 @@ _ERRORS: dict[int, type[RequestError]] = {
 
 
 class Task(BaseModel):
-    """A task as `detail` shows it, and its id, which the server does not repeat."""
+    """A task as returned by `detail`, plus its id, which the response does not include."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,7 +52,7 @@ class Task(BaseModel):
 
     @property
     def word(self) -> str:
-        """Its state as a word."""
+        """Name of its state."""
         return self.state.name.lower()
 
 
@@ -86,22 +86,22 @@ class TaskIds(BaseModel):
 
 
 def meaning(code: int) -> str:
-    """A row's code in a few words; empty for one that only a newer server knows."""
+    """Meaning of a row's code; empty for codes of a newer server."""
     return MEANINGS[Code(code)] if code in set(Code) else ""
 
 
 class Client:
     """One server's API.
 
-    Every method raises `ApiUnavailable` when no usable answer comes, and a `RequestError` with the server's own
-    words when the server refuses.
+    Every method raises `ApiUnavailable` if there is no usable response, and a `RequestError` with the server's own
+    message if the server rejects the request.
     """
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._session = requests.Session()
         self._session.auth = server.authorize if server.key else None
-        # A proxy has no business on loopback; anywhere else the environment knows how to get there.
+        # No proxy for loopback; elsewhere the environment's proxy settings apply.
         self._session.trust_env = urlsplit(server.url).hostname not in {"127.0.0.1", "::1", "localhost"}
 
     def __enter__(self) -> Self:
@@ -114,20 +114,20 @@ class Client:
         """Upload a file as a new task; returns the task's id.
 
         Raises:
-            InvalidRequest: a field or the file is refused; nothing is kept.
-            SourceTooLarge: the server takes no file as large as this.
+            InvalidRequest: a field or the file is rejected; nothing is stored.
+            SourceTooLarge: the file is larger than the server accepts.
         """
         form = Form(fields, path, sent)
         headers = {"Content-Type": form.content_type}
-        answer = self._call("POST", "create", data=form, headers=headers, timeout=(CONNECT_S, TAKE_IN_S))
+        answer = self._call("POST", "create", data=form, headers=headers, timeout=(CONNECT_S, INGEST_S))
         return self._read(answer, Created).id
 
     def start(self, task_id: str) -> None:
-        """Start a created or stopped task."""
+        """Start a created task or resume a stopped one."""
         self._call("POST", _of(task_id, "start"))
 
     def stop(self, task_id: str) -> None:
-        """Stop a running task; no row starts after this."""
+        """Stop a running task; no further row starts after this returns."""
         self._call("POST", _of(task_id, "stop"))
 
     def delete(self, task_id: str) -> None:
@@ -140,14 +140,14 @@ class Client:
         return self._read(self._call("POST", "list", json=body), TaskIds).ids
 
     def task(self, task_id: str) -> Task:
-        """A task as it stands."""
+        """The current state of a task."""
         task = self._read(self._call("GET", _of(task_id, "detail")), Task)
         return task.model_copy(update={"id": task_id})
 
     def log(self, task_id: str, code: int | None = None) -> Iterator[list[Entry]]:
         """Failed rows in row order, in pages of up to `LOG_PAGE`.
 
-        Rows that fail meanwhile move what is behind them; none comes twice.
+        Rows that fail meanwhile shift later pages; no row is returned twice.
         """
         skip, last = 0, 0
         only = {} if code is None else {"code": code}
@@ -166,12 +166,12 @@ class Client:
             try:
                 yield _lines(answer)
             except requests.RequestException as error:
-                raise ApiUnavailable(f"{self._server.shown}: the log broke off: {error}") from None
+                raise ApiUnavailable(f"{self._server.shown}: log download interrupted: {error}") from None
 
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
-        """An answer of 200.
+        """Send a request and return its 200 response.
 
-        Redirects are not followed: the API has none, and a POST would become a GET.
+        Redirects are not followed: the API sends none, and a POST would become a GET.
         """
         options = {"timeout": (CONNECT_S, READ_S), "allow_redirects": False, **options}
         try:
@@ -185,10 +185,10 @@ class Client:
     def _refuse(self, answer: requests.Response) -> NoReturn:
         status = answer.status_code
         if status == 401:
-            wanted = "another key" if self._server.key else "an API key"
-            raise RequestError(f"{self._server.shown} wants {wanted}: give --key, or FACE_IMPORT_API_KEY")
+            problem = "rejects this API key" if self._server.key else "requires an API key"
+            raise RequestError(f"{self._server.shown} {problem}: pass --key or set FACE_IMPORT_API_KEY")
         if answer.is_redirect:
-            raise RequestError(f"{self._server.shown} redirects: give the address it leads to with --url")
+            raise RequestError(f"{self._server.shown} redirects: pass the target address with --url")
         try:
             text = str(answer.json()["error"])
         except (ValueError, KeyError, TypeError):
@@ -204,11 +204,11 @@ class Client:
             self._foreign()
 
     def _foreign(self, status: int = 200) -> NoReturn:
-        raise ApiUnavailable(f"{self._server.shown} answers {status}, but not as Face import does: is --url right?")
+        raise ApiUnavailable(f"{self._server.shown} returned {status}, but is not a Face import API: check --url")
 
 
 def _lines(answer: requests.Response) -> Iterator[str]:
-    """Lines with their ends; requests' own would also end them at what is no line's end in CSV."""
+    """Lines with their endings; requests' own also splits at characters that end no line in CSV."""
     decoder = getincrementaldecoder("utf-8")("replace")
     rest = ""
     for chunk in answer.iter_content(CHUNK_BYTES):
@@ -220,18 +220,18 @@ def _lines(answer: requests.Response) -> Iterator[str]:
 
 def _of(task_id: str, what: str) -> str:
     if not is_task_id(task_id):
-        raise TaskNotFound(f"{task_id!r} is not a task id: it has 12 characters of A-Z, a-z, 0-9, _ and -")
+        raise TaskNotFound(f"{task_id!r} is not a task id: expected 12 characters of A-Z, a-z, 0-9, _ and -")
     return f"{task_id}/{what}"
 
 
 def _no_answer(error: requests.RequestException, server: Server) -> ApiUnavailable | InvalidRequest:
     if isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
-        return InvalidRequest(f"--url: {server.shown} is not the address of a server")
+        return InvalidRequest(f"--url: {server.shown} is not a valid server address")
     reason = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(reason, NewConnectionError) or isinstance(error, requests.ConnectTimeout):
         return ApiUnavailable(
-            f"nothing answers at {server.shown}: start it with `face-import up`, or say where it is with --url"
+            f"no server at {server.shown}: start it with `face-import up`, or pass its address with --url"
         )
     if isinstance(error, requests.Timeout):
-        return ApiUnavailable(f"{server.shown} did not answer in time")
-    return ApiUnavailable(f"the connection to {server.shown} broke: {reason or 'closed by the other side'}")
+        return ApiUnavailable(f"{server.shown} timed out")
+    return ApiUnavailable(f"connection to {server.shown} lost: {reason or 'closed by the server'}")

@@ -1,6 +1,7 @@
 """Commands about imports: import, tasks, show, start, stop, delete."""
 
 import stat
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,21 +11,24 @@ from rich.table import Table
 
 from face_import.cli.client import Client, Task
 from face_import.cli.server import Key, Server, Url
-from face_import.cli.terminal import INTERRUPTED, cell, errors, local, output
+from face_import.cli.terminal import INTERRUPTED, cell, local, stderr, stdout
 from face_import.cli.watch import summarize
 from face_import.cli.watch import watch as follow
-from face_import.contract import DEFAULT_THREAD_NUM, MAX_ANGLE, MAX_PIXELS, MOST_THREADS, TaskState
+from face_import.contract import DEFAULT_THREAD_NUM, MOST_THREADS, TaskState
+from face_import.domain.models import LIMITS, Limits
 from face_import.errors import ApiUnavailable, InvalidRequest, RequestError, TaskNotFound
 
-_LIMITS = "Limits: a face beyond one fails its row"
+_LIMITS = "Limits: rows with a face outside a limit fail"
 
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.", show_default=False)]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="Task id.", show_default=False)]
 Group = Annotated[str, typer.Option(help="Face group.", show_default=False)]
-Watch = Annotated[bool, typer.Option("--watch", help="Show the progress until the import ends.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show progress until the import ends.")]
 
 
-def _limit(largest: int, text: str) -> object:
-    return typer.Option(min=0, max=largest, help=text, rich_help_panel=_LIMITS)
+def _limit(name: str) -> object:
+    limit = LIMITS[name]
+    text = f"{limit.title}, {limit.unit}; 0 means no limit."
+    return typer.Option(min=0, max=limit.most, help=text, rich_help_panel=_LIMITS)
 
 
 def create(  # noqa: PLR0913 - the fields of the form
@@ -35,42 +39,35 @@ def create(  # noqa: PLR0913 - the fields of the form
             exists=True, dir_okay=False, readable=True, metavar="FILE", help="CSV file.", show_default=False
         ),
     ],
-    group: Annotated[str, typer.Option(help="Face group; made if it does not exist.", show_default=False)],
+    group: Annotated[str, typer.Option(help="Face group; created if it does not exist.", show_default=False)],
     watch: Watch = False,
     thread_num: Annotated[
-        int, typer.Option(min=1, max=MOST_THREADS, help="Rows in flight at once; servers allow 200 unless set.")
+        int, typer.Option(min=1, max=MOST_THREADS, help="Concurrency; servers allow up to 200 by default.")
     ] = DEFAULT_THREAD_NUM,
-    mode: Annotated[int, typer.Option(min=0, max=1, help="At a bad row: 0 goes on, 1 stops the import.")] = 0,
-    pos_pitch: Annotated[int, _limit(MAX_ANGLE, "Largest pitch in degrees; 0 is off.")] = 0,
-    pos_yaw: Annotated[int, _limit(MAX_ANGLE, "Largest yaw in degrees; 0 is off.")] = 0,
-    pos_rol: Annotated[int, _limit(MAX_ANGLE, "Largest roll in degrees; 0 is off.")] = 0,
-    width: Annotated[int, _limit(MAX_PIXELS, "Smallest width in pixels; 0 is off.")] = 0,
-    height: Annotated[int, _limit(MAX_PIXELS, "Smallest height in pixels; 0 is off.")] = 0,
-    blur_degree: Annotated[int, _limit(100, "Largest blur, 1 sharp to 100 blurred; 0 is off.")] = 0,
+    mode: Annotated[int, typer.Option(min=0, max=1, help="On errors: 0 continues, 1 stops the import.")] = 0,
+    pos_pitch: Annotated[int, _limit("pos_pitch")] = 0,
+    pos_yaw: Annotated[int, _limit("pos_yaw")] = 0,
+    pos_rol: Annotated[int, _limit("pos_rol")] = 0,
+    width: Annotated[int, _limit("width")] = 0,
+    height: Annotated[int, _limit("height")] = 0,
+    blur_degree: Annotated[int, _limit("blur_degree")] = 0,
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Upload a CSV file, start its import, and print the task's id.
+    """Upload a CSV file, start its import, and print the task id.
 
-    Exit status: 0 started (with --watch: every row imported), 3 with --watch: some rows failed,
-    1 refused, stopped or no answer, 130 Ctrl-C while it goes on.
+    Exit status: 0 started (with --watch: all rows imported), 3 with --watch: some rows failed,
+    1 rejected, stopped or server unavailable, 130 Ctrl-C (the import keeps running).
     """
-    limits = {
-        "pos_pitch": pos_pitch,
-        "pos_yaw": pos_yaw,
-        "pos_rol": pos_rol,
-        "width": width,
-        "height": height,
-        "blur_degree": blur_degree,
-    }
-    numbers = {"thread_num": thread_num, "mode": mode, **limits}
+    limits = Limits(pos_pitch, pos_yaw, pos_rol, width, height, blur_degree)
+    numbers = {"thread_num": thread_num, "mode": mode, **asdict(limits)}
     with Client(Server.of(url, key)) as client:
         task_id = _upload(client, {"group_name": group, **{name: str(n) for name, n in numbers.items()}}, file)
-        output.print(task_id, markup=False)
+        stdout.print(task_id, markup=False)
         _start(client, task_id)
         if watch:
             raise SystemExit(follow(client, task_id))
-    errors.print(f"started; see how it goes: face-import show {task_id} --watch", markup=False)
+    stderr.print(f"started; to follow it: face-import show {task_id} --watch", markup=False)
 
 
 def tasks(
@@ -86,7 +83,7 @@ def tasks(
 ) -> None:
     """List a group's imports, oldest first."""
     table = Table("id", "state", "handled", "failed", "created")
-    with Client(Server.of(url, key)) as client, errors.status("asking"):
+    with Client(Server.of(url, key)) as client, stderr.status("loading"):
         ids = client.ids(group, TaskState[state.upper()] if state else None)
         for task_id in ids[-last:] if last else ids:
             try:
@@ -95,15 +92,15 @@ def tasks(
                 continue  # deleted since it was listed
             table.add_row(*_row(task))
     if table.row_count:
-        output.print(table)
+        stdout.print(table)
     else:
-        errors.print(f"no imports{f' that are {state}' if state else ''} into {group}", markup=False)
+        stderr.print(f"no {f'{state} ' if state else ''}imports into {group}", markup=False)
 
 
 def show(*, task_id: TaskId, watch: Watch = False, url: Url = "", key: Key = "") -> None:
-    """Show an import: its state, its counts and its settings; or follow it to its end.
+    """Show an import's state, counts and settings, or follow it until it ends.
 
-    Exit status with --watch: 0 every row imported, 3 some rows failed, 1 stopped or not started, 130 Ctrl-C.
+    Exit status with --watch: 0 all rows imported, 3 some rows failed, 1 stopped or not started, 130 Ctrl-C.
     """
     with Client(Server.of(url, key)) as client:
         if watch:
@@ -113,7 +110,7 @@ def show(*, task_id: TaskId, watch: Watch = False, url: Url = "", key: Key = "")
     for name, value in {
         "id": task.id,
         "group": task.group_name,
-        "run in Airflow": task.dag_run_id,
+        "Airflow run": task.dag_run_id,
         "settings": " ".join(f"{name} {value}" for name, value in task.config.items()),
         "created": local(task.created_at),
         "started": local(task.started_at),
@@ -122,51 +119,51 @@ def show(*, task_id: TaskId, watch: Watch = False, url: Url = "", key: Key = "")
     }.items():
         if value:
             facts.add_row(name, cell(value))
-    output.print(facts)
+    stdout.print(facts)
     summarize(task)
 
 
 def start(*, task_id: TaskId, url: Url = "", key: Key = "") -> None:
-    """Start an import, or let a stopped one go on where it stopped."""
+    """Start an import, or resume a stopped one."""
     with Client(Server.of(url, key)) as client:
         client.start(task_id)
-    errors.print("started")
+    stderr.print("started")
 
 
 def stop(*, task_id: TaskId, url: Url = "", key: Key = "") -> None:
-    """Stop a running import; start lets it go on."""
-    with Client(Server.of(url, key)) as client, errors.status("stopping"):
+    """Stop a running import; `start` resumes it."""
+    with Client(Server.of(url, key)) as client, stderr.status("stopping"):
         client.stop(task_id)
-    errors.print("stopped")
+    stderr.print("stopped")
 
 
 def delete(*, task_id: TaskId, url: Url = "", key: Key = "") -> None:
-    """Delete an import and its log, in any state and for good; faces that were added stay."""
+    """Delete an import and its log permanently, in any state; faces already added stay in the group."""
     with Client(Server.of(url, key)) as client:
         client.delete(task_id)
-    errors.print("deleted")
+    stderr.print("deleted")
 
 
 def _upload(client: Client, fields: dict[str, str], file: Path) -> str:
-    """Send the file with a bar; returns the task's id."""
+    """Upload the file with a progress bar; returns the task id."""
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise InvalidRequest(f"{file} is not a regular file: its size has to be known before it is sent")
+        raise InvalidRequest(f"{file} is not a regular file: its size must be known before the upload")
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    text, silent = TextColumn("{task.description}"), not errors.is_terminal
-    with Progress(text, *columns, console=errors, transient=True, disable=silent) as progress:
+    text, silent = TextColumn("{task.description}"), not stderr.is_terminal
+    with Progress(text, *columns, console=stderr, transient=True, disable=silent) as progress:
         bar = progress.add_task("uploading", total=status.st_size)
 
         def sent(count: int) -> None:
             done = count == status.st_size
-            progress.update(bar, completed=count, description="the server reads it" if done else "uploading")
+            progress.update(bar, completed=count, description="server is reading the file" if done else "uploading")
 
         try:
             return client.create(fields, file, sent)
         except KeyboardInterrupt:
             progress.stop()
             group = fields["group_name"]
-            errors.print(f"interrupted; nothing was started (look: face-import tasks --group {group} --state created)")
+            stderr.print(f"interrupted; nothing was started (check: face-import tasks --group {group} --state created)")
             raise SystemExit(INTERRUPTED) from None
 
 
@@ -174,7 +171,7 @@ def _start(client: Client, task_id: str) -> None:
     try:
         client.start(task_id)
     except (ApiUnavailable, RequestError) as error:
-        raise type(error)(f"{error}; the task is created: face-import start {task_id}") from None
+        raise type(error)(f"{error}; the task was created, start it with: face-import start {task_id}") from None
 
 
 def _row(task: Task) -> tuple[str, ...]:

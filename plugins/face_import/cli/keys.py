@@ -1,11 +1,11 @@
-"""`face-import keys`: who may use the API."""
+"""`face-import keys`: API keys."""
 
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from face_import.cli.terminal import output
+from face_import.cli.terminal import stdout
 from face_import.domain.limits import check_group_name
 from face_import.keys import KeyFile
 from face_import.settings import get_settings
@@ -15,27 +15,27 @@ app = typer.Typer(no_args_is_help=True, help="API keys: add, list, revoke.")
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Whose key it is.")],
-    group: Annotated[list[str] | None, typer.Option(help="A group it is for, once for each; default: all.")] = None,
+    name: Annotated[str, typer.Argument(help="Owner of the key.")],
+    group: Annotated[list[str] | None, typer.Option(help="Group to give access to; repeatable. Default: all.")] = None,
 ) -> None:
-    """Make a key and print it: this once, since only its hash is kept."""
+    """Create a key and print it. It cannot be shown again: only its hash is stored."""
     settings = get_settings()
     for one in group or ():
         check_group_name(one, settings)
-    output.print(KeyFile.of(settings).add(name, tuple(group) if group else None), markup=False)
+    stdout.print(KeyFile.of(settings).add(name, tuple(group) if group else None), markup=False)
 
 
 @app.command("list")
 def list_keys() -> None:
-    """Show the keys' names and groups."""
-    table = Table("key", "groups", "made")
+    """List the keys with their groups."""
+    table = Table("key", "groups", "created")
     for name, key in KeyFile.of(get_settings()).read().items():
         table.add_row(name, "all" if key.groups is None else ", ".join(key.groups), key.created_at)
-    output.print(table)
+    stdout.print(table)
 
 
 @app.command()
-def revoke(name: str) -> None:
-    """Refuse a key from now on."""
+def revoke(name: Annotated[str, typer.Argument(help="Owner of the key.")]) -> None:
+    """Revoke a key."""
     KeyFile.of(get_settings()).revoke(name)
-    output.print(f"revoked {name}", markup=False)
+    stdout.print(f"revoked {name}", markup=False)

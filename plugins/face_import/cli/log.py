@@ -1,4 +1,4 @@
-"""The command `log`: failed rows as a table, as lines for other programs, or as a CSV file."""
+"""`face-import log`: failed rows as a table, as tab-separated lines, or as a CSV file."""
 
 import csv
 import io
@@ -16,14 +16,14 @@ from rich.table import Table
 from face_import.cli.client import Client, Entry
 from face_import.cli.imports import TaskId
 from face_import.cli.server import Key, Server, Url
-from face_import.cli.terminal import cell, errors, output, plain
+from face_import.cli.terminal import cell, plain, stderr, stdout
 from face_import.errors import InvalidRequest
 
 
 def log(
     *,
     task_id: TaskId,
-    code: Annotated[int | None, typer.Option(help="Only this error code.", show_default=False)] = None,
+    code: Annotated[int | None, typer.Option(help="Only rows with this error code.", show_default=False)] = None,
     to_csv: Annotated[
         str,
         typer.Option("--csv", metavar="FILE", help="Write uri, code, message as CSV; - is stdout.", show_default=False),
@@ -31,23 +31,23 @@ def log(
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Show the failed rows, also of an import that runs.
+    """Show the failed rows, also while the import is running.
 
-    Into a pipe it writes lines of row, code, uri and message with tabs between them.
+    In a pipe, prints row, code, uri and message as tab-separated lines.
     """
     with Client(Server.of(url, key)) as client:
         if to_csv:
             _write_csv(client, task_id, code, to_csv)
             return
         for number, page in enumerate(client.log(task_id, code)):
-            if output.is_terminal:
+            if stdout.is_terminal:
                 _print_table(page, first=number == 0)
             else:
                 _print_lines(page)
 
 
 def _print_table(page: Iterable[Entry], *, first: bool) -> None:
-    """One page; fixed widths, so that the pages of a long log stand under each other."""
+    """Print one page; column widths are fixed so that the pages of a long log line up."""
     table = Table(box=None, expand=True, show_header=first, pad_edge=False)
     table.add_column("row", width=9, justify="right")
     table.add_column("code", width=4)
@@ -55,7 +55,7 @@ def _print_table(page: Iterable[Entry], *, first: bool) -> None:
     table.add_column("message", ratio=1, overflow="fold")
     for entry in page:
         table.add_row(str(entry.row), str(entry.code), cell(entry.uri), cell(entry.message))
-    output.print(table, soft_wrap=False)
+    stdout.print(table, soft_wrap=False)
 
 
 def _print_lines(page: Iterable[Entry]) -> None:
@@ -64,8 +64,8 @@ def _print_lines(page: Iterable[Entry]) -> None:
 
 
 def _write_csv(client: Client, task_id: str, code: int | None, target: str) -> None:
-    """Write the server's CSV, or those of its lines that have the code: one format, whatever was asked for."""
-    csv.field_size_limit(sys.maxsize)  # a uri may be as long as the server takes cells
+    """Write the server's CSV, or its lines with the code: the format is the same either way."""
+    csv.field_size_limit(sys.maxsize)  # a URI may be as long as the server accepts
     written = 0
     with client.download(task_id) as lines, _opened(target) as file:
         writer = csv.writer(file)
@@ -74,16 +74,16 @@ def _write_csv(client: Client, task_id: str, code: int | None, target: str) -> N
                 writer.writerow(row)
                 written += 1
     if target != "-":
-        errors.print(f"{written} rows in {target}", markup=False)
+        stderr.print(f"{written} rows written to {target}", markup=False)
 
 
 @contextmanager
 def _opened(target: str) -> Iterator[TextIO]:
-    """Standard output, or a file that gets its name when it is complete."""
+    """Standard output, or a file that gets its name only when complete."""
     if target == "-":
-        stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
-        yield stdout
-        stdout.detach()
+        file = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
+        yield file
+        file.detach()
         return
     path = Path(target).resolve()
     if path.exists() and not path.is_file():  # a pipe or a device must not be replaced by a file
@@ -91,7 +91,7 @@ def _opened(target: str) -> Iterator[TextIO]:
             yield file
         return
     if not path.parent.is_dir():
-        raise InvalidRequest(f"--csv: there is no folder {path.parent}")
+        raise InvalidRequest(f"--csv: no such folder: {path.parent}")
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""Which server the commands talk to, and with which key."""
+"""The server that commands talk to, and the API key."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Self
@@ -15,7 +15,7 @@ from face_import.stack.supervisor import addresses
 Url = Annotated[
     str,
     typer.Option(
-        help="The API's address, if it is not this home's: FACE_IMPORT_URL, or https://HOST[:PORT].",
+        help="API address, https://HOST[:PORT]. Default: FACE_IMPORT_URL, else this home's stack.",
         rich_help_panel="Server",
         show_default=False,
     ),
@@ -23,7 +23,7 @@ Url = Annotated[
 Key = Annotated[
     str,
     typer.Option(
-        help="API key, for a server that wants one. FACE_IMPORT_API_KEY shows in no list of processes.",
+        help="API key, if required. Prefer FACE_IMPORT_API_KEY: options show in process lists.",
         rich_help_panel="Server",
         show_default=False,
     ),
@@ -32,36 +32,36 @@ Key = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server's base URL without a slash at its end, and a key or none."""
+    """A server's base URL without a trailing slash, and an optional key."""
 
     url: str
     key: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, url: str, key: str) -> Self:
-        """The server the caller names, else the environment, else this home's stack.
+        """The server given on the command line, else by the environment, else this home's stack.
 
         Raises:
-            ConfigError: the URL or the key cannot be one.
+            ConfigError: the URL or the key is invalid.
         """
         settings = get_settings()
         url = url or settings.url or addresses(Stack(settings).settings)["API"]
         key = key or settings.api_key.get_secret_value()
         if not url.startswith(("http://", "https://")):
-            raise ConfigError("--url: an address begins with http:// or https://")
+            raise ConfigError("--url: must start with http:// or https://")
         if not _has_host(url):
-            raise ConfigError("--url: this is not the address of a server")
+            raise ConfigError("--url: not a valid server address")
         if not (key.isascii() and all("!" <= c <= "~" for c in key)):
-            raise ConfigError("--key: a key has visible ASCII characters only")
+            raise ConfigError("--key: only visible ASCII characters are allowed")
         return cls(url.rstrip("/"), key)
 
     @property
     def shown(self) -> str:
-        """The URL without a password that may be in it."""
+        """The URL without credentials."""
         return urlsplit(self.url)._replace(netloc=urlsplit(self.url).netloc.rpartition("@")[2]).geturl()
 
     def authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put the key on a request; as a hook, because requests lets ~/.netrc win over a plain header."""
+        """Add the key to a request; a hook, because requests lets ~/.netrc override a plain header."""
         if self.key:
             request.headers["Authorization"] = f"Bearer {self.key}"
         return request

@@ -1,4 +1,4 @@
-"""Commands about this machine's stack: up, down, status, doctor."""
+"""Commands for this machine's stack: up, down, status, doctor."""
 
 import signal
 import subprocess
@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from face_import.cli.terminal import FAILURE, INTERRUPTED, NOT_RUNNING, errors, output
+from face_import.cli.terminal import FAILURE, INTERRUPTED, NOT_RUNNING, stderr, stdout
 from face_import.errors import StackError
 from face_import.settings import get_settings
+from face_import.stack.checks import Level
 from face_import.stack.credentials import admin_password_file
 from face_import.stack.environment import ADMIN_USER
 from face_import.stack.health import problems
@@ -21,15 +22,15 @@ from face_import.stack.supervisor import ProcessState, addresses, programs, stat
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-def up(*, detach: Annotated[bool, typer.Option("--detach", help="Return when all is healthy.")] = False) -> None:
-    """Start everything; in the foreground until Ctrl-C, or detached."""
-    # A shell script's background commands start with Ctrl-C ignored; a hang-up stays ignored under nohup.
+def up(*, detach: Annotated[bool, typer.Option("--detach", help="Return once everything is healthy.")] = False) -> None:
+    """Start the stack, in the foreground until Ctrl-C, or detached."""
+    # A shell script's background commands start with Ctrl-C ignored; SIGHUP stays ignored under nohup.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     stack = Stack(get_settings())
     try:
-        with errors.status("starting"):
+        with stderr.status("starting"):
             supervisor = stack.up(foreground=not detach)
         _print_addresses(stack)
         if supervisor and not detach:
@@ -39,17 +40,17 @@ def up(*, detach: Annotated[bool, typer.Option("--detach", help="Return when all
 
 
 def down() -> None:
-    """End every process of this home's stack, and no other."""
+    """Stop all processes of this home's stack."""
     ended = Stack(get_settings()).down()
-    output.print(f"ended {ended} processes" if ended else "not running")
+    stdout.print(f"stopped {ended} processes" if ended else "not running")
 
 
 def status() -> None:
-    """Show the processes; exit with 0 if all are healthy, 3 if nothing runs, 1 otherwise."""
+    """Show the stack's processes; exit status 0 if all are healthy, 3 if not running, else 1."""
     stack = Stack(get_settings())
     running = states(stack.layout)
     if running is None:
-        output.print("not running")
+        stdout.print("not running")
         raise SystemExit(NOT_RUNNING)
     listed = programs(stack.settings)
     found = problems(stack.settings, listed, running)
@@ -57,41 +58,41 @@ def status() -> None:
     for program in listed:
         problem = found.get(program.name)
         table.add_row(program.name, *_facts(running.get(program.name)), f"[red]{problem}" if problem else "[green]ok")
-    output.print(table)
+    stdout.print(table)
     if found:
         raise SystemExit(FAILURE)
 
 
 def doctor() -> None:
-    """Check this machine, its settings and what runs, and say what to do; exit with 1 if there is a problem."""
-    from face_import.stack.doctor import Level, examine  # noqa: PLC0415 - the database's packages are slow to import
+    """Diagnose this machine, its settings and the stack; exit status 1 if there is a problem."""
+    from face_import.stack.doctor import examine  # noqa: PLC0415 - the database's packages are slow to import
 
     worst = False
     for finding in examine():
-        output.print(f"[{_STYLES[finding.level]}]{finding.level:8}[/] {finding.subject:17} ", end="")
-        output.print(finding.text + (f": {finding.advice}" if finding.advice else ""), markup=False)
+        stdout.print(f"[{_STYLES[finding.level]}]{finding.level:8}[/] {finding.subject:17} ", end="")
+        stdout.print(finding.text + (f": {finding.advice}" if finding.advice else ""), markup=False)
         worst = worst or finding.level is Level.PROBLEM
     if worst:
         raise SystemExit(FAILURE)
 
 
 def _hold(stack: Stack, supervisor: "subprocess.Popen[bytes]") -> None:
-    """Wait for Ctrl-C, or for `face-import down` somewhere else, and end what is left."""
-    output.print("Ctrl-C ends it.")
+    """Wait for Ctrl-C, or for `face-import down` elsewhere, then stop the stack."""
+    stdout.print("Press Ctrl-C to stop.")
     try:
         code = supervisor.wait()
     except KeyboardInterrupt:
-        output.print("ending")
+        stdout.print("stopping")
         code = 0
     stack.down()
     if code != 0:
-        raise StackError(f"the supervisor ended with exit code {code}; all is down")
+        raise StackError(f"the supervisor exited with code {code}; the stack is down")
 
 
 def _print_addresses(stack: Stack) -> None:
     for name, url in addresses(stack.settings).items():
-        output.print(f"{name + ':':22} {url}", markup=False)
-    output.print(f"{'Airflow user:':22} {ADMIN_USER}, password in {admin_password_file(stack.layout)}", markup=False)
+        stdout.print(f"{name + ':':22} {url}", markup=False)
+    stdout.print(f"{'Airflow user:':22} {ADMIN_USER}, password in {admin_password_file(stack.layout)}", markup=False)
 
 
 def _facts(state: ProcessState | None) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""Where the commands write to, and what their exit status says."""
+"""Consoles and exit statuses of the commands."""
 
 from datetime import datetime
 
@@ -7,23 +7,23 @@ from rich.text import Text
 
 SUCCESS, FAILURE, PARTIAL = 0, 1, 3
 NOT_RUNNING = 3
-"""Of `status`."""
+"""Exit status of `face-import status`."""
 INTERRUPTED = 130
 
-output = Console(highlight=False, soft_wrap=True)
-errors = Console(highlight=False, soft_wrap=True, stderr=True)
+stdout = Console(highlight=False, soft_wrap=True)
+stderr = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def plain(text: str) -> str:
-    """Text of a file or server that cannot move the cursor, change colours, or break the line."""
+    """Escape untrusted text so that it cannot move the cursor, change colours, or break the line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def cell(text: str, style: str = "") -> Text:
-    """The same for a table, where square brackets would be markup."""
+    """As `plain`, for a table cell, where square brackets would be markup."""
     return Text(plain(text), style)
 
 
 def local(time: datetime | None) -> str:
-    """A time on this machine's clock; empty if it has not come."""
+    """A time in the local time zone; empty if None."""
     return time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if time else ""

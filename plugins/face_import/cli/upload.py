@@ -1,4 +1,4 @@
-"""A multipart form whose file is read while it is sent: requests would hold all of it in memory."""
+"""A multipart form that streams its file: requests would hold all of it in memory."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,21 +11,21 @@ CHUNK_BYTES = 2**18
 
 
 class Form:
-    """Fields and one file, as a body of known length that can be sent once or again.
+    """Fields and one file, as a body of known length that can be sent repeatedly.
 
     Args:
-        fields: the other fields.
-        path: a regular file; as many bytes as it has now are sent.
-        sent: told after each piece how many bytes of the file are away, and once more when all are.
+        fields: the form's other fields.
+        path: a regular file; its current size is what is sent.
+        sent: called after each chunk with the number of bytes sent so far.
 
     Raises:
-        SourceError: while it is sent: the file became shorter.
+        SourceError: the file became shorter while it was sent.
     """
 
     def __init__(self, fields: Mapping[str, str], path: Path, sent: Callable[[int], None]) -> None:
         name = path.name.encode(errors="replace").decode()
         body, self.content_type = encode_multipart_formdata([*fields.items(), ("file", (name, b"", "text/csv"))])
-        # The file's part is the last one: only the end of the form stands behind it.
+        # The file is the last part: only the closing boundary follows it.
         self._tail = f"\r\n--{self.content_type.rpartition('=')[2]}--\r\n".encode()
         self._head = body.removesuffix(self._tail)
         self._path, self._size, self._sent = path, path.stat().st_size, sent

@@ -1,4 +1,4 @@
-"""Following a task to its end: a bar, the failures so far, and what Ctrl-C means."""
+"""Following a task until it ends: progress bar, failures so far, Ctrl-C handling."""
 
 import sys
 import time
@@ -10,31 +10,30 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from face_import.cli.client import Client, Task, meaning
-from face_import.cli.terminal import FAILURE, INTERRUPTED, PARTIAL, SUCCESS, errors, output, plain
+from face_import.cli.terminal import FAILURE, INTERRUPTED, PARTIAL, SUCCESS, plain, stderr, stdout
 from face_import.contract import TaskState
 from face_import.errors import ApiUnavailable, WrongState
 
 _POLL_S = 0.5
 _RATE_WINDOW_S = 15.0
 _PATIENCE_S = 60.0
-"""How long the API may be away: the stack starts its process again within seconds."""
+"""How long the API may be unavailable: the stack restarts its process within seconds."""
 
 
 class Rate:
-    """Rows a second over the last moments, so that an outage shows and a new start does not count what was done."""
+    """Rows per second over the last seconds: shows outages, and ignores rows handled by earlier attempts."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def add(self, now: float, handled: int) -> float:
-        """Take a count in and return the rate, 0 until there is one.
+        """Record a count and return the rate, 0 if not known yet.
 
         Args:
             now: a monotonic time in seconds.
-            handled: rows that are handled by then.
+            handled: rows handled by then.
         """
         self._seen.append((now, handled))
         while now - self._seen[0][0] > _RATE_WINDOW_S:
@@ -44,21 +43,21 @@ class Rate:
 
 
 def watch(client: Client, task_id: str) -> int:
-    """Show a task's progress until it does not run any more, and then how it ended.
+    """Show a task's progress until it ends, then a summary.
 
-    Ctrl-C asks whether to stop it, where there is somebody to ask.
+    Ctrl-C asks whether to stop the import, if there is a terminal.
 
     Returns:
         the exit status.
 
     Raises:
-        ApiUnavailable: the API was away for longer than a minute; the import goes on without us.
+        ApiUnavailable: the API was unavailable for over a minute; the import keeps running.
     """
     try:
         task = _follow(client, task_id)
     except KeyboardInterrupt:
         if not _wants_stop():
-            errors.print(f"left running; see it again: face-import show {task_id} --watch", markup=False)
+            stderr.print(f"still running; to follow it again: face-import show {task_id} --watch", markup=False)
             return INTERRUPTED
         task = _stop(client, task_id)
     summarize(task)
@@ -66,40 +65,40 @@ def watch(client: Client, task_id: str) -> int:
 
 
 def exit_status(task: Task) -> int:
-    """Success, partial or failure, of a task that does not run."""
+    """Exit status for a task that has ended."""
     if task.state is not TaskState.COMPLETED:
         return FAILURE
     return PARTIAL if task.failed_num else SUCCESS
 
 
 def summarize(task: Task) -> None:
-    """Print how a task ended: counts, failures by code, and what to do next."""
+    """Print a task's summary: counts, failures by code, and what to do next."""
     counts = f"{task.success_num} of {task.total_num} rows imported, {task.failed_num} failed"
-    output.print(f"{task.word}: {counts}", markup=False)
+    stdout.print(f"{task.word}: {counts}", markup=False)
     if task.changes:
         kinds = ", ".join(f"{rows} {kind}" for kind, rows in task.changes.items())
-        output.print(f"since earlier files: {kinds}", markup=False)
+        stdout.print(f"compared with earlier files: {kinds}", markup=False)
     if task.last_error:
-        output.print(plain(task.last_error), markup=False)
+        stdout.print(plain(task.last_error), markup=False)
     if task.errors:
         table = Table("code", "meaning", "rows")
         for code, rows in sorted(task.errors.items()):
             table.add_row(str(code), meaning(code), str(rows))
-        output.print(table)
-        output.print(f"which rows, and why: face-import log {task.id}", markup=False)
+        stdout.print(table)
+        stdout.print(f"for the failed rows: face-import log {task.id}", markup=False)
     if task.state is TaskState.STOPPED:
-        output.print(f"to go on where it stopped: face-import start {task.id}", markup=False)
+        stdout.print(f"to resume it: face-import start {task.id}", markup=False)
     elif task.state is TaskState.CREATED:
-        output.print(f"not started yet: face-import start {task.id}", markup=False)
+        stdout.print(f"to start it: face-import start {task.id}", markup=False)
 
 
 def _follow(client: Client, task_id: str) -> Task:
     facts = TextColumn("{task.fields[facts]}")
-    progress = Progress(TextColumn("importing"), BarColumn(), TaskProgressColumn(), facts, console=errors)
+    progress = Progress(TextColumn("importing"), BarColumn(), TaskProgressColumn(), facts, console=stderr)
     bar = progress.add_task("", total=None, facts="")
     rate = Rate()
-    # Into a file there is no bar: its last state would stand before the next line, and the summary says as much.
-    with Live(progress, console=errors, refresh_per_second=4, transient=not errors.is_terminal) as live:
+    # No bar if stderr is not a terminal: its last state would precede the next line, and the summary repeats it.
+    with Live(progress, console=stderr, refresh_per_second=4, transient=not stderr.is_terminal) as live:
         while True:
             task = _patiently(client, task_id, live)
             speed = rate.add(time.monotonic(), task.handled_num)
@@ -111,21 +110,20 @@ def _follow(client: Client, task_id: str) -> Task:
 
 
 def _patiently(client: Client, task_id: str, live: Live) -> Task:
-    """The task, also when the API is started anew meanwhile."""
-    for attempt in Retrying(
-        retry=retry_if_exception_type(ApiUnavailable),
-        stop=stop_after_delay(_PATIENCE_S),
-        wait=wait_fixed(1),
-        before_sleep=lambda _state: live.update(Text("no answer from the API; asking again"), refresh=True),
-        reraise=True,
-    ):
-        with attempt:
+    """Fetch the task, waiting out a restart of the API."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
             return client.task(task_id)
-    raise AssertionError("tenacity returns or raises")
+        except ApiUnavailable:
+            if time.monotonic() > deadline:
+                raise
+        live.update(Text("API unavailable; retrying"), refresh=True)
+        time.sleep(1)
 
 
 def _facts(task: Task, rate: float) -> str:
-    """Rows, rate and time left, as far as they are known."""
+    """Rows, rate and time left, as far as known."""
     facts = [f"{task.handled_num}/{task.total_num or '?'} rows"]
     if rate:
         left = timedelta(seconds=round((task.total_num - task.handled_num) / rate))
@@ -139,25 +137,25 @@ def _failures(task: Task) -> str:
 
 
 def _wants_stop() -> bool:
-    """Whether the person at the terminal wants the import stopped; nobody there, or no answer, is a no."""
+    """Ask whether to stop the import; no without a terminal or an answer."""
     if not sys.stdin.isatty():
         return False
     try:
         while True:
-            answer = errors.input("stop the import, or leave it running? (s/l) ", markup=False).strip().lower()
+            answer = stderr.input("stop the import, or leave it running? (s/l) ", markup=False).strip().lower()
             if answer in {"s", "stop"}:
                 return True
             if answer in {"l", "leave"}:
                 return False
     except (KeyboardInterrupt, EOFError):
-        errors.print()
+        stderr.print()
         return False
 
 
 def _stop(client: Client, task_id: str) -> Task:
     try:
-        with errors.status("stopping"):
+        with stderr.status("stopping"):
             client.stop(task_id)
     except WrongState:
-        pass  # it ended by itself while we asked; how, its summary says
+        pass  # it ended while we asked; the summary shows how
     return client.task(task_id)

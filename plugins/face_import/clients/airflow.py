@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
@@ -12,7 +12,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from face_import.contract import DAG_ID, FINISH_TASK, PLAN_TASK, SHARD_TASK
-from face_import.errors import AirflowError, AirflowUnavailable, ConfigError, WrongState
+from face_import.domain.planning import Pool
+from face_import.errors import AirflowRefused, AirflowUnavailable, ConfigError, WrongState
 from face_import.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Run:
 class Airflow:
     """One user's access to Airflow; safe to share between threads.
 
-    Every method raises `AirflowUnavailable` when Airflow gives no usable answer.
+    Every method raises an `AirflowError` when Airflow does not do what it is asked.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -74,7 +75,7 @@ class Airflow:
             raise WrongState(f"Airflow does not accept this run: {answer.json().get('detail', answer.text)[:300]}")
 
     def run(self, run_id: str) -> Run | None:
-        """A run as it stands, None if there is none."""
+        """The current state of a run, None if there is none."""
         answer = self._call("GET", f"{self._runs}/{quote(run_id, safe='')}", expect=(200, 404))
         return None if answer.status_code == 404 else _run(answer.json())
 
@@ -101,7 +102,7 @@ class Airflow:
         return answer.status_code != 409
 
     def to_clear(self, run_id: str, unfinished: Sequence[int], finished: Iterable[int]) -> list[Any]:
-        """What has to be cleared for an ended run to go on; its finished shards are set to success here.
+        """What has to be cleared to resume an ended run; its finished shards are set to success here.
 
         Args:
             run_id: the run.
@@ -156,15 +157,14 @@ class Airflow:
 
     # -- pools
 
-    def set_pool(self, name: str, slots: int, description: str) -> None:
+    def set_pool(self, pool: Pool) -> None:
         """Change a pool's slots; a pool that does not exist is left alone, its run is not under way."""
-        body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
-        self._call("PATCH", f"/pools/{quote(name, safe='')}", body, expect=(200, 404))
+        body = {**asdict(pool), "include_deferred": False}
+        self._call("PATCH", f"/pools/{quote(pool.name, safe='')}", body, expect=(200, 404))
 
-    def make_pool(self, name: str, slots: int) -> None:
+    def make_pool(self, pool: Pool) -> None:
         """Make a pool; one that is there stays as it is."""
-        body = {"name": name, "slots": slots, "include_deferred": False}
-        self._call("POST", "/pools", body, expect=(201, 409))
+        self._call("POST", "/pools", {**asdict(pool), "include_deferred": False}, expect=(201, 409))
 
     def pools(self, prefix: str) -> dict[str, int]:
         """Slots of the pools whose names begin with `prefix`, by name."""
@@ -176,16 +176,6 @@ class Airflow:
         self._call("DELETE", f"/pools/{quote(name, safe='')}", expect=(204, 404))
 
     # -- the wire
-
-    def healthy(self) -> bool:
-        """Whether the api-server answers at all."""
-        try:
-            answer = self._session.get(
-                f"{self._settings.airflow_api}/api/v2/monitor/health", timeout=(CONNECT_S, CONNECT_S)
-            )
-        except requests.RequestException:
-            return False
-        return answer.ok
 
     def _pages(self, path: str, key: str, where: dict[str, Any]) -> Iterator[dict[str, Any]]:
         offset = 0
@@ -211,7 +201,7 @@ class Airflow:
             self._token = None
             answer = self._send(method, url, json=body, params=params, headers=self._authorization())
         if answer.status_code not in expect:
-            raise AirflowError(
+            raise AirflowRefused(
                 f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:300]}",
                 sent=answer.status_code >= 500,
             )

@@ -1,4 +1,4 @@
-"""A bound on bytes held at once: two hundred rows in flight must not mean two hundred huge pictures."""
+"""A bound on bytes held at once: two hundred rows at a time must not mean two hundred huge images."""
 
 import asyncio
 from collections import deque

@@ -143,7 +143,7 @@ class _Deadline:
             self._sockets.append(sock.dup())
 
     def check(self) -> None:
-        """Refuse to go on, or to take a connection that was cut off for the end of the body.
+        """Refuse to continue, or to mistake a lost connection for the end of the body.
 
         Raises:
             FetchError: the time is over.

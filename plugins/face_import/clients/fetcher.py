@@ -7,22 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import aiohttp
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
 from yarl import URL
 
 from face_import.clients.addresses import AddressGuard
 from face_import.clients.budget import ByteBudget, Reservation, Wait, just_wait
-from face_import.clients.retrying import persistently
+from face_import.clients.retrying import backoff, retried
 from face_import.clients.transfer import (
     HEADERS,
     MAX_REDIRECTS,
@@ -42,9 +36,8 @@ MAX_RETRY_AFTER_S = 10.0
 
 _AT_ONCE = 2**20
 """Characters of a data URI that are decoded in the event loop; a longer one could hold it up beyond a lease's end."""
-_backoff = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
 _VERBATIM = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
-"""A URL with nothing left to quote is sent as it stands: re-quoting would break signed URLs. Matching takes a hundred
+"""A URL with nothing left to quote is sent unchanged: re-quoting would break signed URLs. Matching takes a hundred
 bytes a character.
 """
 
@@ -107,14 +100,14 @@ class Fetcher:
     async def fetched(self, uri: str) -> AsyncIterator[bytes]:
         """Fetch a URI and hold its bytes, counted against `max_bytes_in_flight`, for the block.
 
-        Passing troubles (no connection, 5xx, 429, a body cut short) are tried again within the row's
+        Transient failures (no connection, 5xx, 429, a body cut short) are retried within the row's
         deadline `fetch_timeout_s`, which stands still while the row waits for room.
 
         Args:
             uri: http, https or data.
 
         Raises:
-            FetchError: the bytes cannot be had (code 101); the text says why.
+            FetchError: the image could not be downloaded (code 101); the text says why.
         """
         with self._budget.reservation() as held:
             yield (await self._fetched(uri, held, None)).data
@@ -128,7 +121,7 @@ class Fetcher:
             validator: of an earlier answer for this very URI; empty fetches whatever there is.
 
         Raises:
-            FetchError: the bytes cannot be had (code 101); the text says why.
+            FetchError: the image could not be downloaded (code 101); the text says why.
         """
         with self._budget.reservation() as held:
             yield await self._fetched(uri, held, validator)
@@ -141,7 +134,21 @@ class Fetcher:
     async def _fetched(self, uri: str, held: Reservation, validator: str | None) -> Fetched:
         if scheme_of(uri) == "data":
             return Fetched(await self._decoded(uri, held))
-        return await self._within_deadline(_parsed(uri), held, validator)
+        url, trouble = _parsed(uri), f"no answer within {self._timeout:g} s"
+
+        async def pause(error: TransientFetchError, attempts: int) -> None:
+            nonlocal trouble
+            trouble, wait = str(error), error.retry_after
+            wait = backoff(attempts, first_s=0.2, longest_s=5) if wait is None else wait
+            if attempts >= ATTEMPTS or wait > MAX_RETRY_AFTER_S:
+                raise error
+            await asyncio.sleep(wait)
+
+        try:
+            async with asyncio.timeout(self._timeout) as deadline:
+                return await retried(partial(self._attempt, url, held, deadline, validator), TransientFetchError, pause)
+        except TimeoutError:
+            raise FetchError(trouble) from None
 
     async def _decoded(self, uri: str, held: Reservation) -> bytes:
         await held.take(min(len(uri), self._max_bytes))
@@ -151,22 +158,6 @@ class Fetcher:
             return await asyncio.to_thread(decode_data_uri, uri, self._max_bytes)
         except DataUriError as error:
             raise FetchError(str(error)) from None
-
-    async def _within_deadline(self, url: URL, held: Reservation, validator: str | None) -> Fetched:
-        trouble: list[str] = []
-
-        async def attempt() -> Fetched:
-            try:
-                return await self._attempt(url, held, deadline, validator)
-            except TransientFetchError as error:
-                trouble[:] = [str(error)]
-                raise
-
-        try:
-            async with asyncio.timeout(self._timeout) as deadline:
-                return await persistently(attempt, TransientFetchError, _retrying)
-        except TimeoutError:
-            raise FetchError(*trouble or [f"no answer within {self._timeout:g} s"]) from None
 
     async def _attempt(self, url: URL, held: Reservation, deadline: asyncio.Timeout, validator: str | None) -> Fetched:
         """Ask once; `validator` is None for who does not want to know one."""
@@ -230,20 +221,6 @@ def _parsed(uri: str) -> URL:
     except ValueError:
         pass
     raise FetchError("not a valid URL")
-
-
-def _retrying(_first: TransientFetchError) -> AsyncRetrying:
-    return AsyncRetrying(retry=retry_if_exception_type(TransientFetchError), wait=_pause, stop=_give_up, reraise=True)
-
-
-def _pause(state: RetryCallState) -> float:
-    error = state.outcome and state.outcome.exception()
-    asked = error.retry_after if isinstance(error, TransientFetchError) else None
-    return _backoff(state) if asked is None else asked
-
-
-def _give_up(state: RetryCallState) -> bool:
-    return stop_after_attempt(ATTEMPTS)(state) or state.upcoming_sleep > MAX_RETRY_AFTER_S
 
 
 _STRONG = re.compile(r'"[\x21\x23-\x7e]{0,200}"')

@@ -54,7 +54,7 @@ _PATTERNS = tuple(
 class JsonService:
     """One outer service: a keep-alive pool, JSON in and out. An async context manager.
 
-    There is no retry here: how long to wait for a service that is away concerns the whole shard.
+    There is no retry here: how long to wait for an unavailable service concerns the whole shard.
 
     Args:
         name: what messages call the service, such as "info service".
@@ -123,6 +123,7 @@ class JsonService:
                 f"{self._name}: {status} {text}".strip(),
                 retry_after=retry_after(response.headers.get("retry-after", "")),
                 sent=status != 429,
+                internal=status == 500,
             )
         kind = RefusalKind.OTHER if status in _ABOUT_REQUEST else RefusalKind.DENIED
         kind = RefusalKind.PICTURE if status in _ABOUT_CONTENT else kind

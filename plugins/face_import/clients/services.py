@@ -1,6 +1,6 @@
 """The face info service and the face library service, as the pipeline sees them: faces, poses, ids.
 
-The wire format is that of `docs/face-services.md`. Bodies are put together as text: the picture in them
+The wire format is that of `docs/reference/face-services.md`. Bodies are put together as text: the picture in them
 is base64, which JSON has no need to escape, and `json.dumps` would look at every character of it.
 """
 
@@ -49,7 +49,7 @@ class InfoService(JsonService):
 
     async def detect(self, image: DataUri) -> tuple[Face, ...]:
         """Return the faces in a picture, in the service's order; empty if there are none."""
-        result = await self._call("/v1/eval/facex-detect", f'{{"data": {{"uri": "{image}"}}}}')
+        result = _result(await self._post("/v1/eval/facex-detect", f'{{"data": {{"uri": "{image}"}}}}'))
         detections = result.get("detections") or []
         if not isinstance(detections, list) or len(detections) > MOST_FACES:
             raise malformed(f"detections is not a list of at most {MOST_FACES}")
@@ -58,7 +58,7 @@ class InfoService(JsonService):
     async def pose(self, image: DataUri, face: Face) -> Pose | None:
         """Return the head pose of a face of `detect`, in degrees; None if it could not be measured."""
         body = f'{{"data": {{"uri": "{image}", "attribute": {{"detections": [{{"pts": {_pts(face)}}}]}}}}}}'
-        result = await self._call("/v1/eval/facex-pose", body)
+        result = _result(await self._post("/v1/eval/facex-pose", body))
         landmarks = result.get("landmarks") or []
         if not isinstance(landmarks, list) or not all(isinstance(entry, dict) for entry in landmarks[:1]):
             raise malformed("landmarks is not a list of objects")
@@ -69,16 +69,6 @@ class InfoService(JsonService):
             raise malformed("pos is not three angles")
         measured = (_number(angle, MOST_ANGLE) for angle in angles)
         return Pose(**dict(zip(self._pose_order, measured, strict=True)))
-
-    async def _call(self, path: str, body: str) -> dict[str, Any]:
-        """Return `result`; `code` other than 0 is a refusal also under HTTP 200."""
-        answer = await self._post(path, body)
-        if answer.get("code") or 0:
-            raise refusal(str(answer.get("message") or f"code {answer['code']}"))
-        result = answer.get("result") or {}
-        if not isinstance(result, dict):
-            raise malformed("result is not an object")
-        return result
 
 
 class LibraryService(JsonService):
@@ -109,8 +99,8 @@ class LibraryService(JsonService):
             face: which face of the picture, as `InfoService.detect` returned it.
 
         Raises:
-            ServiceRefusal: its `kind` tells what speaks against the face.
-            ServiceUnavailable: `sent` tells whether the face may be in the group all the same.
+            ServiceRefusal: its `kind` says why the face is refused.
+            ServiceUnavailable: `sent` says whether the face may be in the group nevertheless.
         """
         echoes = (face_id, tag, description)
         try:
@@ -165,6 +155,16 @@ class LibraryService(JsonService):
         except ServiceRefusal as error:
             if error.kind is RefusalKind.GROUP_MISSING or not _ABSENT.search(str(error)):
                 raise
+
+
+def _result(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the `result` of an info service's answer; `code` other than 0 is a refusal also under HTTP 200."""
+    if answer.get("code") or 0:
+        raise refusal(str(answer.get("message") or f"code {answer['code']}"))
+    result = answer.get("result") or {}
+    if not isinstance(result, dict):
+        raise malformed("result is not an object")
+    return result
 
 
 class _Hit(NamedTuple):

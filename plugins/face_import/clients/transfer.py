@@ -22,11 +22,11 @@ _LONGEST_RETRY_AFTER = 64
 
 
 class FetchError(RowError):
-    """A URI's bytes cannot be had (code 101); the text says why."""
+    """An image could not be downloaded (code 101); the text says why."""
 
 
 class TransientFetchError(FetchError):
-    """May be gone at the next attempt.
+    """May not happen again at the next attempt.
 
     Args:
         retry_after: seconds the host asked us to wait, if it did.
@@ -92,8 +92,8 @@ _MEANINGS: tuple[tuple[type[Exception], type[FetchError], str], ...] = (
 def _connector_error(error: aiohttp.ClientConnectorError) -> FetchError:
     cause = error.os_error
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        passing = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN
-        return (TransientFetchError if passing else FetchError)(f"no address for host {error.host}")
+        transient = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN
+        return (TransientFetchError if transient else FetchError)(f"no address for host {error.host}")
     if isinstance(error, aiohttp.ClientSSLError):
         return FetchError(f"TLS with {error.host} failed: {str(cause)[:200]}")
     if cause.errno == EACCES:  # the address guard; of several addresses aiohttp joins the texts

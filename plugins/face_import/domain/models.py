@@ -1,6 +1,6 @@
 """The nouns: rows, limits, faces, outcomes, shards. Values only, no I/O."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -9,24 +9,48 @@ from face_import.errors import RefusalKind
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """What is to be known of one limit, wherever it is asked for or shown.
+
+    Attributes:
+        title: in words.
+        most: the largest value.
+        unit: in words.
+        symbol: of the unit, empty if there is none.
+    """
+
+    title: str
+    most: int
+    unit: str
+    symbol: str = ""
+
+
+def _limit(title: str, most: int, unit: str, symbol: str = "") -> Any:
+    return field(default=0, metadata={"limit": Limit(title, most, unit, symbol)})
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds of a task; 0 switches one off (API document, 1.1).
 
-    Angles are degrees and compared by magnitude, sizes are pixels of the upright image, and
-    `blur_degree` runs from 0 (sharp) to 100 (blurred).
+    Angles are compared by magnitude, sizes are those of the upright image.
     """
 
-    pos_pitch: int = 0
-    pos_yaw: int = 0
-    pos_rol: int = 0
-    width: int = 0
-    height: int = 0
-    blur_degree: int = 0
+    pos_pitch: int = _limit("Maximum pitch", 180, "degrees", "°")
+    pos_yaw: int = _limit("Maximum yaw", 180, "degrees", "°")
+    pos_rol: int = _limit("Maximum roll", 180, "degrees", "°")
+    width: int = _limit("Minimum face width", 100_000, "pixels", "px")
+    height: int = _limit("Minimum face height", 100_000, "pixels", "px")
+    blur_degree: int = _limit("Maximum blur", 100, "1 (sharp) to 100 (blurred)")
 
     @property
     def need_pose(self) -> bool:
         """Whether any limit needs the pose call, a second round trip."""
         return bool(self.pos_pitch or self.pos_yaw or self.pos_rol)
+
+
+LIMITS: dict[str, Limit] = {limit.name: limit.metadata["limit"] for limit in fields(Limits)}
+"""The limits by name, in their order: parameters, form fields, columns, options and settings are made from these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +132,7 @@ class Measurements:
         return {name: value for name in _MEASURED if (value := getattr(self, name)) is not None}
 
 
-_MEASURED = tuple(field.name for field in fields(Measurements))  # `asdict` copies deeply, for each of millions of rows
+_MEASURED = tuple(f.name for f in fields(Measurements))  # `asdict` copies deeply, for each of millions of rows
 
 
 class Change(StrEnum):
@@ -280,6 +304,3 @@ class Shard:
     def last_row(self) -> int:
         """Number of its last row."""
         return self.first_row + self.rows - 1
-
-
-LIMIT_NAMES = tuple(field.name for field in fields(Limits))

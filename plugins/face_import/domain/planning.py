@@ -1,8 +1,11 @@
 """How an import is cut into shards, and how many of them run at once."""
 
+from dataclasses import dataclass
 from itertools import groupby
 
+from face_import.domain.identity import pool_of_run
 from face_import.domain.models import Block, Shard, SourceIndex
+from face_import.settings import Settings
 
 MAX_SHARDS = 1000
 """Below Airflow's `max_map_length` of 1024."""
@@ -49,6 +52,21 @@ def rows_per_shard(rows: int, processes: int) -> int:
     """Rows of a full shard, before its bytes are considered."""
     fair = ceil_div(rows, SHARDS_PER_PROCESS * processes)
     return max(ceil_div(rows, MAX_SHARDS), min(max(fair, MIN_SHARD_ROWS), MAX_SHARD_ROWS))
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool of Airflow's: the shards of one run share its slots."""
+
+    name: str
+    slots: int
+    description: str
+
+
+def pool_for(run_id: str, thread_num: int, settings: Settings) -> Pool:
+    """The pool of a run, which lets as many of its shards run at once as `thread_num` needs."""
+    slots = pool_slots(thread_num, settings.rows_per_process)
+    return Pool(pool_of_run(run_id), slots, f"Shards of import {run_id} at once; 0 pauses it")
 
 
 def pool_slots(thread_num: int, rows_per_process: int) -> int:

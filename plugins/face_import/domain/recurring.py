@@ -1,4 +1,4 @@
-"""`recurring_imports.yaml`: its schema, and its reading, one entry at a time (docs/recurring.md)."""
+"""`recurring_imports.yaml`: its schema, and its reading, one entry at a time (docs/how-to/recurring.md)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,16 +7,22 @@ from zoneinfo import available_timezones
 
 import yaml
 from jinja2 import Environment, TemplateSyntaxError
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
-from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_ASSET, MAX_ANGLE, MAX_PIXELS, Mode
+from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_ASSET, Mode
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import Row
+from face_import.domain.models import LIMITS, Limit, Row
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import Settings
-
-Angle = Annotated[int, Field(ge=0, le=MAX_ANGLE)]
-Pixels = Annotated[int, Field(ge=0, le=MAX_PIXELS)]
 
 
 class _Strict(BaseModel):
@@ -25,15 +31,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class EntryLimits(_Strict):
-    """Limits of the faces, 0 is off."""
+def _limit(limit: Limit) -> Any:
+    return int, Field(0, ge=0, le=limit.most)
 
-    pos_pitch: Angle = 0
-    pos_yaw: Angle = 0
-    pos_rol: Angle = 0
-    width: Pixels = 0
-    height: Pixels = 0
-    blur_degree: Annotated[int, Field(ge=0, le=100)] = 0
+
+EntryLimits: Any = create_model(
+    "EntryLimits", __base__=_Strict, **{name: _limit(limit) for name, limit in LIMITS.items()}
+)
+"""Limits of the faces, 0 is off."""
 
 
 class Schedule(_Strict):

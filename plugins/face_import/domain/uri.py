@@ -15,7 +15,7 @@ DataUri = NewType("DataUri", str)
 """A data URI made by `to_data_uri`: plain ASCII with nothing a JSON string would have to escape."""
 
 SHOWN_IN_FULL = 1024
-"""Longest data URI, in characters, that a log shows as it stands (design, section 6)."""
+"""Longest data URI, in characters, that a log shows as it stands (docs/reference/api.md)."""
 
 _PIECES, _END = re.compile(r"[^/@]*[/@]?"), re.compile(r"[/@]")
 """Of a path, each with the slash or `@` behind it; no text can be cut in more than one way."""

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from face_import.catalogue import Holder
@@ -15,9 +16,9 @@ from face_import.domain.image import is_small
 from face_import.domain.models import Face, Measurements, Row, Sent
 from face_import.domain.uri import DataUri
 from face_import.errors import RefusalKind, ServiceError, ServiceRefusal, ServiceUnavailable, TaskFailed
+from face_import.pipeline.gate import Gate
 from face_import.pipeline.journal import AddJournal
 from face_import.pipeline.outage import Outage
-from face_import.pipeline.places import Places
 
 T = TypeVar("T")
 _QUALITY = {
@@ -48,7 +49,7 @@ Added = tuple[str, Verdict | None]
 
 
 class Candidate(NamedTuple):
-    """A face that passed all checks, on its way into the group.
+    """A face that passed all checks, about to be added to the group.
 
     Attributes:
         row: its row.
@@ -73,7 +74,7 @@ class Adder:
         journal: where an add under a row's own id is noted before it is sent.
         holder: who else may have put a face into the group under an id; asked only in doubt.
         threads: where large pictures are hashed, and the catalogue is asked.
-        places: which rows may make calls; one that waits for the journal leaves its own to another.
+        gate: where a row steps aside while it waits for the journal.
     """
 
     task_id: str
@@ -83,7 +84,7 @@ class Adder:
     journal: AddJournal
     holder: Callable[[int, str], Holder | None]
     threads: Executor
-    places: Places
+    gate: Gate
 
     def perhaps_added(self, row: Row) -> str:
         """Id under which an earlier try may have added a row's face, if one may have."""
@@ -98,7 +99,7 @@ class Adder:
             return await self.send(found, sent_of(self.task_id, row), self.journal.earlier.get(row.number))
         digest = _digest(found.data) if is_small(found.data) else await self._in_thread(_digest, found.data)
         sent = sent_of(self.task_id, row, digest)
-        holder = await self.places.aside(self.journal.note(sent))
+        holder = await self.gate.aside(self.journal.note(sent))
         if holder is not None:
             return "", _claimed(holder, row.id)
         return await self.send(found, sent, self.journal.earlier.get(row.number))
@@ -114,18 +115,14 @@ class Adder:
         """
         unanswered = earlier is not None
 
-        async def once() -> str:
+        def failed(error: ServiceUnavailable) -> None:
             nonlocal unanswered
-            try:
-                return await self.library.add(
-                    self.group, sent.face_id, found.uri, found.row.tag, found.row.description, found.face
-                )
-            except ServiceUnavailable as error:
-                unanswered |= error.sent
-                raise
+            unanswered |= error.sent
 
+        row = found.row
+        add = partial(self.library.add, self.group, sent.face_id, found.uri, row.tag, row.description, found.face)
         try:
-            return await self.outage.call(once), None
+            return await self.outage.call(add, failed), None
         except ServiceUnavailable as error:
             verdict = Verdict(Code.LIBRARY_UNAVAILABLE, str(error))
         except ServiceRefusal as error:

@@ -8,9 +8,9 @@ from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 
 from face_import.catalogue import Holdings
+from face_import.clients.retrying import retried
 from face_import.clients.services import Found
 from face_import.contract import Code
 from face_import.domain.limits import Violation
@@ -19,6 +19,7 @@ from face_import.domain.recurring import cells_digest, content_digest, face_id_o
 from face_import.domain.uri import display, to_data_uri
 from face_import.errors import ServiceRefusal, ServiceUnavailable
 from face_import.pipeline.adding import Added, Candidate, Verdict
+from face_import.pipeline.journal import wait_for_catalogue
 from face_import.pipeline.row import RowImporter
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class ChangesImporter(RowImporter):
     late_s: float
 
     async def import_row(self, row: Row) -> Outcome:
-        """Take a row its way; a row that fails on it is in the file nevertheless, and its old face stays."""
+        """Import a row; one that fails is still in the file, so its old face stays."""
         outcome = await super().import_row(row)
         if outcome.code != Code.OK and (row.id or row.uri):
             await self._in_catalogue(self.holdings.see, row_key(row))
@@ -149,13 +150,13 @@ class ChangesImporter(RowImporter):
         return self.holdings.reserve(replacement.now.key, sent.row, was=was, adding=first)
 
     async def _verified(self, found: Candidate, sent: Sent) -> Added:
-        """Look for a face that was added after a delete nobody heard the end of, and add it again if it is gone.
+        """Look for a face that was added after an unanswered delete, and add it again if it is missing.
 
         There is no telling when a library carries out what it has not answered: the holding says so (`shaky`), and the
         entry's next import looks again.
         """
         for _ in range(LOOKS):
-            await self.places.aside(asyncio.sleep(self.late_s))
+            await self.gate.aside(asyncio.sleep(self.late_s))
             if await self.adder.is_there(found.row, found.uri, sent.face_id) is not Found.NOT_THERE:
                 return sent.face_id, None
             added, verdict = await self.adder.send(found, sent, sent)
@@ -167,24 +168,20 @@ class ChangesImporter(RowImporter):
         """Delete a face; returns whether an attempt was sent and not answered, and may be carried out yet."""
         in_doubt = False
 
-        async def send() -> None:
+        def failed(error: ServiceUnavailable) -> None:
             nonlocal in_doubt
-            try:
-                await self.adder.library.delete(self.adder.group, [face_id])
-            except ServiceUnavailable as error:
-                in_doubt |= error.sent
-                raise
+            in_doubt |= error.sent
 
-        await self.adder.outage.call(send)
+        await self.adder.outage.call(partial(self.adder.library.delete, self.adder.group, [face_id]), failed)
         return in_doubt
 
     async def _in_catalogue(self, function: Callable[..., T], *args: object) -> T:
         """Call the journal in a thread: a locked catalogue is asked again, as long as the row is under way."""
-        retrying = AsyncRetrying(retry=retry_if_exception_type(OperationalError), wait=wait_random(0.1, 0.5))
-        return await retrying(_to_its_end, self.threads, partial(function, *args))
+        call = partial(_to_its_end, self.threads, partial(function, *args))
+        return await retried(call, OperationalError, wait_for_catalogue)
 
     async def _taken(self, row: Row) -> Violation:
-        """Which row was faster under the same key."""
+        """Explain which other row already claimed this key."""
         held = await self._in_catalogue(self.holdings.find, row_key(row))
         what = f"id {row.id!r}" if row.id else "uri"
         if held is None or held.task_id == self.adder.task_id:

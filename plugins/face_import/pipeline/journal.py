@@ -1,14 +1,15 @@
 """Adds under ids of the file's own are noted before they are sent, as many as come together at once (ADR 20)."""
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 
 from sqlalchemy.exc import OperationalError
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random
 
 from face_import.catalogue import Holder
-from face_import.clients.retrying import persistently
+from face_import.clients.retrying import retried
 from face_import.domain.models import Sent
 
 NOTE_EVERY_S = 0.02
@@ -42,7 +43,7 @@ class AddJournal:
 
         Raises:
             LeaseLost: another try owns the shard.
-            SQLAlchemyError: the catalogue is in trouble; while it is away or locked, this waits.
+            SQLAlchemyError: the catalogue is in trouble; while it is unreachable or locked, this waits.
         """
         noted: asyncio.Future[Holder | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((sent, noted))
@@ -63,7 +64,7 @@ class AddJournal:
     async def _write_batch(self, batch: Sequence[tuple[Sent, "asyncio.Future[Holder | None]"]]) -> None:
         adds = [sent for sent, _ in batch]
         try:
-            refused = await persistently(lambda: self._in_thread(adds), OperationalError, _retrying)
+            refused = await retried(partial(self._in_thread, adds), OperationalError, wait_for_catalogue)
         except Exception as error:  # noqa: BLE001 - raised by each of the rows
             for _, noted in batch:
                 if not noted.done():
@@ -77,6 +78,6 @@ class AddJournal:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.write, adds)
 
 
-def _retrying(_first: OperationalError) -> AsyncRetrying:
-    """A catalogue that is locked or away is asked again, as long as the rows are under way."""
-    return AsyncRetrying(retry=retry_if_exception_type(OperationalError), wait=wait_random(0.1, 0.5))
+async def wait_for_catalogue(_error: OperationalError, _attempts: int) -> None:
+    """Pause before the next attempt: a catalogue that is locked or down is asked as long as the row is under way."""
+    await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - no secret

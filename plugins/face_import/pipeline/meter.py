@@ -36,10 +36,10 @@ class Measured:
     Attributes:
         rows: rows that got into the ledger, by code.
         row_seconds: how long the rows that ended were under way, together. A second of it for each second that passes
-            is one row in flight: unlike the number of rows in flight it can be added over processes, and a process
+            is one row under way: unlike a number of rows it can be added up over processes, and a process
             that dies leaves nothing behind.
         calls: by service.
-        stop_seconds: how long rows in flight held up a try that was told to stop.
+        stop_seconds: how long rows under way delayed a try that was told to stop.
     """
 
     rows: Counter[Code] = field(default_factory=Counter)
@@ -52,7 +52,7 @@ Observe = Callable[[Measured], None]
 
 
 def unobserved(_measured: Measured) -> None:
-    """Where nobody looks."""
+    """No-op observer."""
 
 
 class Meter:
@@ -63,17 +63,17 @@ class Meter:
 
     async def timed(self, service: str, send: Callable[[], Awaitable[T]], unanswered: type[Exception]) -> T:
         """Send a request and note how long it took."""
-        began, away = time.monotonic(), False
+        began, unanswered_calls = time.monotonic(), 0
         try:
             return await send()
         except unanswered:
-            away = True
+            unanswered_calls = 1
             raise
         finally:
             took = time.monotonic() - began
             calls = self._now.calls.setdefault(service, Calls())
             calls.number += 1
-            calls.unanswered += away
+            calls.unanswered += unanswered_calls
             calls.seconds += took
             calls.slowest = max(calls.slowest, took)
 

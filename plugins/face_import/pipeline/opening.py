@@ -8,11 +8,12 @@ from functools import partial
 from face_import.catalogue import Catalogue, Holdings
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService, LibraryService
+from face_import.contract import Mode
 from face_import.pipeline.adding import Adder
 from face_import.pipeline.changes import ChangesImporter
+from face_import.pipeline.gate import Gate
 from face_import.pipeline.journal import AddJournal
 from face_import.pipeline.outage import Outage
-from face_import.pipeline.places import Places
 from face_import.pipeline.row import RowImporter
 from face_import.pipeline.shard import ShardImport, ShardWork
 from face_import.settings import Settings
@@ -23,7 +24,9 @@ DECODERS = 2
 @asynccontextmanager
 async def opened(work: ShardWork, catalogue: Catalogue, settings: Settings) -> AsyncIterator[ShardImport]:
     """Open connections and threads for a try at a shard; the caller runs it."""
-    task, places = work.task, Places()
+    task = work.task
+    gate = Gate(work.shard.rows, strict=task.config.mode == Mode.STOP)
+    outage = partial(Outage, gate=gate, patience_s=settings.outage_patience_s, meter=work.meter)
     kind: Callable[..., RowImporter] = RowImporter
     if entry := task.config.entry:
         held = Holdings(catalogue.engine, task)
@@ -35,20 +38,20 @@ async def opened(work: ShardWork, catalogue: Catalogue, settings: Settings) -> A
             task_id=task.id,
             group=task.config.group_name,
             library=await stack.enter_async_context(LibraryService(settings)),
-            outage=Outage("library", settings.outage_patience_s, work.meter),
+            outage=outage("library"),
             journal=AddJournal(note, stack.enter_context(ThreadPoolExecutor(1, "journal"))),
             holder=partial(catalogue.journal.holder, task.id),
             threads=threads,
-            places=places,
+            gate=gate,
         )
         importer = kind(
             limits=task.config.limits,
             max_pixels=settings.max_image_pixels,
-            fetcher=await stack.enter_async_context(Fetcher(settings, places.aside)),
+            fetcher=await stack.enter_async_context(Fetcher(settings, gate.aside)),
             info=await stack.enter_async_context(InfoService(settings)),
-            info_outage=Outage("info", settings.outage_patience_s, work.meter),
+            info_outage=outage("info"),
             adder=adder,
             threads=threads,
-            places=places,
+            gate=gate,
         )
-        yield ShardImport(work, importer, catalogue, settings)
+        yield ShardImport(work, importer, gate, catalogue, settings)

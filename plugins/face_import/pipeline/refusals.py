@@ -37,10 +37,11 @@ class Refusals:
         self._asking = asyncio.Lock()
         self._refused = False
 
-    @property
-    def too_many(self) -> bool:
-        """Whether a service has refused so many rows that no other is to be tried before it is known why."""
-        return any(service.refusals >= MOST_REFUSALS for service in self._services.values())
+    async def answered(self) -> None:
+        """Wait while the info service is asked whether the rows are to blame: until then no other row is tried."""
+        if self._asking.locked():
+            async with self._asking:
+                pass
 
     async def hold(self, outcome: Outcome) -> None:
         """Keep the outcome of a row that was refused.

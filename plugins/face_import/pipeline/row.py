@@ -29,8 +29,8 @@ from face_import.errors import (
     ServiceUnavailable,
 )
 from face_import.pipeline.adding import Added, Adder, Candidate, Verdict
+from face_import.pipeline.gate import Gate
 from face_import.pipeline.outage import Outage
-from face_import.pipeline.places import Places
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class RowImporter:
     Attributes:
         adder: takes a face that passed all checks into the group.
         threads: where larger images are decoded, off the event loop.
-        places: which rows may make calls; a row that decodes leaves its own to another.
+        gate: where a row steps aside while it decodes.
     """
 
     limits: Limits
@@ -55,10 +55,10 @@ class RowImporter:
     info_outage: Outage
     adder: Adder
     threads: Executor
-    places: Places
+    gate: Gate
 
     async def import_row(self, row: Row) -> Outcome:
-        """Take a row its whole way and say what became of it.
+        """Import a row and return its outcome.
 
         The cheap and the frequent comes first: what cannot be fetched (101) or opened (102) never reaches
         a service, sizes (205, 206) need one call, angles (202-204) a second one, blur (207) a full decode.
@@ -66,7 +66,7 @@ class RowImporter:
         that row's outcome too (303): no other row may be kept from being imported by it.
 
         Raises:
-            FaceImportError: the task is in trouble, or the lease: the group is gone, another try has the shard.
+            FaceImportError: the task or the lease is in trouble: the group no longer exists, another try has the shard.
             SQLAlchemyError: the catalogue is.
             OSError, MemoryError: the machine is.
         """
@@ -142,7 +142,7 @@ class RowImporter:
     async def _decoding(self, function: Callable[..., T], data: bytes, *args: object) -> T:
         """Decode a picture, a small one in the event loop, while the row's place is somebody else's."""
         where = _here if is_small(data) else self._in_thread
-        return await self.places.aside(where(function, data, *args))
+        return await self.gate.aside(where(function, data, *args))
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)

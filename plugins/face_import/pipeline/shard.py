@@ -1,19 +1,18 @@
 """Many rows at once: a shard's rows under a lease, at the parallelism its grant allows (design decisions 3, 5, 12).
 
-Three loops share one event loop: the *starter* starts rows while it may (where one ends, the next follows at once),
-the *holder* renews the lease, the *writer* hands outcomes over about once a second. Blocking work (catalogue,
-hand-over, decoding large pictures, reading the source) runs in threads.
+*Workers* take row after row from the gate, one loop renews the lease, one hands outcomes over about once a second.
+Blocking work (catalogue, hand-over, decoding large pictures, reading the source) runs in threads.
 """
 
 import asyncio
 import logging
 import time
-from collections import deque
+from asyncio import FIRST_COMPLETED
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -24,7 +23,8 @@ from face_import.domain.identity import made_face_id
 from face_import.domain.models import Outcome, OutcomeBatch, Row, Sent, Shard
 from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
 from face_import.pipeline.adding import sent_of
-from face_import.pipeline.holder import LeaseHolder, Situation
+from face_import.pipeline.gate import Gate
+from face_import.pipeline.lease import LeaseHolder
 from face_import.pipeline.meter import Meter, Observe, unobserved
 from face_import.pipeline.refusals import Refusals
 from face_import.pipeline.row import RowImporter
@@ -36,10 +36,8 @@ T = TypeVar("T")
 WRITE_EVERY_S = 1.0
 WRITE_AT = 500
 HOLD_AT = 5000
-"""Outcomes waiting for a slow catalogue beyond which no further row starts."""
+"""Outcomes waiting for a slow catalogue beyond which a row waits with them."""
 READ_ROWS, READ_BYTES = 100, 4 * 2**20
-ROWS_ASIDE = 8
-"""Rows that decode, wait for their line in the journal, or for a place, beside those that make calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,43 +66,30 @@ class ShardImport:
 
     Args:
         work: what to do.
-        importer: takes one row its way.
+        importer: imports one row.
+        gate: starts the rows.
         catalogue: where lease and ledger are.
         settings: times of lease and stop.
     """
 
-    def __init__(self, work: ShardWork, importer: RowImporter, catalogue: Catalogue, settings: Settings) -> None:
+    def __init__(
+        self, work: ShardWork, importer: RowImporter, gate: Gate, catalogue: Catalogue, settings: Settings
+    ) -> None:
         self._work = work
         self._import_row = importer.import_row
-        self._outages = (importer.info_outage, importer.adder.outage)
-        self._refusals = Refusals(*self._outages, importer.info.detect)
+        self._refusals = Refusals(importer.info_outage, importer.adder.outage, importer.info.detect)
         self._ledger = catalogue.ledger
         self._journal, self._earlier_adds = importer.adder.journal, catalogue.journal.of_rows
         self._stop_grace_s = settings.stop_grace_s
-        self._wake = asyncio.Event()
-        self._write_now = asyncio.Event()
-        self._places = importer.places
-        self._situation = Situation(work.shard.rows, importer.places)
-        self._holder = LeaseHolder(
-            catalogue.leases,
-            (work.task.id, work.shard.number),
-            work.owner,
-            self._situation,
-            settings,
-            changed=self._changed,
-            ended=self._lease_ended,
-        )
+        self._gate = gate
+        self._lease = LeaseHolder(catalogue.leases, (work.task.id, work.shard.number), work.owner, gate, settings)
         self._push_thread = ThreadPoolExecutor(1, "push")
         self._read_thread = ThreadPoolExecutor(1, "read")
-        self._ready: deque[Row] = deque()
-        self._places.govern(is_free=self._may_go_on, left=self._start_next)
-        self._aside = 0 if work.task.config.mode == Mode.STOP else ROWS_ASIDE  # there a row more is one too many
-        self._under_way: dict[asyncio.Task[None], Row] = {}
+        self._workers: set[asyncio.Task[None]] = set()
         self._unwritten: list[Outcome] = []
+        self._write_now, self._written = asyncio.Event(), asyncio.Event()
         self._broken_off: list[Row] = []
         self._unseen = True
-        self._halted: BaseException | None = None
-        self._halted_at = 0.0
 
     async def run(self) -> None:
         """Work until every row of the shard is in the ledger.
@@ -113,105 +98,83 @@ class ShardImport:
             TaskStopped: the task was stopped; what was handled is in the ledger.
             Interrupted: `stop` was called.
             TaskFailed: somebody has to do something first.
-            LeaseLost: the lease ran out; rows in flight were broken off.
+            LeaseLost: the lease ran out; rows under way were broken off.
         """
-        shard = self._work.shard
-        logs.about(task=self._work.task.id, shard=shard.number)
-        await self._holder.take()
-        rows = (self._work.task.id, shard.first_row, shard.last_row)
-        handled = await self._in(self._read_thread, self._ledger.handled_rows, *rows)
-        self._journal.in_doubt = self._holder.in_doubt
-        self._journal.earlier = await self._in(self._read_thread, self._earlier_adds, *rows)
-        self._situation.left -= len(handled)
-        loops = asyncio.create_task(self._holder.keep()), asyncio.create_task(self._write())
+        logs.about(task=self._work.task.id, shard=self._work.shard.number)
+        await self._lease.take()
+        keeping, writing = asyncio.create_task(self._lease.keep()), asyncio.create_task(self._write())
+        working = asyncio.create_task(self._work_off())
+        shut = asyncio.create_task(self._gate.shut())
         try:
-            await self._start_rows(handled)
+            await asyncio.wait({working, shut, keeping, writing}, return_when=FIRST_COMPLETED)
+            if not (_failed(keeping) or _failed(writing)):
+                await asyncio.wait({working, keeping, writing}, timeout=self._grace_s(), return_when=FIRST_COMPLETED)
         except BaseException as error:  # noqa: BLE001 - kept, and raised when the shard is in order
-            self._halt(error)
-        finally:
-            await self._wind_up(*loops)
-        if self._halted is not None:
-            raise self._halted
+            self._gate.close(error)
+        await _end(shut)
+        if reason := await self._wind_up(working, keeping, writing):
+            raise reason
 
     def stop(self, reason: str) -> None:
-        """Start no further row, let those in flight end, and leave; safe to call from a signal handler."""
-        self._halt(Interrupted(reason))
+        """Start no further row, let those under way end, and leave; safe to call from a signal handler."""
+        self._gate.close(Interrupted(reason))
 
-    async def _start_rows(self, handled: set[int]) -> None:
-        """Have rows ready, a bounded portion at a time, and start as many of them as may be in flight."""
-        while portion := await self._in(self._read_thread, _portion, self._work.rows):
-            self._ready.extend(row for row in portion if row.number not in handled)
-            while self._ready and self._halted is None:
-                self._start_next()
-                if self._ready:
-                    self._wake.clear()
-                    await self._wake.wait()
-            if self._halted is not None:
-                return
+    async def _work_off(self) -> None:
+        """Put the shard's rows up, a bounded portion at a time, and wait for their end."""
+        try:
+            handled = await self._look_back()
+            self._hire()
+            while portion := await self._in(self._read_thread, _portion, self._work.rows):
+                if not await self._gate.offer(row for row in portion if row.number not in handled):
+                    break
+            self._gate.no_more()
+        except Exception as error:  # noqa: BLE001 - the source, or the catalogue: no row can go on
+            self._gate.close(error)
+        while self._workers:
+            await asyncio.wait(self._workers)
+
+    async def _look_back(self) -> set[int]:
+        """Learn what earlier tries have left: rows with an outcome, and adds that were noted."""
+        shard = self._work.shard
+        rows = (self._work.task.id, shard.first_row, shard.last_row)
+        handled = await self._in(self._read_thread, self._ledger.handled_rows, *rows)
+        self._journal.in_doubt = self._lease.in_doubt
+        self._journal.earlier = await self._in(self._read_thread, self._earlier_adds, *rows)
+        self._gate.left -= len(handled)
+        return handled
+
+    def _hire(self) -> None:
+        """Have a worker wait at the gate: whoever gets a row sees to the next one's."""
+        worker = asyncio.create_task(self._handle_rows())
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
 
     async def _handle_rows(self) -> None:
-        """Handle the row that this task was given, and the next ones while they may start.
-
-        To start each of them anew would have them wait three times for the event loop.
-        """
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        while row := self._under_way.get(task):
-            await self._handle(row)
-            self._row_ended(task)
-            if self._may_start():
-                self._take_row(task)
-            if not self._ready or self._may_start():
-                self._wake.set()
-
-    def _start_next(self) -> None:
-        """Start rows, each in a task of its own, as long as they may start."""
-        while self._may_start():
-            task = asyncio.create_task(self._handle_rows())
-            task.add_done_callback(self._ended)
-            self._take_row(task)
-        if not self._ready:
-            self._wake.set()
-
-    def _may_start(self) -> bool:
-        """Whether the next row may start: by the lease, by what is still to be written, by the services' health."""
-        if self._halted is not None or not self._ready:
-            return False
-        return (
-            self._holder.allows_another()
-            and len(self._under_way) < self._holder.limit + self._aside
-            and len(self._unwritten) < HOLD_AT
-            and not self._refusals.too_many
-            and self._may_call()
-        )
-
-    def _may_go_on(self) -> bool:
-        """Whether a row under way may have a place again."""
-        return len(self._places) < self._holder.limit and self._may_call()
-
-    def _may_call(self) -> bool:
-        """A service that is away is asked by one row at a time (ADR 7)."""
-        return not self._places or not any(outage.down for outage in self._outages)
-
-    def _changed(self) -> None:
-        """The lease was renewed: there may be more places."""
-        self._places.fill()
-        self._wake.set()
-
-    def _take_row(self, task: asyncio.Task[None]) -> None:
-        self._under_way[task] = self._ready.popleft()
-        self._places.take(task)
-
-    def _row_ended(self, task: asyncio.Task[None]) -> Row | None:
-        row = self._under_way.pop(task, None)
-        self._places.leave(task)
-        return row
+        """Handle one row after the other: to start each of them anew would have it wait for the event loop."""
+        while row := await self._gate.next_row():
+            if not self._gate.has_waiting:
+                self._hire()
+            try:
+                await self._handle(row)
+            except asyncio.CancelledError:
+                self._broken_off.append(row)
+                raise
+            except BaseException as error:  # noqa: BLE001 - ends the try
+                self._broken_off.append(row)
+                log.warning("row ends its try %s row=%s error=%s", logs.ids(), row.number, type(error).__name__)
+                self._gate.close(error)
+            while len(self._unwritten) >= HOLD_AT and not self._gate.closed:
+                self._written.clear()
+                await self._written.wait()
+            await self._refusals.answered()
 
     async def _handle(self, row: Row) -> None:
         logs.about(row=row.number)
         began = time.monotonic()
         outcome = await self._import_row(row)
         self._work.meter.row_took(time.monotonic() - began)
-        self._situation.left -= 1
+        self._gate.left -= 1
+        self._gate.row_ended()
         stops = outcome.code != Code.OK and self._work.task.config.mode == Mode.STOP
         if outcome.refused and not stops:
             await self._hold(outcome)
@@ -219,7 +182,7 @@ class ShardImport:
             self._unwritten.append(outcome)
         self._unwritten += self._refusals.release()
         if stops:
-            self._halt(TaskStopped(f"row {row.number} failed and the task stops at errors"))
+            self._gate.close(TaskStopped(f"row {row.number} failed and the task stops at errors"))
             self._write_now.set()
         elif len(self._unwritten) >= WRITE_AT or (self._unseen and self._unwritten):
             self._unseen = False  # the first row of a try is shown at once: somebody waits for a sign of life
@@ -229,30 +192,11 @@ class ShardImport:
         try:
             await self._refusals.hold(outcome)
         except TaskFailed as error:
-            self._halt(error)
+            self._gate.close(error)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """A row that its task leaves behind has no outcome."""
-        row = self._row_ended(task)
-        number = row.number if row else None
-        if row:
-            self._broken_off.append(row)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("row ends its shard's try %s row=%s error=%s", logs.ids(), number, type(error).__name__)
-            self._halt(error)
-        self._wake.set()
-
-    def _halt(self, reason: BaseException) -> None:
-        if self._halted is None:
-            self._halted, self._halted_at = reason, time.monotonic()
-        self._wake.set()
-
-    def _lease_ended(self, reason: BaseException) -> None:
-        """Without a lease others may take the rows: break off those in flight; a stop lets them end."""
-        self._halt(reason)
-        if not isinstance(reason, TaskStopped):
-            for task in self._under_way:
-                task.cancel()
+    def _grace_s(self) -> float | None:
+        """How long rows under way may take: as long as it takes, or a few seconds once the gate is closed."""
+        return self._stop_grace_s if self._gate.closed else None
 
     async def _write(self) -> None:
         while True:
@@ -264,9 +208,6 @@ class ShardImport:
                 await self._flush()
             except OperationalError as error:
                 log.warning("outcomes wait for the catalogue %s error=%s", logs.ids(), error.orig)
-            except Exception as error:  # noqa: BLE001 - whatever it is ends this try, not the writer in silence
-                self._lease_ended(error)
-                return
 
     async def _flush(self) -> None:
         """Hand over what is there; it stays until the ledger has it, and a repeat changes nothing there."""
@@ -274,7 +215,7 @@ class ShardImport:
             batch = self._batch()
             await self._in(self._push_thread, self._work.push, batch)
             del self._unwritten[: len(batch.outcomes)]
-            self._wake.set()
+            self._written.set()
             await self._in(self._push_thread, self._work.observe, self._work.meter.take(batch.outcomes))
 
     async def _write_last(self) -> tuple[Outcome, ...]:
@@ -286,7 +227,7 @@ class ShardImport:
         batch = self._batch()
         if batch.outcomes:
             await asyncio.to_thread(self._ledger.write, batch)
-            if self._halted is None:
+            if self._gate.closed is None:
                 await self._in(self._push_thread, self._work.push, batch)
             self._unwritten.clear()
         return batch.outcomes
@@ -308,38 +249,40 @@ class ShardImport:
         work = self._work
         return OutcomeBatch(work.task.id, work.shard.number, work.owner, tuple(self._unwritten))
 
-    async def _wind_up(self, keeping: asyncio.Task[None], writing: asyncio.Task[None]) -> None:
-        """Let rows in flight end, write the last outcomes, and give the lease back."""
-        await self._drain()
-        for task in self._under_way:
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
-        if self._halted is None:
+    async def _wind_up(self, *loops: asyncio.Task[None]) -> BaseException | None:
+        """Break off what is under way still, write the last outcomes, and give the lease back.
+
+        Returns:
+            Why the try has not done all rows, if so.
+        """
+        working, keeping, writing = loops
+        for error in filter(None, (_failed(keeping), _failed(writing))):
+            self._gate.close(error)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        await _end(working)
+        if self._gate.closed is None:
             try:
                 self._unwritten += await self._refusals.release_last()
             except TaskFailed as error:
-                self._halt(error)
-        await _ended(writing)
+                self._gate.close(error)
+        await _end(writing)
         written: tuple[Outcome, ...] = ()
+        reason = self._gate.closed
         try:
             written = await self._write_last()
         except Exception as error:  # noqa: BLE001 - the rows are done again by the next try
             # above a stop: a bad row that did not reach the ledger has not stopped its task (mode 1)
-            self._halted = error
-        await _ended(keeping)
-        await self._holder.give_back(in_doubt=self._journal.in_doubt or not await self._noted_broken_off())
-        stopped = isinstance(self._halted, TaskStopped | Interrupted)
-        stop_s = time.monotonic() - self._halted_at if stopped else None
+            reason = error
+        await _end(keeping)
+        await self._lease.give_back(in_doubt=self._journal.in_doubt or not await self._noted_broken_off())
+        stopped = isinstance(reason, TaskStopped | Interrupted)
+        stop_s = time.monotonic() - self._gate.closed_at if stopped else None
         await asyncio.to_thread(self._work.observe, self._work.meter.take(written, stop_s))
         self._push_thread.shutdown(wait=False)
         self._read_thread.shutdown(wait=False)
-
-    async def _drain(self) -> None:
-        """Wait for the rows in flight: as long as it takes, or a few seconds once the shard was halted."""
-        while self._under_way:
-            if self._halted is not None and time.monotonic() - self._halted_at > self._stop_grace_s:
-                return
-            await asyncio.wait(list(self._under_way), timeout=0.1)
+        return reason
 
     async def _in(self, threads: ThreadPoolExecutor, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, function, *args)
@@ -356,6 +299,10 @@ def _portion(rows: Iterator[Row]) -> list[Row]:
     return portion
 
 
-async def _ended(loop: asyncio.Task[None]) -> None:
+def _failed(loop: asyncio.Task[None]) -> BaseException | None:
+    return loop.exception() if loop.done() and not loop.cancelled() else None
+
+
+async def _end(loop: asyncio.Task[None]) -> None:
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)

@@ -1,7 +1,5 @@
 """Files on whatever fsspec reaches: which file system a URL names, and files that appear whole or not at all."""
 
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +10,7 @@ import fsspec  # type: ignore[import-untyped]  # fsspec ships no types
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from face_import.errors import ConfigError
+from face_import.private import replacing
 
 PART_BYTES = 16 * 2**20
 """Size of an upload's parts, each held in memory until it is sent. S3 takes 10,000: sources up to 156 GiB."""
@@ -71,21 +70,8 @@ def writing(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[BinaryIO]:
 def _local_file(path: Path) -> Iterator[BinaryIO]:
     for folder in (path.parents[2], path.parents[1], path.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with replacing(path) as file:
+        yield file
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 ::
 
     cli ──▶ lifecycle ──▶ preparation   directories, secrets, migrations
-                │   └───▶ preflight     what can be known to fail before anything runs
+                │   └───▶ checks        what can be known to fail before anything runs
                 ▼
            supervision ──▶ supervisord ──▶ programs, guard
                 ▲                            │

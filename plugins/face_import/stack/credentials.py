@@ -2,10 +2,10 @@
 
 import base64
 import json
-import os
 import secrets
 from pathlib import Path
 
+from face_import.private import write_once, write_private
 from face_import.settings import Settings
 from face_import.stack.environment import ADMIN_USER
 from face_import.stack.layout import Layout
@@ -38,9 +38,9 @@ def create_credentials(settings: Settings, layout: Layout) -> None:
         ConfigError: the password file named in the settings cannot be read.
     """
     keys = {"fernet": _fernet_key(), "session": secrets.token_urlsafe(32), "jwt": secrets.token_urlsafe(64)}
-    _write_once(layout.airflow_home / "airflow.cfg", _AIRFLOW_CFG.format(**keys))
-    _write_once(admin_password_file(layout), secrets.token_urlsafe(18) + "\n")
-    _write_once(layout.secrets / "airflow_password", secrets.token_urlsafe(32) + "\n")
+    write_once(layout.airflow_home / "airflow.cfg", _AIRFLOW_CFG.format(**keys))
+    write_once(admin_password_file(layout), secrets.token_urlsafe(18) + "\n")
+    write_once(layout.secrets / "airflow_password", secrets.token_urlsafe(32) + "\n")
     passwords = {
         ADMIN_USER: admin_password_file(layout).read_text().strip(),
         settings.airflow_user: settings.airflow_password.get_secret_value(),
@@ -51,24 +51,6 @@ def create_credentials(settings: Settings, layout: Layout) -> None:
 def admin_password_file(layout: Layout) -> Path:
     """Where the password for Airflow's web interface is."""
     return layout.secrets / "airflow_admin_password"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that nobody else can read, at no time."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    _write_once(temporary, text)
-    temporary.replace(path)
-
-
-def _write_once(path: Path, text: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        path.chmod(0o600)
-        return
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
 
 
 def _fernet_key() -> str:

@@ -4,8 +4,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,55 +17,43 @@ from face_import.catalogue.engine import revisions
 from face_import.errors import ConfigError
 from face_import.settings import Settings, get_settings
 from face_import.sources.files import file_system
-from face_import.stack import preflight
+from face_import.stack.checks import (
+    Finding,
+    Level,
+    check_ports,
+    check_programs,
+    check_servers,
+    check_variables,
+    require,
+)
 from face_import.stack.health import problems
 from face_import.stack.lifecycle import Stack
-from face_import.stack.processes import members
-from face_import.stack.servers import servers
-from face_import.stack.supervisor import ports, programs, states
+from face_import.stack.supervisor import programs, states
 
 _GIB = 2**30
 _DISK_WARNING, _DISK_PROBLEM = 5 * _GIB, _GIB // 2
 _MEMORY_WARNING = 3 * _GIB // 2
-"""What the stack's processes take together before the first import (docs/operations.md)."""
+"""What the stack's processes take together before the first import (docs/how-to/operations.md)."""
 _TIMEOUT_S = 3.0
-
-
-class Level(StrEnum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line: what was looked at, how it is, and what to do if it is not well."""
-
-    level: Level
-    subject: str
-    text: str
-    advice: str = ""
 
 
 def examine() -> Iterator[Finding]:
     """Look at everything, the quick and fundamental things first."""
     yield from _python()
     try:
-        preflight.check_variables()
+        require(check_variables())
         stack = Stack(get_settings())
     except ConfigError as error:
         yield Finding(Level.PROBLEM, "settings", str(error), "mend the variable; the other checks need it")
         return
     yield Finding(Level.OK, "settings", "every FACE_IMPORT_* variable is known and valid")
-    yield _programs(stack.settings)
+    yield from check_programs(stack.settings)
     yield _folder("home", stack.layout.home, "set FACE_IMPORT_HOME to a folder of yours")
     yield _memory(running=states(stack.layout) is not None)
-    yield from _ports(stack)
+    yield from check_ports(stack.settings)
     yield from _processes(stack)
     yield from _services(stack.settings)
-    yield from _servers(stack.settings)
+    yield from check_servers(stack.settings)
     yield _database(stack.settings)
     yield _storage(stack.settings)
 
@@ -80,14 +66,6 @@ def _python() -> Iterator[Finding]:
         yield Finding(Level.WARNING, "Python", f"{version}, not in a virtual environment", "make setup makes one")
     else:
         yield Finding(Level.OK, "Python", f"{version} in {sys.prefix}")
-
-
-def _programs(settings: Settings) -> Finding:
-    try:
-        preflight.check_programs(settings)
-    except ConfigError as error:
-        return Finding(Level.PROBLEM, "programs", str(error))
-    return Finding(Level.OK, "programs", "all are installed")
 
 
 def _folder(subject: str, folder: Path, advice: str) -> Finding:
@@ -111,20 +89,6 @@ def _memory(*, running: bool) -> Finding:
     if available < _MEMORY_WARNING and not running:
         return Finding(Level.WARNING, "memory", text, f"the stack wants {_MEMORY_WARNING / _GIB:.1f}; end something")
     return Finding(Level.OK, "memory", text)
-
-
-def _ports(stack: Stack) -> Iterator[Finding]:
-    ours = {process.pid for process in members(stack.layout.stack_id)}
-    for variable, (host, port) in ports(stack.settings).items():
-        try:
-            preflight.check_port(variable, host, port)
-        except ConfigError as error:
-            if ours.isdisjoint(preflight.listeners(port)):
-                yield Finding(Level.PROBLEM, "port", str(error), "end that program, or set another port")
-            else:
-                yield Finding(Level.OK, "port", f"{variable}: {port} is used by this stack")
-        else:
-            yield Finding(Level.OK, "port", f"{variable}: {port} is free")
 
 
 def _processes(stack: Stack) -> Iterator[Finding]:
@@ -154,15 +118,6 @@ def _services(settings: Settings) -> Iterator[Finding]:
             yield Finding(Level.PROBLEM, "face service", f"{variable}: {type(error).__name__} at {url}", advice)
         else:
             yield Finding(Level.OK, "face service", f"{variable}: {url} answers")
-
-
-def _servers(settings: Settings) -> Iterator[Finding]:
-    """PostgreSQL and the broker, where the settings name them."""
-    try:
-        for server in servers(settings):
-            yield Finding(Level.OK, "server", f"{server.variable}: {server.check()} answers")
-    except ConfigError as error:
-        yield Finding(Level.PROBLEM, "server", str(error), "start it, or mend the variable")
 
 
 def _database(settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""The environment every process of the stack runs in: Airflow's settings and ours (docs/settings.md).
+"""The environment every process of the stack runs in: Airflow's settings and ours (docs/reference/settings.md).
 
 Airflow gets its settings here and its secrets from `airflow.cfg` (`credentials`), so that no secret that we make is in
 an environment, and none at all in an argument list. A password in a URL stays in the environment it came in.

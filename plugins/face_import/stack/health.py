@@ -8,7 +8,7 @@ import requests
 
 from face_import.clients.airflow import Airflow
 from face_import.contract import DAG_ID
-from face_import.errors import AirflowUnavailable
+from face_import.errors import AirflowError
 from face_import.settings import Settings
 from face_import.stack.supervisor import ProcessState, Program, Sign
 from face_import.stack.workers import answering
@@ -67,7 +67,7 @@ def _knows_the_dag(settings: Settings) -> bool:
     try:
         with Airflow(settings) as airflow:
             airflow.active_runs()
-    except AirflowUnavailable:
+    except AirflowError:
         return False
     return True
 

@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from face_import.errors import StackError
+from face_import.private import write_private
 from face_import.settings import Settings
-from face_import.stack import preflight, supervisor
-from face_import.stack.credentials import write_private
+from face_import.stack import supervisor
+from face_import.stack.checks import check_start, check_variables, require
 from face_import.stack.environment import stack_environment
 from face_import.stack.health import problems
 from face_import.stack.layout import Layout
@@ -55,7 +56,7 @@ class Stack:
             ConfigError: something is wrong with the settings or the machine; nothing was started.
             StackError: a process did not become healthy; everything was taken down again.
         """
-        preflight.check_variables()
+        require(check_variables())
         self.layout.create()
         with self._exclusively():
             if self._complete():
@@ -64,7 +65,7 @@ class Stack:
                 self._await(listed)
                 return None
             end_members(self.layout.stack_id)
-            preflight.check(self.settings)
+            require(check_start(self.settings))
             try:
                 return self._begin(owner=os.getpid() if foreground else None)
             except BaseException:

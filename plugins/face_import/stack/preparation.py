@@ -7,8 +7,9 @@ from contextlib import closing
 from importlib.metadata import version
 
 from face_import.errors import StackError
+from face_import.private import write_private
 from face_import.settings import Settings
-from face_import.stack.credentials import create_credentials, write_private
+from face_import.stack.credentials import create_credentials
 from face_import.stack.environment import launch
 from face_import.stack.layout import Layout
 

@@ -12,8 +12,8 @@ from xmlrpc.client import Error, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
+from face_import.private import write_private
 from face_import.settings import CHECKOUT, Settings
-from face_import.stack.credentials import write_private
 from face_import.stack.environment import launch
 from face_import.stack.layout import Layout
 from face_import.stack.workers import worker_command

@@ -7,20 +7,12 @@ from typing import Any
 from airflow.sdk import Param
 
 from face_import.catalogue import TaskConfig
-from face_import.contract import (
-    DEFAULT_THREAD_NUM,
-    ENTRY_NAME_PATTERN,
-    MAX_ANGLE,
-    MAX_PIXELS,
-    MOST_THREADS,
-    UPLOAD,
-    Mode,
-)
-from face_import.domain.models import LIMIT_NAMES, Limits
+from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MOST_THREADS, UPLOAD, Mode
+from face_import.domain.models import LIMITS, Limit, Limits
 from face_import.domain.uri import redact
 from face_import.settings import Settings
 
-WHAT, HOW, LIMITS, RECURRING = "Source and group", "How it runs", "Limits", "Recurring import"
+WHAT, HOW, FACES, RECURRING = "Source and group", "How it runs", "Limits", "Recurring import"
 """Sections of the form, in its order."""
 SOURCE_PATTERN = r"^(upload:|[A-Za-z][A-Za-z0-9+.-]*://)\S+$"
 """A URL, or what the API sends for an upload."""
@@ -32,15 +24,15 @@ def source_pattern(settings: Settings) -> str:
     return rf"^({'|'.join((UPLOAD, 'https?://', *folders))})\S+$"
 
 
-def _limit(title: str, description: str, maximum: int) -> Param:
+def _limit(limit: Limit) -> Param:
     return Param(
         0,
         type="integer",
         minimum=0,
-        maximum=maximum,
-        title=title,
-        description=f"{description} 0 to {maximum}; 0 switches this limit off.",
-        section=LIMITS,
+        maximum=limit.most,
+        title=limit.title,
+        description=f"{limit.title}, {limit.unit}: 0 to {limit.most}; 0 means no limit.",
+        section=FACES,
     )
 
 
@@ -76,8 +68,9 @@ def import_params(settings: Settings) -> dict[str, Param]:
             type="integer",
             minimum=1,
             maximum=MOST_THREADS,
-            title="Rows in flight",
-            description=f"How many rows are handled at the same time, at most {settings.max_threads}.",
+            title="Concurrency",
+            description="Maximum number of rows with a request to an image host or a face service in flight, "
+            f"at most {settings.max_threads}.",
             section=HOW,
         ),
         "mode": Param(
@@ -89,12 +82,7 @@ def import_params(settings: Settings) -> dict[str, Param]:
             description="Skip it and go on, or stop the import there.",
             section=HOW,
         ),
-        "pos_pitch": _limit("Pitch", "Largest pitch of a face, in degrees.", MAX_ANGLE),
-        "pos_yaw": _limit("Yaw", "Largest yaw of a face, in degrees.", MAX_ANGLE),
-        "pos_rol": _limit("Roll", "Largest roll of a face, in degrees.", MAX_ANGLE),
-        "width": _limit("Width", "Smallest width of a face, in pixels.", MAX_PIXELS),
-        "height": _limit("Height", "Smallest height of a face, in pixels.", MAX_PIXELS),
-        "blur_degree": _limit("Blur", "Largest blur of a face, 1 (sharp) to 100 (blurred).", 100),
+        **{name: _limit(limit) for name, limit in LIMITS.items()},
         "entry": Param(
             None,
             type=["null", "string"],  # what may be left empty in the form
@@ -117,7 +105,7 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
     return TaskConfig(
         group_name=params["group_name"],
         source=redact(params["source"]),
-        limits=Limits(**{name: params[name] for name in LIMIT_NAMES}),
+        limits=Limits(**{name: params[name] for name in LIMITS}),
         thread_num=params["thread_num"],
         mode=Mode(params["mode"]),
         entry=params["entry"] or "",

@@ -22,7 +22,7 @@ from face_import.contract import ASSET_ALIAS, GROUP_ASSET, LOG_XCOM_KEY, UPLOAD,
 from face_import.domain.identity import UPLOADED, task_id_of_run
 from face_import.domain.limits import check_group_name, check_thread_num
 from face_import.domain.models import OutcomeBatch, Shard, SourceIndex
-from face_import.domain.planning import plan_shards, pool_slots
+from face_import.domain.planning import plan_shards, pool_for
 from face_import.domain.uri import redact
 from face_import.errors import (
     ConfigError,
@@ -93,7 +93,7 @@ def _commit_plan(task: ImportTask, source: str, catalogue: Catalogue, settings: 
     any other copy of the source is removed.
     """
     index, name = _store_source(task.id, source, settings)
-    shards = plan_shards(index, pool_slots(task.config.thread_num, settings.rows_per_process))
+    shards = plan_shards(index, pool_for(task.run_id, task.config.thread_num, settings).slots)
     asyncio.run(_make_group(task.config.group_name, settings))
     catalogue.plans.commit(task.id, shards, index.rows, name)
     Storage.of(settings).keep_only(task.id, catalogue.tasks.get(task.id).source_name)
@@ -134,7 +134,7 @@ def shard(number: int) -> None:
     task_id = task_id_of_run(run.run_id)
     try:
         task = _wait_until_running(catalogue, task_id, run)
-        part = catalogue.plans.shards(task_id)[number]
+        part = catalogue.plans.shard(task_id, number)
         rows = f"rows {part.first_row}-{part.last_row}"
         cast("dict[str, Any]", context)["rows"] = rows  # the task instance's name in Airflow's grid
         log.info("importing task=%s shard=%s %s", task_id, number, rows)

@@ -45,7 +45,7 @@ class LedgerXCom(BaseXCom):
         task = catalogue.tasks.peek(value["task"])
         if task is None or task.deleted_at is not None:
             return []
-        shard = catalogue.plans.shards(task.id)[value[SHARD_TASK]]
+        shard = catalogue.plans.shard(task.id, value[SHARD_TASK])
         return [
             {"row": entry.row, "uri": entry.uri, "code": entry.code, "message": entry.message}
             for entry in catalogue.ledger.log(task.id, within=shard)

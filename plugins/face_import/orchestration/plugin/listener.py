@@ -23,7 +23,7 @@ from face_import.catalogue import Catalogue
 from face_import.catalogue.engine import upsert_for
 from face_import.contract import DAG_ID, DEFAULT_THREAD_NUM
 from face_import.domain.identity import pool_of_run
-from face_import.domain.planning import pool_slots
+from face_import.domain.planning import pool_for
 from face_import.domain.uri import redact
 from face_import.orchestration.plugin.notes import make_group_asset, note_opening, note_result
 from face_import.settings import get_settings
@@ -69,7 +69,7 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
         task = _catalogue(os.getpid()).runs.is_queued(dag_run.run_id, _seconds(dag_run.queued_at))
         threads = task.config.thread_num if task else threads
     finally:
-        _set_pool(dag_run, pool_slots(threads, get_settings().rows_per_process))
+        _set_pool(dag_run, threads)
     conf = dag_run.conf or {}
     group = task.config.group_name if task else str(conf.get("group_name", ""))
     source = task.config.source if task else redact(str(conf.get("source", "")))
@@ -110,15 +110,11 @@ def _seconds(moment: datetime | None) -> float:
     return moment.timestamp() if moment else 0.0
 
 
-def _set_pool(dag_run: DagRun, slots: int) -> None:
+def _set_pool(dag_run: DagRun, threads: int) -> None:
     session = _session(dag_run)
     upsert = upsert_for(session.get_bind().dialect)
-    values = {
-        "pool": pool_of_run(dag_run.run_id),
-        "slots": slots,
-        "description": f"Shards of import {dag_run.run_id} at once; 0 pauses it",
-        "include_deferred": False,
-    }
+    pool = pool_for(dag_run.run_id, threads, get_settings())
+    values = {"pool": pool.name, "slots": pool.slots, "description": pool.description, "include_deferred": False}
     statement = upsert(POOLS).values(values)
     session.execute(statement.on_conflict_do_update(index_elements=["pool"], set_={"slots": statement.excluded.slots}))
 

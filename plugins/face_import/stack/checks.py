@@ -1,0 +1,200 @@
+"""What can be known to fail before anything is started: `up` raises the first problem, `doctor` shows them all."""
+
+import difflib
+import errno
+import importlib.util
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import psutil
+
+from face_import.errors import ConfigError
+from face_import.settings import CHECKOUT, Settings
+from face_import.stack.layout import STACK_VARIABLE, Layout
+from face_import.stack.processes import members
+from face_import.stack.supervisor import embeds_services, ports
+
+_PREFIX = "FACE_IMPORT_"
+_NOT_SETTINGS = {STACK_VARIABLE, "FACE_IMPORT_TEST_POSTGRES_URL", "FACE_IMPORT_TEST_REDIS_URL"}
+"""The mark of a stack's processes, and where tests and `make up-distributed` find their servers."""
+_TIMEOUT_S = 5
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it is, and what to do if it is not well."""
+
+    level: Level
+    subject: str
+    text: str
+    advice: str = ""
+
+
+def require(findings: Iterable[Finding]) -> None:
+    """Look until something is wrong.
+
+    Raises:
+        ConfigError: it is; in one line that names the variable, or says what to do.
+    """
+    for finding in findings:
+        if finding.level is Level.PROBLEM:
+            raise ConfigError(finding.text)
+
+
+def check_start(settings: Settings) -> Iterator[Finding]:
+    """Whether the programs are installed, their ports are free, and databases and broker answer."""
+    yield from check_programs(settings)
+    yield from check_ports(settings)
+    yield from check_servers(settings)
+
+
+def check_variables() -> Iterator[Finding]:
+    """The `FACE_IMPORT_*` variables that are no setting: a misspelt one would silently do nothing."""
+    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f": did you mean {near[0]}?" if near else ""
+            yield Finding(Level.PROBLEM, "settings", f"{name}: no such setting{hint}")
+
+
+def check_programs(settings: Settings) -> Iterator[Finding]:
+    """Whether what the stack starts is installed."""
+    if not (CHECKOUT / "dags").is_dir():
+        text = (
+            f"{CHECKOUT} has no dags/: `face-import up` runs from a checkout;"
+            " the commands about imports work from here, with --url"
+        )
+        yield Finding(Level.PROBLEM, "programs", text)
+        return
+    missing = [
+        f"{module} is not installed: run make setup"
+        for module in ("airflow", "gunicorn", "supervisor")
+        if importlib.util.find_spec(module) is None
+    ]
+    if embeds_services(settings) and not _is_program(settings.services_python):
+        missing.append(
+            f"FACE_IMPORT_SERVICES_PYTHON: {settings.services_python} is not a program: run make setup,"
+            " or set FACE_IMPORT_INFO_URL and FACE_IMPORT_LIBRARY_URL"
+        )
+    for text in missing:
+        yield Finding(Level.PROBLEM, "programs", text)
+    if not missing:
+        yield Finding(Level.OK, "programs", "all are installed")
+
+
+def check_ports(settings: Settings) -> Iterator[Finding]:
+    """Whether the stack's ports are free, or used by itself."""
+    taken: dict[int, str] = {}
+    for variable, (host, port) in ports(settings).items():
+        if port in taken:
+            yield Finding(Level.PROBLEM, "port", f"{variable}: {port} is {taken[port]} already", "set another port")
+        else:
+            taken[port] = variable
+            yield _port(variable, host, port, settings)
+
+
+def _port(variable: str, host: str, port: int, settings: Settings) -> Finding:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            text = f"cannot listen on {host}:{port}: {error.strerror}"
+            if error.errno == errno.EADDRINUSE:
+                users = _listeners(port)
+                if not users.isdisjoint(process.pid for process in members(Layout.of(settings.home).stack_id)):
+                    return Finding(Level.OK, "port", f"{variable}: {port} is used by this stack")
+                text = f"port {port} is in use{_named(users)}"
+            return Finding(Level.PROBLEM, "port", f"{variable}: {text}", "end that program, or set another port")
+    return Finding(Level.OK, "port", f"{variable}: {port} is free")
+
+
+def _listeners(port: int) -> set[int]:
+    """The processes that listen on a port, as far as this user may know."""
+    with suppress(psutil.Error, PermissionError):
+        return {
+            connection.pid
+            for connection in psutil.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+            and connection.laddr
+            and connection.laddr[1] == port
+            and connection.pid
+        }
+    return set()
+
+
+def _named(users: Iterable[int]) -> str:
+    with suppress(psutil.Error):
+        for pid in users:
+            return f" by {psutil.Process(pid).name()} (process {pid})"
+    return ""
+
+
+def check_servers(settings: Settings) -> Iterator[Finding]:
+    """Whether PostgreSQL and the broker answer, where the settings name them; the databases of the home are none."""
+    for variable, url in {
+        "FACE_IMPORT_DATABASE_URL": settings.database_url,
+        "FACE_IMPORT_AIRFLOW_DATABASE_URL": settings.airflow_database_url,
+    }.items():
+        if url and not url.startswith("sqlite"):
+            yield _server(variable, url, _database_trouble)
+    if settings.broker_url and not settings.airflow_database_url.startswith("postgresql"):
+        text = "FACE_IMPORT_BROKER_URL: workers need PostgreSQL: set FACE_IMPORT_AIRFLOW_DATABASE_URL"
+        yield Finding(Level.PROBLEM, "server", text)
+    elif settings.broker_url:
+        yield _server("FACE_IMPORT_BROKER_URL", settings.broker_url, _broker_trouble)
+
+
+def _server(variable: str, url: str, trouble_with: Callable[[str], str]) -> Finding:
+    from sqlalchemy import make_url  # noqa: PLC0415 - slow to import, and few commands need it
+
+    if trouble := trouble_with(url):
+        return Finding(Level.PROBLEM, "server", f"{variable}: {trouble}", "start it, or mend the variable")
+    return Finding(Level.OK, "server", f"{variable}: {make_url(url).render_as_string()} answers")
+
+
+def _database_trouble(url: str) -> str:
+    from sqlalchemy import create_engine  # noqa: PLC0415 - slow to import, and few commands need it
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - slow to import, and few commands need it
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415 - slow to import, and few commands need it
+
+    try:
+        create_engine(url, connect_args={"connect_timeout": _TIMEOUT_S}, poolclass=NullPool).connect().close()
+    except (SQLAlchemyError, ImportError) as error:
+        return _reason(error)
+    return ""
+
+
+def _broker_trouble(url: str) -> str:
+    from redis import Redis, RedisError  # noqa: PLC0415 - slow to import, and few commands need it
+
+    try:
+        with Redis.from_url(url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S) as client:
+            client.ping()
+    except (RedisError, ValueError) as error:
+        return _reason(error)
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the driver says."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)

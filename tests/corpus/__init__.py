@@ -1,1 +1,0 @@
-"""A corpus of nasty CSV files, made by code, and what has to become of each."""

@@ -1,0 +1,192 @@
+"""What a server may answer beside the truth, and what goes over the wire."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from werkzeug.formparser import parse_form_data
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+from face_import.cli.upload import CHUNK_BYTES, Form
+from face_import.cli.watch import Rate
+from face_import.errors import SourceError
+from tests.integration.cli.conftest import Shim
+
+KEY = "s3cret-key"
+TASK_ID = "AAAAAAAAAAAA"
+DETAIL = {
+    "group_name": "staff",
+    "config": {"thread_num": 10, "new_limit": 1},
+    "total_num": 2,
+    "handled_num": 2,
+    "success_num": 2,
+    "failed_num": 0,
+    "errors": {},
+    "state": 4,
+    "last_error": "",
+    "created_at": "2030-01-01T12:00:00.000+00:00",
+    "started_at": None,
+    "finished_at": None,
+    "dag_run_id": TASK_ID,
+    "newer_than_us": 1,
+}
+
+
+class Elsewhere:
+    """A server that answers what a test wants, one answer after the other, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.answers: list[Response] = []
+        self.seen: list[Request] = []
+
+    def __call__(self, environ, start_response):  # type: ignore[no-untyped-def]
+        """Answer, as WSGI has it."""
+        self.seen.append(Request(environ))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return answer(environ, start_response)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[Elsewhere, str]]:
+    """The server and its URL."""
+    app = Elsewhere()
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield app, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def json_of(status: int, **body: object) -> Response:
+    """An answer as JSON."""
+    return Response(json.dumps(body), status, mimetype="application/json")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Response("<html>", 502), "returned 502, but is not a Face import API: check --url"),
+        (Response("<html>", 404), "returned 404, but is not a Face import API"),
+        (Response("hello", 200), "returned 200, but is not a Face import API"),
+        (json_of(200, state=9), "returned 200, but is not a Face import API"),
+        (json_of(401, error="no"), "rejects this API key: pass --key or set FACE_IMPORT_API_KEY"),
+        (json_of(403, error="you may not"), "you may not"),
+        (json_of(500, error="we are sorry"), "we are sorry"),
+        (Response("", 301, {"Location": "https://x/"}), "pass the target address with --url"),
+    ],
+    ids=["gateway", "404", "text", "json", "401", "403", "500", "redirect"],
+)
+def test_a_strange_answer_is_one_line(
+    shim: Shim, elsewhere: tuple[Elsewhere, str], answer: Response, said: str
+) -> None:
+    """What came is said in a line, without a traceback and without the key."""
+    app, url = elsewhere
+    app.answers = [answer]
+    done = shim.run("show", TASK_ID, "--url", url, "--key", KEY)
+    assert (done.returncode, done.stderr.count("\n"), KEY in done.stderr) == (1, 1, False)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("command", [["tasks", "--group", "staff"], ["log", TASK_ID]], ids=["tasks", "log"])
+def test_an_answer_without_what_was_asked_for_is_one_line(
+    shim: Shim, elsewhere: tuple[Elsewhere, str], command: list[str]
+) -> None:
+    """JSON of another program is not taken for an empty answer."""
+    app, url = elsewhere
+    app.answers = [json_of(200, logs=[{"row": "x"}])]
+    done = shim.run(*command, "--url", url)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "is not a Face import API" in done.stderr
+
+
+def test_the_key_and_the_address_from_options_or_environment(shim: Shim, elsewhere: tuple[Elsewhere, str]) -> None:
+    """Options win over variables; a netrc file does not win over the key; without a key none is sent."""
+    app, url = elsewhere
+    app.answers = [json_of(200, **DETAIL)]
+    assert shim.run("show", TASK_ID, FACE_IMPORT_URL=f"{url}/", FACE_IMPORT_API_KEY=KEY).returncode == 0
+    assert shim.run("show", TASK_ID, "--url", url, "--key", "2", FACE_IMPORT_API_KEY=KEY).returncode == 0
+    assert shim.run("show", TASK_ID, "--url", url).returncode == 0
+    assert [request.headers.get("Authorization") for request in app.seen] == [f"Bearer {KEY}", "Bearer 2", None]
+    app.answers = [json_of(401)]
+    assert "requires an API key" in shim.run("show", TASK_ID, "--url", url).stderr
+    assert {request.path for request in app.seen} == {f"/v1/tasks/{TASK_ID}/detail"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--url", "http://user:pw@127.0.0.1:9"],
+            "no server at http://127.0.0.1:9: start it with `face-import up`",
+        ),
+        (["--url", "127.0.0.1:9"], "must start with http:// or https://"),
+        (["--url", "http://[::1"], "not a valid server address"),
+        (["--url", "http://127.0.0.1:9", "--key", "geheim\n"], "only visible ASCII characters are allowed"),
+    ],
+    ids=["nobody", "no-scheme", "no-address", "no-key"],
+)
+def test_a_wrong_address_or_key_is_one_line(shim: Shim, options: list[str], said: str) -> None:
+    """What to do is said; passwords and keys are not."""
+    done = shim.run("show", TASK_ID, *options)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert said in done.stderr
+    assert not any(secret in done.stderr for secret in ("pw", "geheim"))
+
+
+def test_watching_outlives_a_restart_of_the_api(shim: Shim, elsewhere: tuple[Elsewhere, str]) -> None:
+    """A gateway's 502 and a 503 are asked again; the import goes on meanwhile."""
+    app, url = elsewhere
+    app.answers = [Response("", 502), json_of(503, error="away"), json_of(200, **DETAIL)]
+    assert shim.run("show", TASK_ID, "--watch", "--url", url).returncode == 0
+
+
+def test_a_log_that_breaks_off_leaves_the_file(shim: Shim, elsewhere: tuple[Elsewhere, str], tmp_path: Path) -> None:
+    """Half a log is never taken for a whole one."""
+    app, url = elsewhere
+    app.answers = [Response(iter([b"http://x/1.jpg,201,no face\r\n"]), headers={"Content-Length": "1000"})]
+    target = tmp_path / "failed.csv"
+    target.write_text("before")
+    done = shim.run("log", TASK_ID, "--csv", str(target), "--url", url)
+    assert (done.returncode, "log download interrupted" in done.stderr, target.read_text()) == (1, True, "before")
+
+
+def test_a_form_is_sent_in_pieces(tmp_path: Path) -> None:
+    """As long as it says, in pieces, understood by a server, and the progress ends at the file's size."""
+    content = bytes(range(256)) * (3 * CHUNK_BYTES // 256) + b"end"
+    path = tmp_path / 'a "b".csv'
+    path.write_bytes(content)
+    progress: list[int] = []
+    form = Form({"group_name": "staff", "width": "80"}, path, progress.append)
+    pieces = list(form)
+    assert sum(map(len, pieces)) == len(form)
+    assert max(map(len, pieces)) <= CHUNK_BYTES
+    assert progress[-1] == len(content)
+    request = Request.from_values(method="POST", data=b"".join(pieces), content_type=form.content_type)
+    _, fields, files = parse_form_data(request.environ)
+    assert fields.to_dict() == {"group_name": "staff", "width": "80"}
+    assert files["file"].read() == content
+
+
+def test_a_file_that_shrinks_is_noticed(tmp_path: Path) -> None:
+    """Its length was promised; one that grows is sent as it was."""
+    path = tmp_path / "faces.csv"
+    path.write_bytes(b"x" * 1000)
+    form = Form({}, path, lambda _count: None)
+    path.write_bytes(b"x" * 2000)
+    assert len(b"".join(form)) == len(form)
+    path.write_bytes(b"x" * 10)
+    with pytest.raises(SourceError, match="became shorter"):
+        list(form)
+
+
+def test_the_rate_forgets() -> None:
+    """What was done before the watch does not count, and an outage lets the rate fall to nothing."""
+    rate = Rate()
+    assert rate.add(0.0, 5000) == 0.0
+    assert rate.add(10.0, 5100) == 10.0
+    assert rate.add(20.0, 5100) == 0.0

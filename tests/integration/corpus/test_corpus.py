@@ -1,0 +1,103 @@
+"""Every file of the corpus, by the way of intake and shards, and by the way of the API."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import requests
+
+from face_import.catalogue import Catalogue
+from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_TAG_BYTES, MAX_URI_BYTES
+from face_import.domain.planning import plan_shards
+from face_import.errors import SourceError
+from face_import.sources import Storage
+from tests.integration.corpus.cases import CASES, Case
+from tests.shim import Shim
+from tests.unit.sources.helpers import shard_rows, taken_in
+
+HEADER = {"uri", "tag", "description", "desc", "id"}
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shim]:
+    """A served API."""
+    with Shim(tmp_path_factory.mktemp("corpus") / "home") as shim:
+        yield shim
+
+
+@pytest.fixture(scope="module")
+def stored(shim: Shim) -> Iterator[Catalogue]:
+    """What the served API has written down."""
+    catalogue = Catalogue.open(shim.settings)
+    yield catalogue
+    catalogue.engine.dispose()
+
+
+def test_the_corpus_is_large_enough() -> None:
+    """At least sixty files, each under a name of its own."""
+    assert len({case.name for case in CASES}) == len(CASES) >= 60
+
+
+def is_unusable(record: list[str], columns: Sequence[str]) -> bool:
+    """Whether a record has too many cells, or one that is too long."""
+    bounds = {"uri": MAX_URI_BYTES, "tag": MAX_TAG_BYTES, "description": MAX_DESCRIPTION_BYTES, "id": MAX_ID_BYTES}
+    sizes = [(name, len(cell.encode())) for name, cell in zip(columns, record, strict=False)]
+    return len(record) > len(columns) or any(size > bounds[name] for name, size in sizes)
+
+
+@every_case
+def test_rows_are_counted_and_read_or_the_line_is_named(case: Case) -> None:
+    """The shards of a file have together exactly the rows that were counted; a refusal names its line."""
+    if case.refusal:
+        with pytest.raises(SourceError, match=case.refusal) as refusal:
+            taken_in(case.data)
+        assert refusal.value.line == case.line
+        return
+    index, stored = taken_in(case.data)
+    rows = [row for shard in plan_shards(index, 1) for row in shard_rows(stored, index, shard)]
+    assert [row.number for row in rows] == list(range(1, case.rows + 1))
+    assert index.rows == case.rows
+    plain = plain_records(case)
+    uri = index.columns.index("uri")
+    assert [row.uri for row in rows] == [record[uri].strip() if uri < len(record) else "" for record in plain]
+    assert [bool(row.problem) for row in rows] == [is_unusable(record, index.columns) for record in plain]
+
+
+def plain_records(case: Case) -> list[list[str]]:
+    """What Python's own reader sees, blank records and a header left out."""
+    text = io.StringIO(case.data.decode(case.plain), newline="")
+    records = [record for record in csv.reader(text) if len(record) > 1 or "".join(record).strip()]
+    first = {cell.strip().lower() for cell in records[0]}
+    return records[1:] if "uri" in first and first <= HEADER else records
+
+
+@every_case
+def test_the_api_answers_with_an_id_or_the_line(case: Case, shim: Shim, stored: Catalogue) -> None:
+    """A create is 200 with all rows stored, or 400 with the words and the line; nothing is kept of a refusal."""
+    folder = shim.settings.home / "storage" / "sources"
+    before = files(folder)
+    answer = requests.post(
+        f"{shim.url}/v1/tasks/create", data={"group_name": "corpus"}, files={"file": case.data}, timeout=60
+    )
+    if case.refusal:
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["code"] == "invalid_source"
+        assert case.refusal in answer.json()["error"]
+        assert case.line is None or f"line {case.line}: " in answer.json()["error"]
+        assert files(folder) == before
+        return
+    assert answer.status_code == 200, answer.text
+    task_id = answer.json()["id"]
+    assert stored.tasks.get(task_id).total_num == case.rows
+    storage = Storage.of(shim.settings)
+    index = storage.index(task_id)
+    assert index is not None
+    assert sum(len(list(storage.open_shard(task_id, shard))) for shard in plan_shards(index, 1)) == case.rows
+
+
+def files(folder: Path) -> set[Path]:
+    """All files below a folder."""
+    return {path for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,139 @@
+"""One row's way: every code where it belongs, with the measured value and the limit in its message."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from face_import.domain.models import Limits
+from tests.doubles.images import make_image
+from tests.integration.pipeline.conftest import Bench
+
+LIMITS = Limits(pos_pitch=20, pos_yaw=30, pos_rol=25, width=80, height=90)
+
+
+def box(width: int, height: int) -> list[dict[str, Any]]:
+    """One face of this size."""
+    return [{"box": [0, 0, width, height]}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "message"),
+    [
+        ({"faces": []}, 201, "no face found"),
+        ({"faces": box(79, 200)}, 205, "width 79 px is below 80 px"),
+        ({"faces": box(79, 89)}, 205, "width 79 px is below 80 px"),
+        ({"faces": box(200, 89)}, 206, "height 89 px is below 90 px"),
+        ({"pose": [-20.5, 0, 0]}, 202, "pitch -20.5° exceeds 20°"),
+        ({"pose": [0, -41.2, 0]}, 203, "yaw -41.2° exceeds 30°"),
+        ({"pose": [0, 0, 25.1]}, 204, "roll 25.1° exceeds 25°"),
+        ({"pose": [90, 90, 90]}, 202, "pitch 90.0° exceeds 20°"),
+        ({"pose": None}, 202, "pitch unknown (the pose could not be measured), limit 20°"),
+        ({"detect_code": 500, "detect_message": "inference failed"}, 301, "inference failed"),
+        ({"add": "No face found"}, 201, "No face found"),
+        ({"add": "feature is already exist"}, 103, "feature is already exist"),
+        ({"add": "face size < 50"}, 205, "face size < 50"),
+        ({"faces": box(200, 100), "add": "face size < 50"}, 206, "face size < 50"),
+        ({"add": "blur"}, 207, "blur"),
+        ({"add": "covered"}, 201, "covered"),
+        ({"add": "multiple face detected"}, 201, "multiple face detected"),
+        ({"pose": [1, 2, -9], "add": "pose"}, 204, "pose"),
+        ({"add": "decode image failed"}, 302, "decode image failed"),
+        (
+            {
+                "detect_answer": {
+                    "result": {"detections": [{"pts": [[-1e308, 0], [1e308, 0], [1e308, 9], [-1e308, 9]]}]}
+                }
+            },
+            301,
+            "is not a number from",
+        ),
+    ],
+    ids=str,
+)
+async def test_a_bad_face_gets_its_code(bench: Bench, spec: dict[str, Any], code: int, message: str) -> None:
+    """What the services say of a face becomes the row's code and message."""
+    task = bench.task([f"{bench.images.image(**spec)},t,d"], limits=LIMITS)
+    await bench.run(task)
+    assert bench.failures(task)[1][0] == code
+    assert message in bench.failures(task)[1][1]
+
+
+async def test_what_cannot_be_fetched_or_opened(bench: Bench) -> None:
+    """101 and 102 and 303 never reach a service, whatever is wrong with the row."""
+    host = bench.images.url
+    lines = [
+        f"{host}/missing,,",
+        ",tag,without uri",
+        "no-such-scheme://x,,",
+        f"{host}/text,,",
+        f"{host}/broken,,",
+        "data:image/png;base64,####,,",
+        f"{host}/ok/1.jpg,,,too,many",
+    ]
+    task = bench.task([line.replace("data:image/png;base64,####", '"data:image/png;base64,####"') for line in lines])
+    await bench.run(task)
+    codes = {row: code for row, (code, _) in bench.failures(task).items()}
+    assert codes == {1: 101, 2: 101, 3: 101, 4: 102, 5: 102, 6: 101, 7: 303}
+    assert set(bench.services.record()["by_kind"]) == {"create"}
+
+
+async def test_all_three_kinds_of_uri_are_imported(bench: Bench) -> None:
+    """A data URI takes the same way as a fetched picture; the log never shows its bytes."""
+    picture = base64.b64encode(make_image({"n": 5})).decode()
+    bad = base64.b64encode(make_image({"faces": []})).decode()
+    task = bench.task(
+        [
+            f"{bench.images.url}/ok/1.jpg,,",
+            f'"data:image/jpeg;base64,{picture}",,',
+            f'"data:image/jpeg;base64,{bad}",,',
+        ]
+    )
+    await bench.run(task)
+    assert bench.succeeded(task) == 2
+    (entry,) = bench.catalogue.ledger.log(task.id)
+    assert entry.code == 201
+    assert len(entry.uri) < 200
+    assert "sha256" in entry.uri
+
+
+async def test_the_largest_face_counts_and_all_are_counted(bench: Bench) -> None:
+    """Of several faces the largest is measured and added."""
+    faces = [{"box": [0, 0, 50, 50]}, {"box": [60, 0, 300, 240]}, {"box": [0, 60, 55, 110]}]
+    task = bench.task([f"{bench.images.image(faces=faces)},,"], limits=Limits(width=100))
+    await bench.run(task)
+    assert bench.succeeded(task) == 1
+    assert bench.services.record()["violations"] == []
+
+
+async def test_no_pose_limit_no_pose_call(bench: Bench) -> None:
+    """The second round trip is made only for a limit that needs it."""
+    task = bench.task([f"{bench.images.url}/ok/1.jpg,,"], limits=Limits(width=10))
+    await bench.run(task)
+    assert bench.services.record()["by_kind"] == {"create": 1, "detect": 1, "add": 1}
+
+
+async def test_blur_has_a_limit_of_its_own(bench: Bench) -> None:
+    """The double's smooth pictures are blurred beyond 10."""
+    task = bench.task([f"{bench.images.url}/ok/1.jpg,,"], limits=Limits(blur_degree=1))
+    await bench.run(task)
+    assert bench.failures(task)[1][0] == 207
+    assert "exceeds 1" in bench.failures(task)[1][1]
+
+
+async def test_ids_are_the_rows_own_or_made(bench: Bench) -> None:
+    """An id column names the faces; an id that is there already is 104; made ids are task and row."""
+    host = bench.images.url
+    task = bench.task(["uri,id", f"{host}/ok/1.jpg,alice", f"{host}/ok/2.jpg,alice", f"{host}/ok/3.jpg,"], thread_num=1)
+    await bench.run(task)
+    assert {row: code for row, (code, _) in bench.failures(task).items()} == {2: 104}
+    assert set(bench.services.record(all=1)["faces"]["staff"]) == {"alice", f"{task.id}-3"}
+
+
+async def test_an_add_whose_answer_was_lost_is_a_success(bench: Bench) -> None:
+    """The repeated add finds its own id, also one the row brought along."""
+    bench.services.control(faults=[{"kind": "add", "action": "reset", "times": 2, "carry_out": True}])
+    task = bench.task(["uri,id", f"{bench.images.url}/ok/1.jpg,alice"])
+    await bench.run(task)
+    assert bench.succeeded(task) == 1
+    assert bench.services.record()["most_adds_of_an_id"] == 1

@@ -1,0 +1,5 @@
+"""A home and free ports for every test, as in the unit tests; here for real processes."""
+
+from tests.unit.stack.conftest import _no_settings_of_the_caller, layout, settings
+
+__all__ = ["_no_settings_of_the_caller", "layout", "settings"]

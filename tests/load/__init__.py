@@ -1,1 +1,0 @@
-"""The API under load, while imports run."""

@@ -1,1 +1,0 @@
-"""Tests of `face_import.sources`."""

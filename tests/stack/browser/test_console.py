@@ -1,0 +1,228 @@
+"""The console in a real browser against a real stack."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.doubles.images import spec_path
+from tests.doubles.process import ImageHost
+from tests.real import RealStack, until
+from tests.stack.browser.conftest import MINUTE, Pages, drop, violations
+
+pytestmark = pytest.mark.slow
+expect.set_options(timeout=MINUTE)
+WORDS = {
+    "en-GB": {
+        "new": "New import",
+        "start": "Create and start",
+        "group": "Group",
+        "completed": "Completed",
+        "stop": "Stop",
+        "stopped": "Stopped",
+        "go_on": "Resume",
+        "running": "Running",
+        "delete": "Delete…",
+        "sure": "Delete import",
+        "deleted": "was deleted",
+        "yaw": "203 yaw over the limit",
+        "download": "Download as CSV",
+        "limit": "Maximum yaw",
+        "filter": "Filter",
+    },
+    "zh-CN": {
+        "new": "新建导入任务",
+        "start": "创建并启动",
+        "group": "人脸库",
+        "completed": "已完成",
+        "stop": "停止",
+        "stopped": "已停止",
+        "go_on": "继续",
+        "running": "运行中",
+        "delete": "删除…",
+        "sure": "删除导入任务",
+        "deleted": "已删除",
+        "yaw": "203 偏航角超限",
+        "download": "下载 CSV",
+        "limit": "最大偏航角",
+        "filter": "筛选",
+    },
+}
+
+
+def home(stack: RealStack) -> str:
+    """Address of the console."""
+    return stack.api.url.removesuffix("/v1/tasks")
+
+
+def source(folder: Path, images: ImageHost, rows: int) -> Path:
+    """A CSV file, every fifth of whose faces looks away and whose seventh row has no picture."""
+    lines = ["uri,tag,description"]
+    for n in range(1, rows + 1):
+        path = spec_path({"n": n, "pose": [0, 60 if n % 5 == 0 else 0, 0]})
+        lines.append(f"{images.url}{'/missing' if n % 7 == 0 else path},tag{n},description {n}")
+    file = folder / "faces.csv"
+    file.write_text("\n".join(lines))
+    return file
+
+
+def create(page: Page, stack: RealStack, file: Path, words: dict[str, str], group: str) -> None:
+    """Go to the form, drop a file, and create and start its import."""
+    page.goto(home(stack))
+    page.get_by_role("link", name=words["new"]).first.click()
+    drop(page, ".drop", file)
+    expect(page.locator("#preview table").first).to_contain_text("tag1")
+    page.get_by_label(words["group"], exact=True).fill(group)
+    page.get_by_label(words["limit"]).fill("30")
+    page.get_by_role("button", name=words["start"]).click()
+    page.wait_for_url(re.compile("/tasks/"))
+
+
+def handled(page: Page, place: str) -> int:
+    """Rows that a progress bar shows; the page's own rules keep playwright from waiting for them by itself."""
+    return int(page.evaluate(f"document.querySelector('{place} progress').value"))
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_an_import_from_drop_to_delete(
+    pages: Pages, stack: RealStack, images: ImageHost, tmp_path: Path, language: str
+) -> None:
+    """A file is dropped, its import watched to the end, its log filtered and downloaded, and it is deleted."""
+    words, page = WORDS[language], pages(language=language)
+    create(page, stack, source(tmp_path, images, 70), words, f"drop-{language.lower()}")
+    state = page.locator("#state")
+    expect(state).to_have_text(words["completed"], timeout=3 * MINUTE)
+    expect(page.locator("#progress")).to_contain_text("70")
+    expect(page.locator("#outcomes")).to_contain_text("203")
+    expect(page.get_by_role("button", name=words["stop"], exact=True)).to_have_count(0)
+    page.reload()
+    expect(page.locator(".log tbody tr")).to_have_count(22)
+    chip = page.get_by_role("link", name=words["yaw"])
+    chip.click()
+    expect(page.locator(".log tbody tr")).to_have_count(12)
+    expect(chip).to_be_focused()
+    expect(chip).to_have_attribute("aria-current", "true")
+    picture = page.locator(".log img").first
+    picture.scroll_into_view_if_needed()
+    until(lambda: page.evaluate("document.querySelector('.log img').naturalWidth === 160"))
+    assert violations(page) == []
+    with page.expect_download() as download:
+        page.get_by_role("link", name=words["download"]).click()
+    assert len(download.value.path().read_text().splitlines()) == 12
+    page.get_by_role("button", name=words["delete"]).click()
+    page.get_by_role("button", name=words["sure"]).click()
+    expect(page.get_by_role("status").filter(has_text=words["deleted"])).to_be_visible()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_an_import_is_stopped_and_goes_on(
+    pages: Pages, stack: RealStack, images: ImageHost, tmp_path: Path, language: str
+) -> None:
+    """By the keyboard alone, in the page that moves by itself."""
+    words, page = WORDS[language], pages(language=language)
+    images.control(latency_s=0.25, reset=True)
+    create(page, stack, source(tmp_path, images, 300), words, f"stop-{language.lower()}")
+    until(lambda: handled(page, "#progress") > 10)
+    stop = page.get_by_role("button", name=words["stop"], exact=True)
+    stop.focus()
+    seen = handled(page, "#progress")
+    until(lambda: handled(page, "#progress") > seen)
+    expect(stop).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#state")).to_have_text(words["stopped"])
+    assert violations(page) == []
+    images.control(latency_s=0.0)
+    page.get_by_role("button", name=words["go_on"]).press("Enter")
+    expect(page.locator("#state")).to_have_text(words["completed"], timeout=3 * MINUTE)
+    expect(page.locator("#progress")).to_contain_text("300")
+
+
+def test_the_list_moves_by_itself(pages: Pages, stack: RealStack, images: ImageHost) -> None:
+    """Progress, speed and time left of a running import change without the page being asked for again."""
+    images.control(latency_s=0.25, reset=True)
+    task_id = stack.api.create([f"{images.url}/ok/{n}.jpg,t,d" for n in range(1, 400)], "list-moves")
+    stack.api.ok(f"{task_id}/start")
+    page = pages(width=390)
+    page.goto(f"{home(stack)}/?group=list-moves")
+    until(lambda: handled(page, f"#t-{task_id}-progress") > 5)
+    seen = handled(page, f"#t-{task_id}-progress")
+    until(lambda: handled(page, f"#t-{task_id}-progress") > seen)
+    expect(page.locator(f"#t-{task_id}-rate")).to_have_text(re.compile(r"^[\d.]+$"))
+    expect(page.locator(f"#t-{task_id}-left")).to_have_text(re.compile("second|minute"))
+    stack.api.ok(f"{task_id}/stop")
+    expect(page.locator(f"#t-{task_id}-state")).to_have_text("Stopped")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_wrong_form_keeps_what_was_typed(pages: Pages, stack: RealStack, images: ImageHost, tmp_path: Path) -> None:
+    """The server's refusal stands beside the field, the file stays chosen, and the second try succeeds."""
+    page = pages()
+    page.goto(f"{home(stack)}/new")
+    drop(page, ".drop", source(tmp_path, images, 10))
+    page.get_by_label("Group", exact=True).fill("Wrong Name")
+    page.get_by_role("button", name="Create", exact=True).click()
+    assert page.evaluate("document.getElementById('group_name').validationMessage") != ""
+    page.get_by_label("Group", exact=True).fill("right-name")
+    page.evaluate("document.getElementById('pos_yaw').max = 1000")
+    page.get_by_label("Maximum yaw").fill("500")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.locator("#pos_yaw-problem")).to_have_text("Must be at most 180.")
+    expect(page.locator("#pos_yaw")).to_be_focused()
+    expect(page.get_by_label("Group", exact=True)).to_have_value("right-name")
+    expect(page.locator("#file-name")).to_contain_text("faces.csv")
+    assert violations(page) == []
+    page.get_by_label("Maximum yaw").fill("50")
+    page.get_by_role("button", name="Create", exact=True).click()
+    page.wait_for_url(re.compile("/tasks/"))
+    expect(page.locator("#state")).to_have_text("Created")
+
+
+@pytest.mark.parametrize(
+    "look",
+    [{"width": 390}, {"width": 1200}, {"width": 390, "dark": True}, {"width": 1200, "dark": True}],
+    ids=str,
+)
+def test_no_page_has_a_serious_violation(
+    pages: Pages, stack: RealStack, images: ImageHost, tmp_path: Path, look: dict[str, int]
+) -> None:
+    """Contrast, labels and roles of every page, wide and narrow, light and dark; and nothing runs out of the window."""
+    lines = ["nonsense,t,d", f"{images.url}/ok/1.jpg,t,d"]
+    task_id = stack.api.create(lines, "axe", pos_yaw=30)
+    page = pages(**look)
+    found = {}
+    for path in ("/", "/?group=none", "/new", f"/tasks/{task_id}", "/nowhere", "/runs/none", "/?embed=1"):
+        page.goto(home(stack) + path)
+        found[path] = violations(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= look["width"], path
+    page.goto(f"{home(stack)}/new")
+    file = tmp_path / "bad.csv"
+    file.write_text("\n".join(lines))
+    drop(page, ".drop", file)
+    expect(page.locator("#preview")).to_contain_text("1 row cannot be imported")
+    found["preview"] = violations(page)
+    assert {path: rules for path, rules in found.items() if rules} == {}
+
+
+def test_the_language_is_switched(pages: Pages, stack: RealStack) -> None:
+    """The switch counts more than the browser's language, and stays."""
+    page = pages()
+    page.goto(f"{home(stack)}/new")
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("新建导入任务")
+    page.goto(home(stack))
+    expect(page.get_by_role("heading", level=1)).to_have_text("导入任务")
+
+
+def test_a_server_that_is_away_is_said_to_be(pages: Pages, stack: RealStack) -> None:
+    """The page says so, keeps what it shows, and recovers."""
+    task_id = stack.api.create(["http://127.0.0.1:9/x.jpg,t,d"], "offline")
+    stack.catalogue.tasks.start(task_id)
+    page = pages()
+    page.goto(f"{home(stack)}/tasks/{task_id}")
+    page.route("**/live*", lambda route: route.fulfill(status=503, body="{}"))
+    expect(page.locator("#offline")).to_be_visible()
+    page.unroute("**/live*")
+    expect(page.locator("#offline")).to_be_hidden()
+    stack.api.ok(f"{task_id}/delete")

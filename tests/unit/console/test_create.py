@@ -1,0 +1,166 @@
+"""The form for a new import: the preview, wrong fields beside which it says why, and the import itself."""
+
+import io
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api_shim.models import CreateForm
+from face_import.domain.models import LIMITS
+from face_import.settings import Settings
+from tests.unit.api.test_create import stored
+from tests.unit.console.conftest import Get
+
+HTMX = {"HX-Request": "true"}
+
+
+def send(client: FlaskClient, file: bytes | None = b"http://x/1.jpg,t,d\n", **fields: str) -> TestResponse:
+    """Send the form as a page with htmx does."""
+    form: dict[str, object] = {"group_name": "staff", **fields}
+    form["file"] = (io.BytesIO(file or b""), "faces.csv" if file is not None else "")
+    return client.post("/new", data=form, headers=HTMX)
+
+
+def preview(client: FlaskClient, file: bytes) -> str:
+    """Choose a file."""
+    return client.post("/new/preview", data={"file": (io.BytesIO(file), "f.csv")}).get_data(as_text=True)
+
+
+def test_every_option_of_the_api_is_there(get: Get) -> None:
+    """With its default and a sentence on it."""
+    page = get("/new")
+    for name, option in CreateForm.model_fields.items():
+        assert f'name="{name}"' in page
+        assert f'id="{name}-hint"' in page
+        if name in LIMITS.keys() | {"thread_num"}:
+            assert f'value="{option.default}" \n' in page or f'value="{option.default}" ' in page
+    assert LIMITS.keys() <= set(CreateForm.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"group_name": ""}, "3 to 32 characters"),
+        ({"group_name": "No Group"}, "3 to 32 characters"),
+        ({"pos_yaw": "181"}, "Must be at most 180."),
+        ({"pos_pitch": "-1"}, "Must be at least 0."),
+        ({"width": "wide"}, "Enter a whole number."),
+        ({"height": "1.5"}, "Enter a whole number."),
+        ({"blur_degree": "101"}, "Must be at most 100."),
+        ({"thread_num": "0"}, "Must be at least 1."),
+        ({"thread_num": "201"}, "Must be at most 200."),
+        ({"mode": "2"}, "Choose one of the two options."),
+    ],
+    ids=str,
+)
+def test_a_wrong_field_is_explained(
+    client: FlaskClient, settings: Settings, fields: dict[str, str], problem: str
+) -> None:
+    """Beside it, with what was typed everywhere, and nothing is stored."""
+    answer = send(client, **{"pos_rol": "7", **fields})
+    page, (name, typed) = answer.get_data(as_text=True), next(iter(fields.items()))
+    assert answer.status_code == 400
+    assert f'id="{name}-problem">{problem}' in page
+    assert f'aria-describedby="{name}-hint {name}-problem" aria-invalid="true"' in page
+    assert 'value="7"' in page
+    assert name == "mode" or f'value="{typed}"' in page
+    assert "<html" not in page
+    assert stored(settings) == []
+
+
+def test_problems_are_chinese_for_chinese_readers(client: FlaskClient) -> None:
+    """The form's own words are those of the page."""
+    form = {"group_name": "staff", "pos_yaw": "181", "file": (io.BytesIO(b"http://x"), "f.csv")}
+    answer = client.post("/new", data=form, headers={"Accept-Language": "zh-CN"})
+    assert "不能大于 180。" in answer.get_data(as_text=True)
+    assert answer.get_data(as_text=True).startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("file", "status", "problem"),
+    [
+        (None, 400, "Required."),
+        (b'http://x/1,a,b\n"http://x/2,a,b\n', 400, "line 2: "),
+        (b"", 400, "the file has no rows"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", 400, "PNG image"),
+        (b"http://x/1.jpg,a,b\n" * 6000, 413, "larger than"),
+        (b"http://x/1.jpg,a,b\n" * 70_000, 413, "The file is too large."),
+    ],
+    ids=["none", "open quote", "empty", "picture", "large", "huge"],
+)
+def test_a_refused_file_is_explained(
+    client: FlaskClient, settings: Settings, file: bytes | None, status: int, problem: str
+) -> None:
+    """At the file's place, and nothing is stored."""
+    answer = send(client, file)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == status
+    assert problem in page.partition("#file-problem")[2].partition("</div>")[0]
+    assert stored(settings) == []
+
+
+def test_an_import_is_created(client: FlaskClient) -> None:
+    """The page moves on to it, and it is as it was asked for."""
+    answer = send(client, pos_yaw="30", thread_num="", mode="1", then="")
+    assert answer.status_code == 204
+    task_id = answer.headers["HX-Redirect"].removeprefix("/tasks/")
+    config = client.get(f"/v1/tasks/{task_id}/detail").json["config"]
+    assert (config["pos_yaw"], config["thread_num"], config["mode"]) == (30, 10, 1)
+
+
+def test_an_import_that_cannot_be_started_is_kept(client: FlaskClient, get: Get) -> None:
+    """Create and start with Airflow away: the import is there, and the page says what happened."""
+    address = send(client, then="start").headers["HX-Redirect"]
+    assert "could not be started" in get(address)
+
+
+def test_the_preview_shows_what_was_understood(client: FlaskClient, settings: Settings) -> None:
+    """Rows, encoding, columns, header, the first rows, and nothing is stored."""
+    page = preview(client, "uri,tag,描述\nhttp://x/1.jpg,张三,b\n".encode("gb18030"))
+    assert "data (no header row)" in page
+    assert "GB18030" in page
+    page = preview(client, b"tag,uri,id\n" + b"anna,http://x/1.jpg,7\n" * 20)
+    for text in ("column names (header row)", "tag, uri, id", "<dd>20</dd>", "All lines were parsed."):
+        assert text in page, text
+    assert page.count("<td>anna</td>") == 8
+    assert stored(settings) == []
+
+
+def test_the_preview_lists_every_unreadable_line(client: FlaskClient) -> None:
+    """By the file's line and the row's number, with the reason."""
+    rows = [b"http://x/1.jpg,a,b", b"", b",a,b", b"http://x/2.jpg,a,b,c,d", b"ftp://x/3.jpg,a,b", b"nonsense,a,b"]
+    page = preview(client, b"\n".join(rows))
+    assert "4 rows cannot be imported" in page
+    reasons = ["no URI", "more values than columns", "unsupported scheme", "not a URI"]
+    for line, row, reason in zip((3, 4, 5, 6), (2, 3, 4, 5), reasons, strict=True):
+        assert f'<td class="num">{line}</td><td class="num">{row}</td><td>{reason}' in page
+
+
+def test_many_unreadable_lines_are_all_listed(client: FlaskClient) -> None:
+    """The first 200 with their reason, all others by their lines, those that follow each other together."""
+    good, bad = b"http://x/1.jpg,a,b\n", b"nonsense,a,b\n"
+    page = preview(client, bad * 200 + good + bad + good + bad * 30 + b'nonsense,"a\nb",c\n\n' + bad + good + bad)
+    assert "234 rows cannot be imported" in page
+    assert page.count("not a URI") == 200
+    assert "202, 204–237, 239" in page.partition("Lines of the others:")[2]
+    assert "more follow" not in page
+
+
+def test_a_page_has_not_endlessly_many_numbers(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file that was made to have them, the last ones are counted."""
+    monkeypatch.setattr("face_console.preview.MOST_STRETCHES", 50)
+    page = preview(client, b"nonsense,a,b\nhttp://x,a,b\n" * 300)
+    assert "300 rows cannot be imported" in page
+    assert "497, 499</p>" in page
+    assert "50 more follow." in page
+
+
+def test_a_file_that_would_be_refused_says_so(client: FlaskClient) -> None:
+    """With the line, before anything is sent for good."""
+    page = preview(client, b'http://x/1,a,b\n"http://x/2,a,b\n')
+    assert "would be rejected" in page
+    assert "line 2: " in page
+    assert "larger than" in preview(client, b"http://x/1.jpg,a,b\n" * 6000)
+    assert "The file is too large." in preview(client, b"http://x/1.jpg,a,b\n" * 70_000)
+    assert client.post("/new/preview", data={}).get_data() == b""

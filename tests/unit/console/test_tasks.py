@@ -1,0 +1,173 @@
+"""The list of imports, and the pages that Airflow and wrong addresses lead to."""
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+import api_shim
+import face_console
+from face_import.catalogue import Catalogue
+from face_import.contract import Code
+from face_import.domain.identity import import_of_run, task_id_of_run
+from face_import.settings import Settings
+from tests.conftest import MakeTask
+from tests.unit.console.conftest import Create, Fail, Get
+
+
+def listed(page: str) -> list[str]:
+    """Groups of the imports on a page, in its order."""
+    return re.findall(r'<a href="/tasks/[^"]+">([^<]+)</a>', page)
+
+
+def test_without_imports_the_page_says_what_they_are(get: Get) -> None:
+    """The empty list leads to the first import, and a filter without results back to all."""
+    assert "Create your first import" in get("/")
+    assert "No matching imports" in get("/?group=staff")
+    assert "还没有导入" in get("/", language="zh")
+
+
+def test_imports_are_listed_newest_first(get: Get, create: Create) -> None:
+    """Each has its group, file and state; the names of groups are offered."""
+    for group in ("first", "second", "third"):
+        create(group_name=group)
+    page = get("/")
+    assert listed(page) == ["third", "second", "first"]
+    assert page.count("faces.csv") == 3
+    assert "0 of 1 rows" in page
+    assert '<option value="second">' in page
+
+
+@pytest.mark.parametrize(
+    ("query", "groups"),
+    [
+        ("group=ta", ["staff-2", "staff"]),
+        ("group=%25", []),
+        ("group=a_f", []),
+        ("state=1", ["staff-2", "guests"]),
+        ("state=2", ["staff"]),
+        ("group=staff&state=1", ["staff-2"]),
+        ("state=nonsense", ["staff-2", "guests", "staff"]),
+        ("state=&group=", ["staff-2", "guests", "staff"]),
+    ],
+)
+def test_the_list_is_filtered(get: Get, create: Create, make_task: MakeTask, query: str, groups: list[str]) -> None:
+    """By a part of the group's name, in which nothing is a wildcard, and by state."""
+    make_task()
+    create(group_name="guests")
+    create(group_name="staff-2")
+    assert listed(get(f"/?{query}")) == groups
+
+
+def test_long_lists_have_pages(get: Get, create: Create) -> None:
+    """Twenty at a time, and the filter goes along."""
+    for number in range(21):
+        create(group_name=f"group-{number:02}")
+    first = get("/?group=group")
+    assert len(listed(first)) == 20
+    assert 'href="/?page=2&amp;group=group"' in first
+    assert listed(get("/?page=2&group=group")) == ["group-00"]
+    assert "No imports yet" in get("/?page=3")
+
+
+def test_running_imports_move(client: FlaskClient, get: Get, make_task: MakeTask, fail: Fail) -> None:
+    """A page with a running import asks every two seconds, and gets its numbers."""
+    task = make_task()
+    assert 'hx-trigger="every 2s"' in get("/")
+    fail(task, (Code.NO_FACE, "http://x", ""), (Code.YAW, "http://x", ""))
+    live = get(f"/live?id={task.id}&id=AAAAAAAAAAAA&id=%00")
+    assert 'value="2"' in live
+    assert f'hx-swap-oob="innerHTML:#t-{task.id}-failed">2<' in live
+    client.post(f"/tasks/{task.id}/stop")
+    assert 'hx-trigger="every 15s"' in get(f"/live?id={task.id}")
+
+
+def test_programs_learn_where_the_api_is(client: FlaskClient) -> None:
+    """Whoever asks for JSON at the root gets it."""
+    assert client.get("/", headers={"Accept": "application/json"}).json["api"] == "/v1/tasks"
+
+
+def test_a_run_leads_to_its_import(client: FlaskClient, get: Get, catalogue: Catalogue, make_task: MakeTask) -> None:
+    """By any run id Airflow may have, inside a frame too; a run without import has a page that waits."""
+    config, run_id = make_task().config, "manual__2026-11-22T10:00:00+00:00/x"
+    task_id = task_id_of_run(run_id)
+    catalogue.tasks.add(task_id, run_id, config, state=1)
+    answer = client.get(f"/runs/{run_id}?embed=1")
+    assert (answer.status_code, answer.location) == (303, f"/tasks/{task_id}?embed=1")
+    assert "There is no import for this run" in get("/runs/manual__none", status=404)
+    part = client.get("/runs/manual__none", headers={"HX-Request": "true"})
+    assert part.status_code == 204
+    found = client.get(f"/runs/{run_id}", headers={"HX-Request": "true"})
+    assert found.headers["HX-Redirect"] == f"/tasks/{task_id}"
+    assert client.get(f"/runs/{run_id}?shard=3").location == f"/tasks/{task_id}?shard=3#log"
+
+
+def test_a_run_of_a_recurring_import_leads_to_what_it_began(
+    client: FlaskClient, catalogue: Catalogue, make_task: MakeTask
+) -> None:
+    """Airflow's tab is on the runs of every DAG, and says which one it is."""
+    task_id = import_of_run("recurring_staff", "scheduled__2026-11-22")
+    catalogue.tasks.add(task_id, task_id, make_task().config, state=1)
+    answer = client.get("/runs/scheduled__2026-11-22?dag=recurring_staff&embed=1")
+    assert answer.location == f"/tasks/{task_id}?embed=1"
+
+
+def test_a_frame_has_no_navigation(get: Get, create: Create) -> None:
+    """Pages for Airflow lead to pages for Airflow."""
+    task_id = create().json["id"]
+    page = get("/?embed=1")
+    assert "<header" not in page
+    assert f'href="/tasks/{task_id}?embed=1"' in page
+
+
+@pytest.mark.parametrize("path", ["/tasks/AAAAAAAAAAAA", "/tasks/%00", "/nowhere", "/console/thumbnail/AAAAAAAAAAAA/1"])
+def test_wrong_addresses_have_a_page(get: Get, path: str) -> None:
+    """People get a page, in their language, and a way back."""
+    page = get(path, status=404)
+    assert "Not found" in page
+    assert "All imports" in page
+    chinese = get(path, language="zh", status=404)
+    assert "内容不存在" in chinese
+    assert "地址有误，或者导入任务已被删除。" in chinese
+
+
+def test_pages_run_only_our_own_files(client: FlaskClient) -> None:
+    """No inline code or style works, nobody but Airflow may frame a page, and no type is guessed."""
+    for path in ("/", "/new", "/nowhere", "/console/static/console.js"):
+        headers = client.get(path, headers={"Accept": "text/html"}).headers
+        policy = headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'self';"), path
+        assert "unsafe" not in policy
+        assert policy.endswith("; frame-ancestors http://127.0.0.1:9 http://localhost:9")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+    assert not re.search(r"<script>|<style|style=|onclick=", client.get("/new").get_data(as_text=True))
+
+
+def test_airflow_is_where_a_browser_finds_it(
+    settings: Settings, catalogue: Catalogue, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where the API does: links lead there, and frames are for its pages alone."""
+    monkeypatch.setattr(api_shim.app_context, "get_catalogue", lambda: catalogue)
+    names = {"airflow_url": "http://airflow-api-server:8080", "airflow_public_url": "https://airflow.example/"}
+    answer = face_console.create_app(settings.model_copy(update=names)).test_client().get(f"/tasks/{make_task().id}")
+    assert 'href="https://airflow.example/dags/face_import/runs/' in answer.text
+    assert answer.headers["Content-Security-Policy"].endswith("; frame-ancestors https://airflow.example")
+    assert "airflow-api-server" not in answer.text + str(answer.headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "mode", "path", "status"),
+    [
+        ("GET", "navigate", "/", 200),
+        ("GET", "no-cors", "/", 403),
+        ("POST", "navigate", "/tasks/AAAAAAAAAAAA/delete", 403),
+        ("POST", "navigate", "/new", 403),
+        ("GET", "navigate", "/v1/tasks/AAAAAAAAAAAA/delete", 403),
+        ("GET", "no-cors", "/console/thumbnail/AAAAAAAAAAAA/1", 403),
+    ],
+)
+def test_other_sites_may_only_link(client: FlaskClient, method: str, mode: str, path: str, status: int) -> None:
+    """A link from elsewhere opens a page; nothing else that another site makes a browser do is done."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode}
+    assert client.open(path, method=method, headers=headers).status_code == status
