@@ -1,7 +1,7 @@
 """The rows of the demo's import, and the code each one must come out with.
 
-The limits lie far from everything the engine measures (tests/demo asserts 5 degrees, 10 pixels and 10 points of blur),
-so that what comes out is the same on every machine.
+The limits lie far from everything the engine measures (tests/stack/demo asserts 5 degrees, 10 pixels and 10 points of
+blur), so that what comes out is the same on every machine.
 """
 
 import csv
