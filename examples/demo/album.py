@@ -1,7 +1,7 @@
 """The rows of the demo's import, and the expected code of each.
 
-The limits are far from everything the engine measures (tests/demo asserts 5 degrees, 10 pixels and 10 points of blur),
-so that the results are the same on every machine.
+The limits lie far from everything the engine measures (tests/stack/demo asserts 5 degrees, 10 pixels and 10 points of
+blur), so the results are the same on every machine.
 """
 
 import csv
