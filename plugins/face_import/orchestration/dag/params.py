@@ -1,4 +1,4 @@
-"""The parameters of a run: Airflow's form, its bounds, and their reading into a `TaskConfig`."""
+"""The parameters of a run: Airflow's form with its bounds, and how they become a `TaskConfig`."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ SOURCE_PATTERN = r"^(upload:|[A-Za-z][A-Za-z0-9+.-]*://)\S+$"
 
 
 def source_pattern(settings: Settings) -> str:
-    """What a source begins with, at the least: an upload, http(s), or one of the allowed prefixes."""
+    """Pattern of sources that are worth a closer look: an upload, http(s), or below an allowed prefix."""
     folders = (re.escape(prefix.rstrip("/") + "/") for prefix in settings.source_prefixes)
     return rf"^({'|'.join((UPLOAD, 'https?://', *folders))})\S+$"
 
@@ -39,8 +39,8 @@ def _limit(limit: Limit) -> Param:
 def import_params(settings: Settings) -> dict[str, Param]:
     """Parameters of the DAG, by name, in the order of the form.
 
-    Airflow validates them anew for every task instance: bounds must not follow settings that may be changed while an
-    import is stopped, but for those that `run_params` takes back. `plan` applies settings, once.
+    Airflow validates them again for every task instance, so their bounds must not follow settings, which may change
+    while an import is stopped; `plan` applies these, once. The exception is `source`, which `run_params` widens.
     """
     prefixes = ", ".join(settings.source_prefixes) or "none are configured"
     return {
@@ -59,7 +59,7 @@ def import_params(settings: Settings) -> dict[str, Param]:
             type="string",
             pattern=r"^\S{1,250}$",
             title="Group",
-            description="The face group to import into; made if it does not exist. "
+            description="The face group to import into; created if it does not exist. "
             f"Its name has to match {settings.group_name_pattern}",
             section=WHAT,
         ),
@@ -78,8 +78,8 @@ def import_params(settings: Settings) -> dict[str, Param]:
             type="integer",
             enum=[int(mode) for mode in Mode],
             values_display={int(Mode.SKIP): "skip bad rows", int(Mode.STOP): "stop at the first bad row"},
-            title="At a bad row",
-            description="Skip it and go on, or stop the import there.",
+            title="On errors",
+            description="Skip bad rows, or stop the import at the first one.",
             section=HOW,
         ),
         **{name: _limit(limit) for name, limit in LIMITS.items()},
@@ -88,20 +88,20 @@ def import_params(settings: Settings) -> dict[str, Param]:
             type=["null", "string"],  # what may be left empty in the form
             pattern=ENTRY_NAME_PATTERN,
             title="Only changes since",
-            description="Name of a recurring import: rows that it has imported as they are now are passed over, and "
-            "faces of rows that have changed are replaced. Empty imports all rows.",
+            description="Name of a recurring import: rows that are unchanged since it imported them are skipped, "
+            "and the faces of changed rows are replaced. Empty imports all rows.",
             section=RECURRING,
         ),
     }
 
 
 def run_params() -> dict[str, Param]:
-    """Parameters of tasks that are wider than the form's: a run goes on whatever sources are allowed by now."""
+    """Task-level parameters, wider than the form's: a run can be resumed whatever sources are allowed by then."""
     return {"source": Param("", type="string", minLength=1, maxLength=4096, pattern=SOURCE_PATTERN)}
 
 
 def task_config(params: Mapping[str, Any]) -> TaskConfig:
-    """Read a run's parameters, which Airflow has validated."""
+    """The configuration of a task, from a run's validated parameters."""
     return TaskConfig(
         group_name=params["group_name"],
         source=redact(params["source"]),

@@ -135,9 +135,8 @@ def shard(number: int) -> None:
     try:
         task = _wait_until_running(catalogue, task_id, run)
         part = catalogue.plans.shard(task_id, number)
-        rows = f"rows {part.first_row}-{part.last_row}"
-        cast("dict[str, Any]", context)["rows"] = rows  # the task instance's name in Airflow's grid
-        log.info("importing task=%s shard=%s %s", task_id, number, rows)
+        cast("dict[str, Any]", context)["rows"] = f"rows {part.first_row}-{part.last_row}"  # for Airflow's grid
+        log.info("importing task=%s shard=%s rows=%s-%s", task_id, number, part.first_row, part.last_row)
         asyncio.run(_import_shard(task, part, str(ti.id), _pusher(ti), catalogue, settings))
     except (ConfigError, TaskFailed, TaskStopped, SourceError, TaskNotFound) as error:
         _give_up(catalogue, run, error)

@@ -7,6 +7,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from face_import.catalogue import get_catalogue
 from face_import.contract import SHARD_TASK
 from face_import.domain.models import OutcomeBatch
+from face_import.errors import TaskNotFound
 
 KIND = "face_import.log"
 
@@ -42,10 +43,11 @@ class LedgerXCom(BaseXCom):
         if not (isinstance(value, dict) and value.get("kind") == KIND):
             return value
         catalogue = get_catalogue()
-        task = catalogue.tasks.peek(value["task"])
-        if task is None or task.deleted_at is not None:
+        try:
+            task = catalogue.tasks.get(value["task"])
+            shard = catalogue.plans.shard(task.id, value[SHARD_TASK])
+        except TaskNotFound:
             return []
-        shard = catalogue.plans.shard(task.id, value[SHARD_TASK])
         return [
             {"row": entry.row, "uri": entry.uri, "code": entry.code, "message": entry.message}
             for entry in catalogue.ledger.log(task.id, within=shard)

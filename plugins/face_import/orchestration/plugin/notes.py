@@ -46,13 +46,15 @@ def result(
         return f"{group}: stopped. {last_error}".rstrip()[:LONGEST]
     rows = sum(by_code.values())
     failures = {code: count for code, count in by_code.items() if code}
-    told = "" if changes is None else "; " + ", ".join(f"{count} {what}" for what, count in asdict(changes).items())
+    by_change = (
+        "" if changes is None else "; " + ", ".join(f"{count} {what}" for what, count in asdict(changes).items())
+    )
     if not failures:
-        return f"{group}: {rows} of {rows} imported{told}"
+        return f"{group}: {rows} of {rows} imported{by_change}"
     often = sorted(failures.items(), key=lambda failure: (-failure[1], failure[0]))
     codes = ", ".join(f"{code} x{count}" for code, count in often)
     failed = sum(failures.values())
-    return f"{group}: {rows - failed} of {rows} imported, {failed} failed ({codes}){told}"
+    return f"{group}: {rows - failed} of {rows} imported, {failed} failed ({codes}){by_change}"
 
 
 def note_opening(session: Session, dag_run: DagRun, group: str, source: str) -> None:

@@ -1,0 +1,115 @@
+"""The parameters of a run: their bounds, and what a task is made of."""
+
+import re
+from typing import Any
+
+import pytest
+from airflow.sdk import Param
+from airflow.sdk.definitions.param import ParamsDict
+from airflow.sdk.exceptions import ParamValidationError
+
+from face_import.contract import Mode
+from face_import.domain.models import Limits
+from face_import.orchestration.dag.params import import_params, run_params, source_pattern, task_config
+from face_import.settings import Settings
+
+FORM = {"source": "https://h/faces.csv", "group_name": "staff"}
+
+
+def validated(**values: Any) -> dict[str, Any]:
+    """What Airflow makes of a form's values, the others left at their defaults."""
+    params = ParamsDict(import_params(Settings()))
+    params.update({**FORM, **values})
+    return params.validate()
+
+
+def test_a_form_that_is_left_alone_has_no_limits() -> None:
+    """The defaults are those of the API."""
+    config = task_config(validated())
+    assert (config.limits, config.thread_num, config.mode, config.entry) == (Limits(), 10, Mode.SKIP, "")
+
+
+def test_every_value_reaches_the_task() -> None:
+    """Under its own name, and the source without secrets."""
+    limits = {"pos_pitch": 1, "pos_yaw": 2, "pos_rol": 3, "width": 4, "height": 5, "blur_degree": 6}
+    source = "https://u:p4ss@h/faces.csv?key=t0k"
+    config = task_config(validated(**limits, source=source, thread_num=7, mode=1, entry="nightly"))
+    assert config.limits == Limits(**limits)
+    assert (config.group_name, config.source) == ("staff", "https://h/faces.csv?…")
+    assert (config.thread_num, config.mode, config.entry) == (7, Mode.STOP, "nightly")
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("pos_pitch", 0, 180),
+        ("pos_yaw", 0, 180),
+        ("pos_rol", 0, 180),
+        ("width", 0, 100_000),
+        ("height", 0, 100_000),
+        ("blur_degree", 0, 100),
+        ("thread_num", 1, 1000),
+        ("mode", 0, 1),
+    ],
+)
+def test_numbers_have_bounds(name: str, least: int, most: int) -> None:
+    """Both ends are taken, one more or less is refused, and so is what is no whole number."""
+    for value in (least, most):
+        assert validated(**{name: value})[name] == value
+    for value in (least - 1, most + 1, 0.5, str(least), None):
+        with pytest.raises(ParamValidationError):
+            validated(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("group_name", "g" * 250, True),
+        ("group_name", "g" * 251, False),
+        ("group_name", "", False),
+        ("group_name", "two words", False),
+        ("source", "https://h/" + "x" * 4086, True),
+        ("source", "https://h/" + "x" * 4087, False),
+        ("entry", None, True),
+        ("entry", "e" * 64, True),
+        ("entry", "e" * 65, False),
+        ("entry", "", False),
+    ],
+)
+def test_texts_have_bounds(name: str, value: str | None, *, allowed: bool) -> None:
+    """As wide as the catalogue's columns."""
+    if allowed:
+        assert validated(**{name: value})[name] == value
+    else:
+        with pytest.raises(ParamValidationError):
+            validated(**{name: value})
+
+
+def test_bounds_do_not_follow_settings() -> None:
+    """Airflow validates anew for each task instance: a run goes on under settings that were lowered meanwhile."""
+    narrow = Settings(max_threads=3, group_name_pattern="^only$")
+    for name, param in import_params(narrow).items():
+        wide = import_params(Settings())[name]
+        same = {key: value for key, value in param.schema.items() if key != "description"}
+        assert same == {key: value for key, value in wide.schema.items() if key != "description"}, name
+    assert "at most 3" in (import_params(narrow)["thread_num"].description or "")
+
+
+@pytest.mark.parametrize("prefix", ["s3://bucket.name/a+b (1)", "s3://bucket.name/a+b (1)/"])
+def test_a_prefix_is_no_pattern(prefix: str) -> None:
+    """What an operator allows is taken literally, as a folder."""
+    pattern = source_pattern(Settings(source_prefixes=(prefix,)))
+    assert re.fullmatch(pattern, "s3://bucket.name/a+b (1)/faces.csv")
+    for other in ("s3://bucketXname/a+b (1)/f.csv", "s3://bucket.name/aab (1)/f.csv", "s3://bucket.name/a+b (1)"):
+        assert re.fullmatch(pattern, other) is None, other
+
+
+def test_tasks_take_the_sources_of_all_settings() -> None:
+    """A run whose source was allowed when it was triggered passes under any settings, but is still a URL."""
+    (param,) = run_params().values()
+    assert isinstance(param, Param)
+    for source in ("s3://bucket/a.csv", "file:///data/a.csv", "upload:AAAAAAAAAAAA", "https://h/a.csv"):
+        assert param.resolve(source) == source
+    for source in ("", "/etc/passwd", "s3:/bucket/a.csv", "https://h/two words.csv", "https://h/" + "x" * 4087):
+        with pytest.raises(ParamValidationError):
+            param.resolve(source)
