@@ -2,7 +2,7 @@
 
 Standard library only: this runs before anything is installed. `.venv` is the product's (and with `dev` the
 tests'), `.venv-services` belongs to the embedded face services, whose libraries Airflow cannot live with. uv
-installs both, in a sixth of the time that pip takes.
+installs both, in a third of the time that pip takes.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from configparser import ConfigParser
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,8 +72,8 @@ def main() -> None:
         fail(f"Python 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=/path/to/another")
     stale = [environment for environment in ENVIRONMENTS if not is_up_to_date(environment, parts)]
     if stale:
-        # Settings of some developers, by which pip would refuse to install into a folder.
-        os.environ.update({"PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"})
+        # The first two are settings of some developers, by which pip would refuse to install into a folder.
+        os.environ.update({"PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0", "PIP_ROOT_USER_ACTION": "ignore"})
         uv = find_uv()
         os.environ.update(settings_of_pip())
         with ThreadPoolExecutor(len(stale)) as side_by_side:
@@ -137,12 +138,14 @@ def a_pip(folder: Path) -> list[object]:
 
 def settings_of_pip() -> dict[str, str]:
     """The variables by which uv goes by what pip is told of a mirror: it reads none of pip's own settings."""
+    config = ConfigParser(interpolation=None)
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    own = os.environ.get("PIP_CONFIG_FILE", os.devnull)
+    config.read(["/etc/xdg/pip/pip.conf", "/etc/pip.conf", Path.home() / ".pip/pip.conf", folder / "pip/pip.conf", own])
     found = {}
     for setting, variable in {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}.items():
-        value = os.environ.get(f"PIP_{setting.replace('-', '_').upper()}", "")
-        if not value and importlib.util.find_spec("pip"):
-            command = [sys.executable, "-m", "pip", "config", "get", f"global.{setting}"]
-            value = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        in_files = config.get("install", setting, fallback="") or config.get("global", setting, fallback="")
+        value = os.environ.get(f"PIP_{setting.replace('-', '_').upper()}") or in_files
         if value and variable not in os.environ:
             found[variable] = value
     return found
