@@ -1,5 +1,5 @@
-# One image for every service of docker-compose.yaml. It has both environments that `make setup` makes: the product's
-# (.venv), and that of the embedded face services, whose libraries Airflow cannot live with (.venv-services).
+# One image for every service of docker-compose.yaml. It contains both environments of `make setup`: the product's
+# (.venv), and that of the embedded face services, whose dependencies conflict with Airflow's (.venv-services).
 FROM python:3.12-slim-bookworm
 
 ENV PIP_NO_CACHE_DIR=1 \
@@ -7,12 +7,12 @@ ENV PIP_NO_CACHE_DIR=1 \
     # Its user may write no .pyc files beside the packages: without them every process would compile again.
     UV_COMPILE_BYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    # Airflow 3.3.2 uses a name that pathspec has deprecated, and would say so in every task's log.
+    # Airflow 3.3.2 uses a name deprecated by pathspec, with a warning in every task's log.
     PYTHONWARNINGS=ignore:GitWildMatchPattern
 
 WORKDIR /opt/face-import
 
-# Only what decides which packages are installed: a change of the code does not install them again.
+# Only what determines the installed packages, so that code changes do not reinstall them.
 COPY pyproject.toml README.md requirements.in requirements.txt ./
 COPY face_services/requirements.txt face_services/
 COPY scripts/setup.py scripts/uv-requirements.txt scripts/
@@ -29,7 +29,7 @@ COPY api_shim api_shim
 COPY face_console face_console
 COPY face_services face_services
 
-# A named volume takes the owner and the mode of the folder it is mounted over.
+# A named volume inherits owner and mode from the folder that it is mounted on.
 RUN useradd --uid 50000 --no-create-home --home-dir /var/lib/face-import face-import \
     && install --directory --owner face-import --group face-import --mode 0700 \
         /var/lib/face-import /var/lib/face-import/airflow /var/lib/face-library

@@ -1,13 +1,13 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# A variable, so that a machine with several says which: make setup PYTHON=/opt/python3.12/bin/python3
+# To choose another interpreter: make setup PYTHON=/opt/python3.12/bin/python3
 PYTHON ?= $(shell scripts/find-python)
 BIN := .venv/bin
-# These share one Airflow, and mostly wait for it: the others run beside them.
+# These share one Airflow and mostly wait for it, so the other tests run in parallel.
 ON_A_STACK := tests/faults $(addprefix tests/stack/,browser cli distributed load main_job recurring)
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-on-a-stack test-others test-services
-# The services' environment has neither our pytest plugins nor what tests/conftest.py imports.
+# The services' environment lacks our pytest plugins and the imports of tests/conftest.py.
 SERVICES_PYTEST := PYTHONPATH=plugins:. .venv-services/bin/python -m pytest -c /dev/null --rootdir=. \
 	--confcutdir=tests/face_services
 # The machine's own, or what `make setup` fetched.
@@ -19,7 +19,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## Make the virtual environments; seconds when nothing changed
+setup: ## Create the virtual environments; takes seconds if nothing changed
 	@test -n "$(PYTHON)" && "$(PYTHON)" scripts/setup.py
 
 .PHONY: setup-dev
@@ -27,27 +27,27 @@ setup-dev:
 	@test -n "$(PYTHON)" && "$(PYTHON)" scripts/setup.py --dev
 
 .PHONY: demo
-demo: setup ## Import a few faces, start to end, and show what became of each
+demo: setup ## Run a small import end to end and check the result of every row
 	@$(BIN)/python -m examples.demo
 
 .PHONY: up
-up: setup ## Start everything, in the foreground until Ctrl-C
+up: setup ## Start the stack, in the foreground until Ctrl-C
 	@$(BIN)/face-import up
 
 .PHONY: down
-down: ## End everything this checkout's `make up` started
+down: ## Stop the stack of this checkout's `make up`
 	@test ! -x $(BIN)/face-import || $(BIN)/face-import down
 
 .PHONY: up-distributed
-up-distributed: setup ## The same on the PostgreSQL and the Redis of this machine, with two Celery workers
+up-distributed: setup ## Start the stack on this machine's PostgreSQL and Redis, with two Celery workers
 	@$(BIN)/python -m examples.distributed up
 
 .PHONY: down-distributed
-down-distributed: ## End everything `make up-distributed` started
+down-distributed: ## Stop the stack of `make up-distributed`
 	@test ! -x $(BIN)/face-import || $(BIN)/python -m examples.distributed down
 
 .PHONY: status
-status: ## Show what runs and how it is
+status: ## Show the stack's processes and their health
 	@$(BIN)/face-import status
 
 .PHONY: test-unit
@@ -55,17 +55,17 @@ test-unit: setup-dev ## Run the unit tests: within a minute, without a server
 	$(BIN)/python -m pytest tests/unit
 
 .PHONY: test
-test: setup-dev ## Run all tests but the slow ones, in 12 minutes; with T=tests/unit/test_keeper.py only these
+test: setup-dev ## Run all tests except slow ones, in 12 minutes; T=tests/unit/test_keeper.py selects some
 ifdef T
 	$(if $(filter tests/face_services%,$(T)),$(SERVICES_PYTEST),$(BIN)/python -m pytest) $(T)
 else
-	@echo "three sets of tests run side by side; each prints its output when it finishes"
+	@echo "three test suites run in parallel; each prints its output when it finishes"
 	@$(SIDE_BY_SIDE) PYTEST_ADDOPTS='-m "not slow"'
 endif
 
 .PHONY: test-all
-test-all: setup-dev ## Run all tests, the slow ones too, in most of an hour
-	@echo "three sets of tests run side by side; each prints its output when it finishes"
+test-all: setup-dev ## Run all tests, including the slow ones, in most of an hour
+	@echo "three test suites run in parallel; each prints its output when it finishes"
 	@$(SIDE_BY_SIDE) PYTEST_ADDOPTS=--durations=20
 
 .PHONY: test-on-a-stack
@@ -86,7 +86,7 @@ fix: setup-dev ## Repair what the linter can repair, and format
 	$(BIN)/ruff format .
 
 .PHONY: check
-check: setup-dev ## Run the linters, the type checker, the licence check and the audit
+check: setup-dev ## Run linters, type checker, licence check and audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
@@ -97,11 +97,11 @@ check: setup-dev ## Run the linters, the type checker, the licence check and the
 	$(BIN)/python scripts/audit.py
 
 .PHONY: audit
-audit: setup-dev ## Look for known vulnerabilities of what we depend on (asks the package index)
+audit: setup-dev ## Check dependencies for known vulnerabilities (needs the package index)
 	$(BIN)/python scripts/audit.py
 
 .PHONY: bench
-bench: setup-dev ## Measure against peers and limits; ROWS="1 6" measures only these
+bench: setup-dev ## Run the benchmarks; ROWS="1 6" selects rows of the table
 	@$(BIN)/python -m bench $(ROWS)
 
 .PHONY: lock
@@ -113,6 +113,6 @@ lock: setup ## Recompile the requirement files from their .in files
 	echo uv | $(COMPILE) - -o scripts/uv-requirements.txt
 
 .PHONY: clean
-clean: down down-distributed ## End everything and remove environments and caches; imports and faces stay
+clean: down down-distributed ## Stop everything and remove environments and caches; keeps imports and faces
 	rm -rf .venv .venv-services .uv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info plugins/*.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

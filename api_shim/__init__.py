@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, jsonify
 
-from api_shim import access, errors, guards, monitoring, places, tasks, uploads
+from api_shim import access, errors, guards, monitoring, slots, tasks, uploads
 from api_shim.app_context import AppContext
 from api_shim.documentation import document, documentation
 from face_import import logs
@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.request_class = uploads.request_class(settings.home / "tmp")
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    places.register(app)
+    slots.register(app)
     uploads.register(app, settings.max_source_bytes)
     app.extensions["face_import"] = AppContext.open(settings)
     guards.register(app, settings)

@@ -89,7 +89,7 @@ def document(settings: Settings) -> dict[str, Any]:
     (form,) = (schema for name, schema in schemas.items() if name.startswith("CreateForm"))
     form["properties"]["group_name"]["pattern"] = settings.group_name_pattern
     for name, schema in schemas.items():
-        if name.startswith(("CreateForm", "ThreadsBody")):
+        if name.startswith(("CreateForm", "ConcurrencyBody")):
             number = schema["properties"]["thread_num"]
             number.get("anyOf", [number])[0]["maximum"] = settings.max_threads
     operations = [

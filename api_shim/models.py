@@ -77,13 +77,13 @@ class ListBody(_Strict):
     status: Status = Field(0, description="only tasks in this state; 0 for all")
 
 
-class ThreadsBody(_Strict):
+class ConcurrencyBody(_Strict):
     """Body of `POST /v1/tasks/<id>/config`."""
 
     thread_num: Annotated[int, BeforeValidator(_json_integer)] = Field(ge=1)
 
 
-class ThreadsForm(_Strict):
+class ConcurrencyForm(_Strict):
     """The same for the console's form, whose numbers are strings."""
 
     thread_num: int = Field(ge=1)

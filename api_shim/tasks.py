@@ -15,6 +15,7 @@ from api_shim.app_context import app_context
 from api_shim.documentation import answers, documentation
 from api_shim.log_csv import log_csv
 from api_shim.models import (
+    ConcurrencyBody,
     Created,
     CreateForm,
     Detail,
@@ -24,9 +25,8 @@ from api_shim.models import (
     Log,
     LogQuery,
     TaskIds,
-    ThreadsBody,
 )
-from api_shim.places import DOWNLOADS, INTAKE
+from api_shim.slots import DOWNLOADS, INTAKE
 from api_shim.uploads import takes_file
 from face_import.catalogue import ImportTask, LogEntry, LogPage, Progress, TaskConfig
 from face_import.contract import Mode, TaskState
@@ -84,12 +84,12 @@ def delete(task_id: str) -> Json:
 
 
 @blueprint.post("/<task_id>/config")
-@documentation.validate(json=ThreadsBody, resp=answers(Done, 400, 404, 409, 503))
-def config(task_id: str, body: ThreadsBody) -> Json:
+@documentation.validate(json=ConcurrencyBody, resp=answers(Done, 400, 404, 409, 503))
+def config(task_id: str, body: ConcurrencyBody) -> Json:
     """Change a task's concurrency; in a running task it takes effect within seconds."""
     context = app_context()
     check_thread_num(body.thread_num, context.settings)
-    context.control.set_threads(task_id, body.thread_num)
+    context.control.set_concurrency(task_id, body.thread_num)
     return {}
 
 

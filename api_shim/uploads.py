@@ -7,7 +7,7 @@ from typing import IO, Any, TypeVar
 
 from flask import Flask, Request, request
 
-from api_shim.places import FORMS, UPLOADS, Places
+from api_shim.slots import FORMS, UPLOADS, Slots
 from face_import.errors import RequestError
 
 BODY_BYTES = 2**20
@@ -28,27 +28,27 @@ class SlowBody(RequestError):
 
 
 class Body:
-    """A body that may have to be waited for: reading it takes a place, and waiting is bounded.
+    """A body that may have to be waited for: reading it takes a slot, and waiting is bounded.
 
     Args:
         stream: the server's stream.
-        places: where to take a place.
+        slots: where to take a slot.
     """
 
-    def __init__(self, stream: IO[bytes], places: Places) -> None:
+    def __init__(self, stream: IO[bytes], slots: Slots) -> None:
         self._stream = stream
-        self._places: Places | None = places
+        self._slots: Slots | None = slots
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes.
 
         Raises:
-            Busy: all places are taken.
+            Busy: all slots are taken.
             SlowBody: the body arrives too slowly.
         """
-        if self._places:
-            self._places.take()
-            self._places = None
+        if self._slots:
+            self._slots.take()
+            self._slots = None
         try:
             return self._stream.read(size)
         except TimeoutError:

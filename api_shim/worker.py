@@ -3,7 +3,7 @@
 Gunicorn's own worker gives a connection a thread at its first byte. The thread then waits without a bound for the rest
 of the head, for the body, and for the client to read the response, and closing a connection blocks the event loop for
 two seconds. Here the event loop reads heads and small bodies and closes connections without blocking; threads wait only
-for longer bodies and for readers, which must keep up a minimum rate. The application bounds how many do (`places`).
+for longer bodies and for readers, which must keep up a minimum rate. The application bounds how many do (`slots`).
 """
 
 import errno

@@ -1,6 +1,6 @@
-"""Measure the rows, write bench/results.json and the table in docs/explanation/performance.md.
+"""Run the benchmarks; update bench/results.json and the table in docs/explanation/performance.md.
 
-`python -m bench` measures all of them, `python -m bench 1 6` two. The exit status is 1 when a row falls short.
+`python -m bench` measures all rows of the table, `python -m bench 1 6` two. The exit status is 1 if a target is missed.
 """
 
 import argparse
@@ -39,15 +39,15 @@ MEASUREMENTS: dict[tuple[int, ...], Measurement] = {
     (9,): scale,
     (11,): scaling,
 }
-"""In this order: a stack that idles beside the first ones would cost them something."""
+"""In this order: an idle stack would slow down the first ones."""
 
 
 def main() -> int:
-    """Measure what is asked for."""
+    """Run the selected benchmarks."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("rows", type=int, nargs="*", help="numbers of rows; all, if none is given")
+    parser.add_argument("rows", type=int, nargs="*", help="numbers of rows; default: all")
     asked = set(parser.parse_args().rows) or set(range(1, 12))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what was started, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as on Ctrl-C
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="face-import-bench-") as folder, ExitStack() as held:
         bench = Workbench(Path(folder), held)
@@ -70,14 +70,14 @@ def _measured(bench: Workbench, asked: set[int]) -> Iterator[Figure]:
 
 
 def _show(figures: list[Figure]) -> None:
-    table = Table("row", "what", "measured", "target", "", "behind it")
+    table = Table("row", "what", "measured", "target", "", "details")
     for figure in sorted(figures, key=lambda figure: figure.row):
-        verdict = "[green]met" if figure.met else "[red]short"
+        verdict = "[green]met" if figure.met else "[red]missed"
         table.add_row(str(figure.row), figure.what, figure.shown, figure.bound, verdict, figure.note)
     console = Console(width=160)
     console.print(table)
-    short = sorted({figure.row for figure in figures if not figure.met})
-    console.print(f"rows that fall short: {', '.join(map(str, short))}" if short else "all rows met")
+    missed = sorted({figure.row for figure in figures if not figure.met})
+    console.print(f"missed targets: rows {', '.join(map(str, missed))}" if missed else "all targets met")
 
 
 def _machine() -> str:

@@ -1,4 +1,4 @@
-"""What a row of the bench comes to: a figure, its target, and the table of all of them."""
+"""Benchmark figures, their targets, and the table of them."""
 
 import json
 import re
@@ -22,12 +22,12 @@ class Figure:
     Attributes:
         row: number of the target's row.
         what: what was measured, and against what.
-        value: the median of the samples; None where it could not be measured.
-        target: the bound.
+        value: the median of the samples; None if it could not be measured.
+        target: the target value.
         at_least: whether more is better.
         unit: empty for a ratio.
-        samples: what the median is of.
-        note: absolute numbers behind it, or why there is none.
+        samples: the measured values.
+        note: absolute numbers, or why there are none.
     """
 
     row: int
@@ -41,7 +41,7 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether it was measured and is within its bound."""
+        """Whether it was measured and meets its target."""
         if self.value is None:
             return False
         return self.value >= self.target if self.at_least else self.value <= self.target
@@ -68,7 +68,7 @@ def at_most(row: int, what: str, target: float, samples: Sequence[float], **more
 
 
 def pairs(ours: Callable[[], float], peer: Callable[[], float], count: int = PAIRS) -> list[tuple[float, float]]:
-    """Measure both by turns, so that whatever else the machine does hits both; each pair begins with the other."""
+    """Measure both alternately, so that other load affects both; each pair starts with the other."""
     measured = []
     for number in range(count):
         if number % 2:
@@ -80,28 +80,28 @@ def pairs(ours: Callable[[], float], peer: Callable[[], float], count: int = PAI
 
 
 def ratios(measured: Sequence[tuple[float, float]]) -> list[float]:
-    """First of each pair through the second."""
+    """First of each pair divided by the second."""
     return [first / second for first, second in measured]
 
 
 def load() -> list[Figure]:
-    """The figures of the last run; none if there was none."""
+    """The figures of the last run, if any."""
     if not RESULTS.exists():
         return []
     return [Figure(**_fields(entry)) for entry in json.loads(RESULTS.read_text())["figures"]]
 
 
 def save(figures: Sequence[Figure], machine: str, seconds: float) -> None:
-    """Write figures to `results.json` and as a table to docs/explanation/performance.md; rows not measured now stay."""
+    """Write figures to `results.json` and docs/explanation/performance.md; rows not measured now are kept."""
     measured = {figure.row for figure in figures}
     kept = [figure for figure in load() if figure.row not in measured]
     both = sorted([*kept, *figures], key=lambda figure: figure.row)
     entries = [{**_rounded(asdict(figure)), "met": figure.met} for figure in both]
     document = {"machine": machine, "seconds": round(seconds), "figures": entries}
     RESULTS.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    lines = ["| row | what | measured | target | | behind it |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| row | what | measured | target | | details |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [
-        f"| {f.row} | {f.what} | {f.shown} | {f.bound} | {'met' if f.met else '**short**'} | {f.note} |" for f in both
+        f"| {f.row} | {f.what} | {f.shown} | {f.bound} | {'met' if f.met else '**missed**'} | {f.note} |" for f in both
     ]
     table = "\n".join(lines)
     PAGE.write_text(_TABLE.sub(lambda found: f"{found[1]}{machine}\n\n{table}\n{found[2]}", PAGE.read_text()))

@@ -1,11 +1,11 @@
-"""Runs `face-import` on a stack of separate parts on this machine: PostgreSQL, Redis, and Celery's workers.
+"""Runs `face-import` with PostgreSQL, Redis and Celery workers on this machine.
 
     python -m examples.distributed up        make up-distributed
-    python -m examples.distributed worker    one more worker
+    python -m examples.distributed worker    an additional worker
     python -m examples.distributed down      make down-distributed
 
-Both servers run already. The home is `.face_import-distributed`, and the databases, made if they are missing, are named
-for it. What is set here can be set otherwise in the environment, like everything else (docs/reference/settings.md).
+Both servers must be running. The home is `.face_import-distributed`; the databases are named after it, and created if
+missing. Variables of the environment take precedence over the settings made here (docs/reference/settings.md).
 """
 
 import os
@@ -20,12 +20,12 @@ from face_import.stack.layout import Layout
 CHECKOUT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("face-import")
 POSTGRES_URL = os.environ.get("FACE_IMPORT_TEST_POSTGRES_URL", "postgresql+psycopg://127.0.0.1:5432/postgres")
-"""A database of a server where more of them may be made; without a role in it, the user's own name is one."""
+"""A database of a server where databases may be created; the role defaults to the user's name."""
 REDIS_URL = os.environ.get("FACE_IMPORT_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 
 
 def main() -> None:
-    """Become `face-import` with the arguments of this command."""
+    """Execute `face-import` with the arguments of this command."""
     home = Path(os.environ.get("FACE_IMPORT_HOME", CHECKOUT / ".face_import-distributed"))
     airflow, catalogue = (f"face_import_{Layout.of(home).stack_id}_{part}" for part in ("airflow", "catalogue"))
     variables = {
@@ -46,10 +46,10 @@ def database(name: str) -> str:
 
 
 def create_databases(*names: str) -> None:
-    """Make those that are missing.
+    """Create missing databases.
 
     Raises:
-        SystemExit: the server does not answer, or does not allow it; says so in a line.
+        SystemExit: the server is unavailable or does not allow it.
     """
     server = create_engine(POSTGRES_URL, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
     try:

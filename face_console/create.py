@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from api_shim import access, sessions
 from api_shim.app_context import app_context
 from api_shim.models import CreateForm
-from api_shim.places import INTAKE
+from api_shim.slots import INTAKE
 from api_shim.tasks import create_task
 from api_shim.uploads import takes_file
 from face_console.language import gettext

@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 from face_console.view import shown_uri
 from face_import.domain.models import Block, Row, Shard, SourceIndex
 from face_import.domain.uri import display, scheme_of
-from face_import.sources import Bounds, read_rows, take_in
+from face_import.sources import Bounds, ingest, read_rows
 from face_import.sources.encoding import CHUNK_BYTES
 
 FIRST_ROWS = 8
@@ -85,7 +85,7 @@ def preview(stream: BinaryIO, bounds: Bounds, folder: Path) -> Preview:
     """
     with TemporaryFile(dir=folder) as copy:
         sink = cast("BinaryIO", copy)
-        seen = Preview(take_in(stream, sink, bounds))
+        seen = Preview(ingest(stream, sink, bounds))
         for row in _rows(sink, seen.index):
             if len(seen.first) < FIRST_ROWS:
                 seen.first.append(row)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from api_shim.access import load_task
 from api_shim.app_context import app_context
-from api_shim.models import ThreadsForm
+from api_shim.models import ConcurrencyForm
 from api_shim.tasks import csv_file
 from face_console.charts import Throughput, throughput
 from face_console.look import Look, look_at, overview
@@ -69,19 +69,19 @@ def task_delete(task_id: str) -> Response | tuple[str, int]:
     return _done(task_id, lambda: app_context().control.delete(task_id), link("index", deleted=group))
 
 
-@blueprint.post("/tasks/<task_id>/threads")
-def task_threads(task_id: str) -> Response | tuple[str, int]:
+@blueprint.post("/tasks/<task_id>/concurrency")
+def task_concurrency(task_id: str) -> Response | tuple[str, int]:
     """Change the concurrency."""
     context = app_context()
     typed = request.form.get("thread_num", "")
     try:
-        body = ThreadsForm.model_validate({"thread_num": typed})
+        body = ConcurrencyForm.model_validate({"thread_num": typed})
         check_thread_num(body.thread_num, context.settings)
     except ValidationError as error:
-        return _page(task_id, threads=(typed, field_problem(error.errors()[0]))), 400
+        return _page(task_id, concurrency=(typed, field_problem(error.errors()[0]))), 400
     except InvalidRequest as error:
-        return _page(task_id, threads=(typed, request_problem(error, context.settings))), 400
-    return _done(task_id, lambda: context.control.set_threads(task_id, body.thread_num))
+        return _page(task_id, concurrency=(typed, request_problem(error, context.settings))), 400
+    return _done(task_id, lambda: context.control.set_concurrency(task_id, body.thread_num))
 
 
 @blueprint.get("/tasks/<task_id>/log.csv")
@@ -129,7 +129,7 @@ def _look(task_id: str) -> Look:
     return replace(look, changes=app_context().catalogue.ledger.changes(task_id))
 
 
-def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[str, str] | None = None) -> str:
+def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tuple[str, str] | None = None) -> str:
     look, context = _look(task_id), app_context()
     shard = _shard(task_id)
     failures = (
@@ -155,8 +155,8 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, threads: tuple[
         chart=_throughput(look),
         airflow=airflow,
         error=error,
-        threads=threads or (str(look.task.config.thread_num), ""),
-        most_threads=context.settings.max_threads,
+        concurrency=concurrency or (str(look.task.config.thread_num), ""),
+        max_concurrency=context.settings.max_threads,
     )
 
 

@@ -1,6 +1,6 @@
-"""Asks the package index for known vulnerabilities of every pinned package: `.venv/bin/python scripts/audit.py`.
+"""Checks every pinned package for known vulnerabilities: `.venv/bin/python scripts/audit.py`.
 
-pip-audit does the asking. Offline it can tell nothing, and `make check` has to run without a network: this says so.
+Runs pip-audit, which needs the package index. Offline, packages are reported as not checked, and `make check` passes.
 """
 
 import json
@@ -13,18 +13,18 @@ NO_NETWORK = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "ProxyError", 
 
 
 def asked(file: str) -> subprocess.CompletedProcess[str]:
-    """What pip-audit says of a file of pinned requirements."""
+    """Run pip-audit on a file of pinned requirements."""
     options = ("--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json")
     command = [sys.executable, "-m", "pip_audit", "--requirement", file, *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def findings(answer: dict[str, Any]) -> tuple[list[str], int, int]:
-    """Lines on vulnerabilities, and how many packages the index knows and does not know."""
+    """Vulnerabilities, one per line, and the numbers of packages known and unknown to the index."""
     packages = answer["dependencies"]
     known = [package for package in packages if "skip_reason" not in package]
     lines = [
-        f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'none'}"
+        f"{package['name']} {package['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'none'}"
         for package in known
         for found in package["vulns"]
     ]
@@ -32,13 +32,13 @@ def findings(answer: dict[str, Any]) -> tuple[list[str], int, int]:
 
 
 def main() -> int:
-    """Print what is known of each file; returns 1 if there is anything, 2 if pip-audit failed."""
+    """Print the findings for each file; returns 1 if there are any, 2 if pip-audit failed."""
     status = 0
     for file in FILES:
         said = asked(file)
         if not said.stdout.strip():
             if any(sign in said.stderr for sign in NO_NETWORK):
-                print(f"audit: {file}: NOT CHECKED, the package index cannot be reached")
+                print(f"audit: {file}: NOT CHECKED, the package index is unavailable")
                 continue
             print(f"audit: {file}: pip-audit failed: {said.stderr.strip()[-2000:]}", file=sys.stderr)
             return 2
@@ -46,7 +46,7 @@ def main() -> int:
         for line in lines:
             print(f"audit: {file}: {line}", file=sys.stderr)
             status = 1
-        aside = f", {unknown} NOT CHECKED: this index knows nothing of them" if unknown else ""
+        aside = f", {unknown} NOT CHECKED: unknown to this index" if unknown else ""
         print(f"audit: {file}: {known} packages, {len(lines)} known vulnerabilities{aside}")
     return status
 

@@ -1,6 +1,6 @@
 """Checks the licence of every package in the environment it is run in: `.venv/bin/python scripts/licences.py`.
 
-Standard library only, and offline: a package says in its metadata what it is under.
+Standard library only, and offline: packages declare their licence in their metadata.
 """
 
 import sys
@@ -29,40 +29,40 @@ ALLOWED = {
     "The Unlicense (Unlicense)",
     "Zlib",
 }
-LOOKED_AT = {
-    "codespell": "GPL: a command of `make check`, which nothing of ours imports or ships",
-    "psycopg": "LGPL: imported as it is, unchanged and replaceable, which asks nothing of our code",
-    "psycopg-binary": "the same; its C part",
-    "supervisor": "names its licence by a link: the Repoze licence, which is BSD's with a clause on trade marks",
-    "text-unidecode": "under the Artistic License or the GPL, as one likes; not called by us but by Airflow",
+REVIEWED = {
+    "codespell": "GPL: a command of `make check`; none of our code imports or ships it",
+    "psycopg": "LGPL: used unmodified and replaceable, which places no conditions on our code",
+    "psycopg-binary": "the C part of psycopg, as above",
+    "supervisor": "declares its licence by a link: the Repoze licence, which is BSD's with a trade mark clause",
+    "text-unidecode": "Artistic License or GPL, at the user's choice; used only by Airflow",
 }
 
 
 def licence_of(package: Distribution) -> str:
-    """What a package says, as an expression: `MIT`, `Apache-2.0 OR BSD-2-Clause`."""
+    """A package's declared licence as an expression: `MIT`, `Apache-2.0 OR BSD-2-Clause`."""
     metadata = package.metadata
     classifiers = [c.rpartition(" :: ")[2] for c in metadata.get_all("Classifier") or [] if c.startswith("License ::")]
     named = [name for name in classifiers if name not in {"OSI Approved", "DFSG approved"}]
-    # A text in the old field may be the whole licence; its first line is its name.
+    # The old field may contain the whole licence text; its first line is the name.
     text = (metadata.get("License") or "").strip().partition("\n")[0]
     return metadata.get("License-Expression") or " OR ".join(named) or text or "none is named"
 
 
 def is_allowed(expression: str) -> bool:
-    """Whether one of the alternatives has nothing in it that is not on the list."""
+    """Whether all parts of at least one alternative are on the list."""
     return any(ALLOWED.issuperset(alternative.split(" AND ")) for alternative in expression.split(" OR "))
 
 
 def main() -> None:
-    """Print what is not allowed and exit with 1, or say how many packages are."""
+    """Print licences that are not allowed and exit with 1, or print the number of packages."""
     found = {package.metadata["Name"]: licence_of(package) for package in distributions()}
     found.pop("face-import", None)
-    wrong = {n: licence for n, licence in found.items() if n not in LOOKED_AT and not is_allowed(licence)}
+    wrong = {n: licence for n, licence in found.items() if n not in REVIEWED and not is_allowed(licence)}
     for name, licence in sorted(wrong.items()):
-        print(f"licence of {name}: {licence}; read it, then list it in scripts/licences.py or do without the package")
+        print(f"licence of {name}: {licence}; review it, then list it in scripts/licences.py or remove the package")
     if wrong:
         sys.exit(1)
-    print(f"licences: {len(found)} packages, {len(LOOKED_AT.keys() & found)} of them looked at by hand")
+    print(f"licences: {len(found)} packages, {len(REVIEWED.keys() & found)} of them reviewed by hand")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Makes the project's two virtual environments, or leaves them alone when they are up to date.
+"""Creates the project's two virtual environments, or leaves them alone if they are up to date.
 
-Standard library only: this runs before anything is installed. `.venv` is the product's (and with `dev` the
-tests'), `.venv-services` belongs to the embedded face services, whose libraries Airflow cannot live with. uv
+Standard library only: this runs before anything is installed. `.venv` is the product's (with `--dev`, also the
+tests'); `.venv-services` is for the embedded face services, whose dependencies conflict with Airflow's. uv
 installs both, in a third of the time that pip takes.
 """
 
@@ -28,10 +28,10 @@ UV = CHECKOUT / ".uv"
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment and what goes into it.
+    """A virtual environment and its contents.
 
     Attributes:
-        files: what it is made from, by part; `dev` comes on top of `run`.
+        files: requirement files by part; `dev` is installed in addition to `run`.
         options: for the installer.
         editable: whether the project itself is installed into it.
     """
@@ -57,7 +57,7 @@ ENVIRONMENTS = (
     Environment(
         ".venv-services",
         {"run": "face_services/requirements.txt", "dev": "face_services/requirements-dev.txt"},
-        # mediapipe asks for more than its face models need; the file lists what is used.
+        # mediapipe requires more than its face models need; the file lists what is used.
         options=("--no-deps",),
     ),
 )
@@ -66,10 +66,10 @@ ENVIRONMENTS = (
 def main() -> None:
     """Bring both environments up to date."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dev", action="store_true", help="also what tests and checks need")
+    parser.add_argument("--dev", action="store_true", help="also install what tests and checks need")
     parts = ("run", "dev") if parser.parse_args().dev else ("run",)
     if sys.version_info[:2] not in SUPPORTED:
-        fail(f"Python 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=/path/to/another")
+        fail(f"Python 3.11 or 3.12 is required, this is {sys.version.split()[0]}: make PYTHON=/path/to/python")
     stale = [environment for environment in ENVIRONMENTS if not is_up_to_date(environment, parts)]
     if stale:
         # The first two are settings of some developers, by which pip would refuse to install into a folder.
@@ -81,13 +81,13 @@ def main() -> None:
 
 
 def is_up_to_date(environment: Environment, parts: tuple[str, ...]) -> bool:
-    """Whether it runs, and these parts of it were installed from the requirements as they are now."""
+    """Whether it is usable, and these parts were installed from the current requirements."""
     installed = installed_parts(environment) if usable(environment) else {}
     return all(installed.get(part) == digest(environment, part) for part in parts)
 
 
 def installed_parts(environment: Environment) -> dict[str, str]:
-    """What each part was installed from."""
+    """Digest of the requirements that each part was installed from."""
     stamp = environment.path / STAMP
     return dict(json.loads(stamp.read_text())) if stamp.exists() else {}
 
@@ -161,7 +161,7 @@ def usable(environment: Environment) -> bool:
 
 
 def digest(environment: Environment, part: str) -> str:
-    """Changes with the requirements, the project's metadata, the interpreter and the checkout's place."""
+    """Digest of the requirements, the project's metadata, the interpreter version and the checkout's path."""
     content = hashlib.sha256((CHECKOUT / environment.files[part]).read_bytes())
     content.update(repr((sys.version_info[:2], str(CHECKOUT))).encode())
     if environment.editable:
@@ -170,14 +170,14 @@ def digest(environment: Environment, part: str) -> str:
 
 
 def run(command: list[object]) -> None:
-    """Run a command, with its output shown, and leave if it fails."""
+    """Run a command with its output shown; exit if it fails."""
     words = [str(word) for word in command]
     if code := subprocess.run(words, check=False).returncode:
         fail(f"exit code {code} of {' '.join(words)}")
 
 
 def fail(message: str) -> None:
-    """Say what is wrong, in a line, and leave."""
+    """Exit with a one-line message."""
     raise SystemExit(f"setup: {message}")
 
 

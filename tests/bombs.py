@@ -175,7 +175,9 @@ BOMBS = {
         "takes 392000000 bytes",
     ),
     "tiff, tiles far beyond the edge": _one(
-        lambda: tiff_of((20_000, 1), zeros(16 * 60_000), **(_THIN | {"t325": (LONG, [1000] * 1250)})), "together"
+        lambda: tiff_of((20_000, 1), zeros(16 * 60_000), **(_THIN | {"t325": (LONG, [1000] * 1250)})),
+        "in total",
+        "together",
     ),
     "tiff, a row of fax": _one(lambda: tiff_of((50_000_000, 1), b"\x80\0\0\0", 4, t258=(SHORT, 1)), "50000000x1"),
     "tiff, a tile of fax": _one(

@@ -1,4 +1,4 @@
-"""Runs the demo; exits 0 if everything came out as it must, 1 if not. `KEEP=1` leaves the stack up."""
+"""Runs the demo; exits 0 if all results are as expected, else 1. `KEEP=1` leaves the stack running."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ GROUP = "demo"
 THREADS = 8
 PATIENCE_S = 180
 SURE = 0.6
-"""Least score of a hit; same people score 0.79 and more here, different ones 0.48 at most."""
+"""Minimum score of a hit; here, the same person scores at least 0.79, different people at most 0.48."""
 
 
 def main() -> int:
@@ -37,55 +37,55 @@ def main() -> int:
     except (DemoError, requests.RequestException) as error:
         report.section("The demo failed")
         report.line(str(error))
-        report.line(f"the processes' logs: {HOME / 'logs'}")
+        report.line(f"logs of the processes: {HOME / 'logs'}")
         return 1
     except KeyboardInterrupt:
-        report.line("interrupted; everything is stopped")
+        report.line("interrupted; the stack is stopped")
         return 130
     report.section(f"{'Everything as expected' if good else 'Not as expected'}, {time.monotonic() - began:.0f} s")
     return 0 if good else 1
 
 
 def demonstrate(report: Report, *, keep: bool) -> bool:
-    """Start the stack, import, search, check, and end the stack.
+    """Start the stack, import, search, check, and stop the stack.
 
     Returns:
-        whether all came out as it must.
+        whether all results are as expected.
     """
-    report.section("The stack: Airflow, the API and the face services, with a home of its own and on free ports")
+    report.section("The stack: Airflow, the API and the face services, with its own home and on free ports")
     began = time.monotonic()
     with temporary_stack(keep=keep) as stack:
         with report.waiting("starting"):
             addresses = stack.up()
-        report.line(f"healthy after {time.monotonic() - began:.0f} s; all of it is in {HOME}")
+        report.line(f"healthy after {time.monotonic() - began:.0f} s; all its files are in {HOME}")
         report.lines(addresses)
         entries = album()
         evidence = import_album(report, stack, entries)
-        report.section("The checks")
+        report.section("Checks")
         listed = checks(entries, evidence)
         report.checks(listed, surprises(entries, evidence.log))
     if keep:
-        report.section("Still up, as KEEP=1 asked; the pictures' host is gone, make demo ends it and starts anew")
+        report.section("Still running because of KEEP=1, without the image host; make demo starts a new stack")
         report.lines(addresses)
-        report.line(f"end it: FACE_IMPORT_HOME={HOME} .venv/bin/face-import down")
+        report.line(f"to stop it: FACE_IMPORT_HOME={HOME} .venv/bin/face-import down")
     return all(check.holds for check in listed)
 
 
 def import_album(report: Report, stack: Stack, entries: Sequence[Entry]) -> Evidence:
-    """Take the rows through the API and ask for everything that can be known afterwards."""
+    """Import the rows through the API and collect the evidence."""
     api = Api(stack.api)
     files = hosted(entries)
     with picture_host(files) as host:
         inline = sum(entry.inline for entry in entries)
-        report.section("The input: a CSV file as a spreadsheet program writes it")
-        report.line(f"{len(entries)} rows: {len(files)} pictures at {host}, {inline} as data URIs, the rest broken")
+        report.section("Input: a CSV file as written by a spreadsheet program")
+        report.line(f"{len(entries)} rows: {len(files)} images at {host}, {inline} as data URIs, the rest broken")
         report.line("limits: " + ", ".join(f"{name} {limit}" for name, limit in LIMITS.items()))
         task_id = api.create(GROUP, csv_file(entries, host), {**LIMITS, "thread_num": THREADS})
-        report.section(f"The import: task {task_id} into group {GROUP!r}")
+        report.section(f"Import: task {task_id} into group {GROUP!r}")
         api.start(task_id)
         detail = report.follow(api.progress(task_id, PATIENCE_S))
     log = api.log(task_id)
-    report.section("The result")
+    report.section("Results")
     report.result(entries, log)
     group = Group(stack.services, GROUP)
     found = search(report, group)
@@ -93,8 +93,8 @@ def import_album(report: Report, stack: Stack, entries: Sequence[Entry]) -> Evid
 
 
 def search(report: Report, group: Group) -> dict[str, Sequence[Hit]]:
-    """Look each person up in the group by a picture that was not imported."""
-    report.section(f"The search: who is it, in pictures that were not imported (score {SURE} and above)")
+    """Search the group for each person, by a picture that was not imported."""
+    report.section(f"Search: identify people in images that were not imported (score {SURE} and above)")
     found: dict[str, Sequence[Hit]] = {}
     for person in (COLLINS, HOPPER, PHOTOGRAPHER):
         picture = lit(mirrored(portrait(person, 360)), 0.8)

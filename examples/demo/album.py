@@ -1,7 +1,7 @@
-"""The rows of the demo's import, and the code each one must come out with.
+"""The rows of the demo's import, and the expected code of each.
 
-The limits lie far from everything the engine measures (tests/demo asserts 5 degrees, 10 pixels and 10 points of blur),
-so that what comes out is the same on every machine.
+The limits are far from everything the engine measures (tests/demo asserts 5 degrees, 10 pixels and 10 points of blur),
+so that the results are the same on every machine.
 """
 
 import csv
@@ -38,11 +38,11 @@ class Entry:
     """One row of the import.
 
     Attributes:
-        code: what must become of it.
-        name: the picture's name on the host; a whole URI stands for itself, an empty one for no URI.
-        data: the picture's file; None where there is none to be had.
-        inline: whether the row carries the file as a data URI.
-        id: the face's id; by default the import makes one.
+        code: the expected result.
+        name: the picture's name on the host; or a whole URI, or empty for no URI.
+        data: the picture's file; None if there is none.
+        inline: whether the row contains the file as a data URI.
+        id: the face's id; by default, the import generates one.
         surplus: cells beyond the header's.
     """
 
@@ -56,7 +56,7 @@ class Entry:
     surplus: tuple[str, ...] = ()
 
     def uri(self, host: str) -> str:
-        """What stands in the row, with pictures at `host` (no slash at its end)."""
+        """The row's URI, with pictures at `host` (without a trailing slash)."""
         if self.inline:
             return f"data:image/jpeg;base64,{b64encode(self.data or b'').decode()}"
         return f"{host}/{self.name}" if self.name and ":" not in self.name else self.name
@@ -77,12 +77,12 @@ def album() -> list[Entry]:
 
 
 def hosted(entries: Sequence[Entry]) -> Mapping[str, bytes]:
-    """The files the host has to serve, by name."""
+    """The files for the host to serve, by name."""
     return {entry.name: entry.data for entry in entries if entry.data is not None and not entry.inline}
 
 
 def csv_file(entries: Sequence[Entry], host: str) -> bytes:
-    """The file as a spreadsheet program writes it: UTF-8 with a byte order mark, CR LF, quotes where needed."""
+    """The file as written by a spreadsheet program: UTF-8 with a byte order mark, CR LF, quotes where needed."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(HEADER)
@@ -121,7 +121,7 @@ def _formats() -> Iterator[Entry]:
 
 
 def _groups() -> Iterator[Entry]:
-    """Pictures of two people, of whom the larger face counts, for good and ill."""
+    """Pictures of two people, of which the larger face counts."""
     pairs = {
         "collins-and-hopper.jpg": (Code.OK, COLLINS, portrait(COLLINS), portrait(HOPPER, 260)),
         "hopper-and-collins.jpg": (Code.OK, HOPPER, portrait(HOPPER), portrait(COLLINS, 260)),

@@ -1,4 +1,4 @@
-"""What must come out of the demo, compared with what did."""
+"""Compares the demo's results with the expected ones."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Outcomes = Mapping[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything a user can find out about the import.
+    """Everything that a user can see of the import.
 
     Attributes:
         detail: the task's last `detail`.
@@ -34,7 +34,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One claim, what it expects and what was seen."""
+    """One claim, its expected value and the actual one."""
 
     claim: str
     expected: object
@@ -42,22 +42,22 @@ class Check:
 
     @property
     def holds(self) -> bool:
-        """Whether they are the same."""
+        """Whether they are equal."""
         return self.expected == self.seen
 
 
 def outcomes(log: Sequence[Failure], rows: int) -> Outcomes:
-    """Code of every row: what is not in the log succeeded."""
+    """Code of every row: rows that are not in the log succeeded."""
     return dict.fromkeys(range(1, rows + 1), int(Code.OK)) | {failure.row: failure.code for failure in log}
 
 
 def surprises(entries: Sequence[Entry], log: Sequence[Failure]) -> list[str]:
-    """One line for each row that came out otherwise than it must."""
+    """One line for each row with an unexpected result."""
     messages = {failure.row: failure.message for failure in log}
     came_out = outcomes(log, len(entries))
     return [
-        f"row {row}, {entry.name or 'data URI'}: {int(entry.code)} expected, "
-        f"{came_out[row]} came out ({messages.get(row, 'imported')})"
+        f"row {row}, {entry.name or 'data URI'}: expected {int(entry.code)}, "
+        f"got {came_out[row]} ({messages.get(row, 'imported')})"
         for row, entry in enumerate(entries, 1)
         if came_out[row] != entry.code
     ]
@@ -70,12 +70,12 @@ def checks(entries: Sequence[Entry], evidence: Evidence) -> list[Check]:
     failures = {str(code): rows for code, rows in sorted(Counter(expected.values()).items()) if code}
     imported = len(entries) - sum(failures.values())
     return [
-        Check("every row came out with the code it must", expected, dict(outcomes(log, len(entries)))),
-        Check("the log has every failed row once, in order", [r for r, c in expected.items() if c], _rows(log)),
-        Check("the downloaded log says the same", [(f.uri, f.code, f.message) for f in log], list(evidence.download)),
+        Check("every row has the expected code", expected, dict(outcomes(log, len(entries)))),
+        Check("the log contains every failed row once, in order", [r for r, c in expected.items() if c], _rows(log)),
+        Check("the downloaded log is the same", [(f.uri, f.code, f.message) for f in log], list(evidence.download)),
         Check("detail counts every row", (len(entries), len(entries)), (detail["total_num"], detail["handled_num"])),
         Check("detail counts the failures by code", failures, dict(sorted(detail["errors"].items()))),
-        Check("detail and group agree on what was imported", (imported, imported), _imported(evidence)),
+        Check("detail and group agree on the number of imported rows", (imported, imported), _imported(evidence)),
         *(
             Check(f"the group knows {person}" if known else f"the group does not know the {person}", known, _who(hits))
             for person, hits, known in _searches(entries, evidence)
@@ -92,7 +92,7 @@ def _imported(evidence: Evidence) -> tuple[int, int]:
 
 
 def _searches(entries: Sequence[Entry], evidence: Evidence) -> list[tuple[str, Sequence[Hit], set[str]]]:
-    """Each person searched for, what was found, and the tags it must have: the person's own, if any row got in."""
+    """Each person searched for, the hits, and the expected tags: the person's own, if any row was imported."""
     members = {entry.tag for entry in entries if entry.code is Code.OK}
     return [(person, hits, {person} & members) for person, hits in evidence.found.items()]
 

@@ -1,4 +1,4 @@
-"""The HTTP API and the face services' search, as an application uses them."""
+"""Clients of the HTTP API and of the face services' search, as an application would use them."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ TIMEOUT_S = 60
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the text says why."""
+    """The demo cannot continue; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A face that a search found; the score is 1 for the same picture, and falls with the likeness."""
+    """A face found by a search; the score is 1 for the same picture, and lower for less similar ones."""
 
     tag: str
     description: str
@@ -43,7 +43,7 @@ class Api:
     """`/v1/tasks` (docs/reference/api.md).
 
     Args:
-        url: of Face import, without a slash at its end.
+        url: URL of Face import, without a trailing slash.
     """
 
     def __init__(self, url: str) -> None:
@@ -63,10 +63,10 @@ class Api:
         self._get(f"{task_id}/start")
 
     def progress(self, task_id: str, patience_s: float) -> Iterator[dict[str, Any]]:
-        """Yield a task's `detail` four times a second, up to the one that says it is complete.
+        """Yield a task's `detail` four times a second until it is complete.
 
         Raises:
-            DemoError: the task was stopped, or is not complete within the patience.
+            DemoError: the task was stopped, or is not complete within `patience_s`.
         """
         deadline = time.monotonic() + patience_s
         while True:
@@ -83,7 +83,7 @@ class Api:
         return [Failure(**entry) for entry in self._get(f"{task_id}/log").json()["logs"]]
 
     def downloaded_log(self, task_id: str) -> list[tuple[str, int, str]]:
-        """The same as a CSV file: uri, code, message."""
+        """The failed rows from the CSV file: uri, code, message."""
         text = self._get(f"{task_id}/download_log").content.decode()
         return [(uri, int(code), message) for uri, code, message in csv.reader(io.StringIO(text, newline=""))]
 
@@ -95,8 +95,8 @@ class Group:
     """A face group in the library service.
 
     Args:
-        url: of the face services, without a slash at its end.
-        name: the group's.
+        url: URL of the face services, without a trailing slash.
+        name: name of the group.
     """
 
     def __init__(self, url: str, name: str) -> None:
@@ -108,13 +108,13 @@ class Group:
         return int(_checked(self._session.get(self._url, timeout=TIMEOUT_S)).json()["count"])
 
     def search(self, picture: bytes, threshold: float) -> list[Hit]:
-        """The group's faces most like the one in the picture, most alike first, at most five."""
+        """The group's faces most similar to the one in the picture, most similar first, at most five."""
         uri = f"data:image/jpeg;base64,{b64encode(picture).decode()}"
         asked = {"images": [uri], "threshold": threshold, "limit": 5}
         answer = _checked(self._session.post(f"{self._url}/search", json=asked, timeout=TIMEOUT_S)).json()
         faces = answer["search_results"][0]["faces"]
         if len(faces) != 1:
-            raise DemoError(f"the search saw {len(faces)} faces in a picture of one")
+            raise DemoError(f"the search found {len(faces)} faces in a picture of one person")
         return [Hit(hit["tag"], hit["desc"], hit["score"]) for hit in faces[0]["faces"]]
 
 

@@ -1,4 +1,4 @@
-"""A web server on loopback that has the demo's pictures and nothing else."""
+"""A web server on loopback for the demo's pictures."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from threading import Thread
 
 @contextmanager
 def picture_host(files: Mapping[str, bytes]) -> Iterator[str]:
-    """Serve the files, by name, on a free port; yields the URL, without a slash at its end."""
+    """Serve the files, by name, on a free port; yields the URL, without a trailing slash."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -22,7 +22,7 @@ def picture_host(files: Mapping[str, bytes]) -> Iterator[str]:
             self.wfile.write(data or b"")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: the terminal belongs to the demo."""
+            """Log nothing: the terminal belongs to the demo."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

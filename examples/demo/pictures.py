@@ -1,4 +1,4 @@
-"""Photographs that are on every machine after `make setup`, and what can be done to them.
+"""Photographs available on every machine after `make setup`, and transformations of them.
 
 Nothing is downloaded. scikit-image ships `astronaut.png` (Eileen Collins; NASA, public domain), `camera.png` (a
 photographer in half profile; CC0) and pictures without a face. A group of one person would prove little about a

@@ -1,4 +1,4 @@
-"""What the demo prints: colour and a moving bar in a terminal, plain lines elsewhere."""
+"""The demo's output: colours and a progress bar in a terminal, plain lines elsewhere."""
 
 import sys
 from collections import defaultdict
@@ -31,7 +31,7 @@ class Report:
         self._console.print(f"\n[bold]{title}[/]")
 
     def line(self, text: str) -> None:
-        """Print one line of a section, as it stands."""
+        """Print one line of a section verbatim."""
         self._console.print(f"  {text}", markup=False, soft_wrap=True)
 
     def lines(self, texts: Iterable[str]) -> None:
@@ -40,11 +40,11 @@ class Report:
             self.line(text)
 
     def waiting(self, text: str) -> AbstractContextManager[object]:
-        """Show in a terminal that something takes a while."""
+        """Show a spinner in a terminal."""
         return self._console.status(text) if self._console.is_terminal else nullcontext()
 
     def follow(self, progress: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Show a task's `detail`s as a bar until they end; returns the last one."""
+        """Show a task's progress as a bar until it ends; returns the last `detail`."""
         columns = TextColumn(" "), BarColumn(40), MofNCompleteColumn(), TextColumn("rows"), TimeElapsedColumn()
         detail: Mapping[str, Any] = {}
         with Progress(*columns, console=self._console) as bar:
@@ -54,11 +54,11 @@ class Report:
         return detail
 
     def result(self, entries: Sequence[Entry], log: Sequence[Failure]) -> None:
-        """Print how many rows came out with each code, and one of them."""
+        """Print the number of rows with each code, and an example."""
         by_code = defaultdict(list)
         for failure in log:
             by_code[failure.code].append(failure)
-        table = Table("code", "meaning", "rows", "for example", "message", box=None, pad_edge=True, header_style="dim")
+        table = Table("code", "meaning", "rows", "example", "message", box=None, pad_edge=True, header_style="dim")
         table.add_row("0", MEANINGS[Code.OK], str(len(entries) - len(log)), "", "")
         for code, failures in sorted(by_code.items()):
             first = failures[0]
@@ -73,18 +73,18 @@ class Report:
             self.line(f"  {hit.score:.2f}  {hit.tag}  {' '.join(hit.description.split())}")
 
     def checks(self, checks: Sequence[Check], surprises: Sequence[str]) -> None:
-        """Print each claim and, of those that do not hold, what was expected and seen."""
+        """Print each claim and, for those that do not hold, the expected and the actual value."""
         for check in checks:
             self._console.print("  [green]ok [/]" if check.holds else "  [bold red]NO [/]", end="")
             self._console.print(check.claim, markup=False)
             if not check.holds:
                 self.line(f"     expected {str(check.expected)[:LONGEST_DIFFERENCE]}")
-                self.line(f"     seen     {str(check.seen)[:LONGEST_DIFFERENCE]}")
+                self.line(f"     actual   {str(check.seen)[:LONGEST_DIFFERENCE]}")
         self.lines(surprises)
 
 
 def _short(uri: str) -> str:
-    """The last part of a URI, enough to recognise a row by."""
+    """The last part of a URI, enough to recognise a row."""
     if uri.startswith("data:"):
         return "data URI"
     return uri.rsplit("/", 1)[-1] or "no uri"

@@ -1,4 +1,4 @@
-"""The demo's own stack, started and ended by the same command as any other."""
+"""The demo's own stack, started and stopped by the `face-import` command."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ class Stack:
         port, airflow_port, services_port = _free_ports(3)
         self.api = f"http://127.0.0.1:{port}"
         self.services = f"http://127.0.0.1:{services_port}"
-        # The caller's own settings must not reach it: they may name a library in production.
+        # Without the caller's own settings, which may name a library in production.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACE_IMPORT_")}
         self._environment = {
             **inherited,
@@ -40,20 +40,20 @@ class Stack:
         }
 
     def up(self) -> list[str]:
-        """End the stack that an earlier `KEEP=1` left, forget what it knew, and start anew.
+        """Stop the stack of an earlier `KEEP=1`, remove its files, and start a new one.
 
         Returns:
-            what `face-import up` prints: its URLs, and where Airflow's password is.
+            the output of `face-import up`: its URLs, and the file of Airflow's password.
 
         Raises:
-            DemoError: it did not become healthy; says why, and nothing is left running.
+            DemoError: it did not become healthy; nothing is left running.
         """
         self.down()
         shutil.rmtree(HOME, ignore_errors=True)
         return self._run("up", "--detach").splitlines()
 
     def down(self) -> None:
-        """End every process of the stack; a second Ctrl-C does not stop this."""
+        """Stop the stack; a second Ctrl-C does not interrupt this."""
         impatient = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             self._run("down")
@@ -71,7 +71,7 @@ class Stack:
 
 @contextmanager
 def temporary_stack(*, keep: bool) -> Iterator[Stack]:
-    """A stack to bring up; ended at the end, or left up if it is to be kept and nothing went wrong on the way."""
+    """A stack to start; stopped at the end, unless it is to be kept and there was no error."""
     stack = Stack()
     try:
         yield stack
@@ -83,7 +83,7 @@ def temporary_stack(*, keep: bool) -> Iterator[Stack]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on; all are held until the last one is known, so they differ."""
+    """Free ports; all are held until the last one is found, so they differ."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [opened.getsockname()[1] for opened in sockets]

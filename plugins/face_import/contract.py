@@ -1,6 +1,6 @@
-"""The API document as code: states, error codes, parameter names and their defaults.
+"""The API contract as code: states, error codes, parameter names and their defaults.
 
-Dependency-free on purpose: the embedded face services import it from an environment of their own.
+Dependency-free on purpose: the embedded face services import it from their own environment.
 """
 
 from enum import IntEnum
@@ -10,36 +10,36 @@ PLAN_TASK, SHARD_TASK, FINISH_TASK = "plan", "shard", "finish"
 SHARD_QUEUE = "shards"
 LOG_XCOM_KEY = "log"
 UPLOAD = "upload:"
-"""Prefix of a run's `source` when the file came through the API: its rows are in storage already."""
+"""Prefix of a run's `source` if the file was uploaded through the API: its rows are already in storage."""
 
 GROUP_NAME_PATTERN = r"^[a-z][a-z0-9_-]{2,31}$"
-"""The library service's rule: 3-32 characters of a-z, 0-9, `_` and `-`, the first one a letter."""
+"""The library service's rule: 3-32 characters of a-z, 0-9, `_` and `-`, starting with a letter."""
 
 ENTRY_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
 """Names of recurring imports."""
 
 DEFAULT_THREAD_NUM = 10
-MOST_THREADS = 1000
-"""Above what any installation may allow (`FACE_IMPORT_MAX_THREADS`)."""
+MAX_CONCURRENCY = 1000
+"""Upper bound of `FACE_IMPORT_MAX_THREADS`."""
 MAX_ROW = 2**31 - 1
-"""Row numbers are at most 32 bits wide in the API and the catalogue."""
+"""Row numbers fit into 32 signed bits in the API and the catalogue."""
 TASK_ID_LENGTH = 12
 
 ASSET_ALIAS = "face_import"
-"""Airflow's name for the assets that imports update; there is one for each group."""
+"""Airflow asset alias for the assets that imports update, one for each group."""
 GROUP_ASSET = "face-import://groups/{group}"
 """Airflow asset of a group: other DAGs can be scheduled on it."""
 
 MAX_URI_BYTES, MAX_TAG_BYTES, MAX_DESCRIPTION_BYTES, MAX_ID_BYTES = 8192, 4096, 65_536, 256
-"""Of a row's cells in UTF-8; of a data URI the picture is bounded instead (`FACE_IMPORT_MAX_IMAGE_BYTES`)."""
+"""Limits for a row's cells in UTF-8; for a data URI, the image is limited instead (`FACE_IMPORT_MAX_IMAGE_BYTES`)."""
 
 SOURCE_COLUMNS = ("uri", "tag", "description", "id")
-"""Columns of a source file; without a header the first three count, by position."""
+"""Columns of a source file; without a header row, the first three by position."""
 SOURCE_COLUMN_ALIASES = {"desc": "description"}
 
 
 class TaskState(IntEnum):
-    """State of an import task (API document, 1.6)."""
+    """State of an import task."""
 
     CREATED = 1
     RUNNING = 2
@@ -48,14 +48,14 @@ class TaskState(IntEnum):
 
 
 class Mode(IntEnum):
-    """What a bad row does to its task (API document, 1.1)."""
+    """What a failed row does to its task."""
 
     SKIP = 0
     STOP = 1
 
 
 class Code(IntEnum):
-    """What became of a row: 0, or why not (API document, 1.7; 103, 104 and 207 are ours)."""
+    """Result of a row: 0, or an error code."""
 
     OK = 0
     URI_UNREACHABLE = 101
@@ -91,4 +91,4 @@ MEANINGS = {
     Code.LIBRARY_UNAVAILABLE: "face library service unavailable or refused",
     Code.SYSTEM: "row cannot be imported",
 }
-"""The codes in a few words, for people."""
+"""Short descriptions of the codes, for people."""

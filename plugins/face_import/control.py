@@ -1,7 +1,7 @@
-"""Run control: what start, stop, delete and a changed thread_num do to the catalogue and to Airflow's run.
+"""Run control: what start, stop, delete and a changed concurrency do to the catalogue and to Airflow's run.
 
-The catalogue comes first: its state fences the rows, so a stop holds even while Airflow is away, and the keeper
-brings Airflow's run in line later (design decisions 2, 12-14).
+The catalogue comes first: its state fences the rows, so a stop holds even while Airflow is unavailable, and the keeper
+reconciles Airflow's run later.
 """
 
 import logging
@@ -19,7 +19,7 @@ from face_import.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 ANSWER_S = 2.0
-"""How long a stop waits for Airflow to end the run, once no row starts any more."""
+"""How long a stop waits for Airflow to end the run, counted from the request."""
 
 
 class Control:
@@ -41,12 +41,12 @@ class Control:
         self._threads = ThreadPoolExecutor(4, "end-run")
 
     def start(self, task_id: str) -> None:
-        """Start a created task, or let a stopped one go on.
+        """Start a created task, or resume a stopped one.
 
         Raises:
             TaskNotFound: there is no such task.
             WrongState: it is running or completed.
-            AirflowError: Airflow is away, or refuses; the task is as it was.
+            AirflowError: Airflow is unavailable, or refuses; the task is unchanged.
         """
         with self._runs.controlled(task_id):
             before = self._tasks.start(task_id)
@@ -62,15 +62,15 @@ class Control:
                 raise
 
     def launch(self, task_id: str, *, again: bool = False) -> None:
-        """Carry out a start that is recorded but not known to have reached Airflow.
+        """Start the run of a task whose start is recorded but not known to have reached Airflow.
 
         Args:
             task_id: the import task.
-            again: also one that has reached Airflow, and was undone there.
+            again: also if it has reached Airflow and was undone there.
 
         Raises:
-            WrongState: somebody else has the task in hand.
-            AirflowError: Airflow is away, or refuses.
+            WrongState: another operation on the task is in progress.
+            AirflowError: Airflow is unavailable, or refuses.
         """
         with self._runs.controlled(task_id, patience_s=0):
             task = self._tasks.get(task_id)
@@ -85,15 +85,15 @@ class Control:
         else:
             if run.active:
                 self._airflow.fail_run(task.run_id)
-            done = self._plans.complete(task.id)
+            done = self._plans.finished_shards(task.id)
             left = [s.number for s in self._plans.shards(task.id) if s.number not in done]
             self._airflow.clear(task.run_id, self._airflow.to_clear(task.run_id, left, sorted(done)))
-        self._note_launched(task)
+        self._note_queued(task)
 
-    def _note_launched(self, task: ImportTask) -> None:
-        """Remember the run as it is queued now: whoever queues it later is a person who clears it in Airflow."""
+    def _note_queued(self, task: ImportTask) -> None:
+        """Record when the run was queued: if it is queued again later, a person has cleared it in Airflow."""
         run = self._airflow.run(task.run_id)
-        self._runs.launched(task.id, task.attempt, run.queued_at if run else 0.0)
+        self._runs.note_queued(task.id, task.attempt, run.queued_at if run else 0.0)
 
     def stop(self, task_id: str) -> None:
         """Stop a running task; when this returns no further row starts.
@@ -103,7 +103,7 @@ class Control:
             WrongState: it is not running.
         """
         self._tasks.stop(task_id)
-        self._wind_up(task_id)
+        self._wait_until_stopped(task_id)
 
     def delete(self, task_id: str) -> None:
         """Stop a task in any state and mark it deleted; the keeper purges it.
@@ -111,22 +111,22 @@ class Control:
         Raises:
             TaskNotFound: there is no such task.
         """
-        if self._tasks.bury(task_id).state == TaskState.RUNNING:
-            self._wind_up(task_id)
+        if self._tasks.mark_deleted(task_id).state == TaskState.RUNNING:
+            self._wait_until_stopped(task_id)
 
-    def _wind_up(self, task_id: str) -> None:
-        """Wait until no further row starts, and end the run beside that: a slow Airflow does not hold the answer up."""
+    def _wait_until_stopped(self, task_id: str) -> None:
+        """Wait until no further row can start, and meanwhile end the run; a slow Airflow delays this only briefly."""
         began = time.monotonic()
         ending = self._threads.submit(self._try_to_end_run, task_id)
         self._wait_for_leases(task_id, began)
         wait([ending], timeout=max(0.0, began + ANSWER_S - time.monotonic()))
 
     def end_run(self, task_id: str, *, patience_s: float = 10.0) -> None:
-        """Fail the Airflow run of a task that is not to run, if it is active and the task was not started since.
+        """Fail the Airflow run of a task that has ended, if the run is active and the task was not started since.
 
         Raises:
-            WrongState: somebody else has the task in hand.
-            AirflowError: Airflow is away, or refuses.
+            WrongState: another operation on the task is in progress.
+            AirflowError: Airflow is unavailable, or refuses.
         """
         with self._runs.controlled(task_id, patience_s=patience_s):
             task = self._tasks.peek(task_id)
@@ -135,29 +135,29 @@ class Control:
             run = self._airflow.run(task.run_id)
             if run is not None and run.active:
                 self._airflow.fail_run(task.run_id)
-            self._note_launched(task)
+            self._note_queued(task)
 
     def _try_to_end_run(self, task_id: str) -> None:
-        """The same, as far as it goes now: the rows are fenced already, and the keeper does the rest."""
+        """Try `end_run`; on failure, the keeper retries. The rows are already fenced."""
         try:
             self.end_run(task_id)
         except (AirflowError, RequestError) as error:
-            log.warning("end of the run left to the keeper task=%s error=%s", task_id, error)
+            log.warning("run not ended, left to the keeper task=%s error=%s", task_id, error)
 
     def _wait_for_leases(self, task_id: str, since: float) -> None:
-        """Wait until no shard can start a row: every lease has ended, or its last renewal is too old."""
+        """Wait until no shard can start a row: every lease has ended, or was last renewed too long ago."""
         fenced_at = since + self._settings.lease_start_window_s
         while time.monotonic() < fenced_at and self._leases.live(task_id):
             time.sleep(0.05)
 
-    def set_threads(self, task_id: str, thread_num: int) -> None:
-        """Change how many rows of a task may be in flight; shards learn of it at their next renewal.
+    def set_concurrency(self, task_id: str, thread_num: int) -> None:
+        """Change a task's concurrency; shards learn of it at their next renewal.
 
         Raises:
             TaskNotFound: there is no such task.
             WrongState: it is completed.
         """
-        task = self._tasks.set_threads(task_id, thread_num)
+        task = self._tasks.set_concurrency(task_id, thread_num)
         if task.state == TaskState.RUNNING:
             try:
                 self._airflow.set_pool(pool_for(task.run_id, thread_num, self._settings))
@@ -179,16 +179,16 @@ def run_conf(task: ImportTask) -> dict[str, Any]:
 
 
 def stop_active() -> int:
-    """Set every running task stopped, as the API document demands of a restart; returns how many there were.
+    """Set every running task to stopped, as required after a restart; returns how many there were.
 
-    A run that was started in Airflow and has no task yet is ended as well; cleared there, it begins anew.
+    A run that was started in Airflow and has no task yet is failed as well; clearing it in Airflow restarts it.
     """
     settings, catalogue = get_settings(), get_catalogue()
     with Airflow(settings) as airflow:
         control = Control(settings, catalogue, airflow)
         active = catalogue.tasks.in_state(TaskState.RUNNING)
         for task in active:
-            catalogue.tasks.halt(task.id, "Face import was restarted while this import ran; start it to go on")
+            catalogue.tasks.halt(task.id, "Face import was restarted while this import was running; start it to resume")
             control.end_run(task.id)
             log.info("stopped after a restart task=%s", task.id)
         runs = airflow.active_runs()
@@ -196,5 +196,5 @@ def stop_active() -> int:
         for run_id in runs:
             if run_id not in tasks:
                 airflow.fail_run(run_id)
-                log.info("ended after a restart run=%s", run_id)
+                log.info("failed a run after a restart run=%s", run_id)
     return len(active)

@@ -1,29 +1,29 @@
-"""The error tree. A bad row ends as an `Outcome`: but for `RowError`, what is raised stops more than a row.
+"""The error tree. A failed row ends as an `Outcome`; apart from `RowError`, exceptions stop more than one row.
 
 ::
 
     FaceImportError
-    ├── ConfigError            a setting is wrong: said once, in a line, exit 1
-    ├── StackError             the embedded stack did not start or end; the text is for the operator
-    ├── RequestError           a client's mistake; carries the HTTP status and the error word
+    ├── ConfigError            a setting is invalid: reported in one line, exit status 1
+    ├── StackError             the embedded stack did not start or stop; the text is for the operator
+    ├── RequestError           a client's mistake; carries the HTTP status and the error code
     │   ├── InvalidRequest     400 malformed, 413 too large
     │   ├── TaskNotFound       404
     │   └── WrongState         409
-    ├── SourceError            a source that cannot be read as a whole; carries the line where known
-    │   └── SourceMissing      there is no such file: it may come yet
+    ├── SourceError            a source that cannot be parsed; carries the line if known
+    │   └── SourceMissing      there is no such file, so far
     ├── RowError               one row's input is bad; becomes the row's code and message
-    ├── ServiceError           an outer service
-    │   ├── ServiceUnavailable no answer, 5xx, 429: wait and try again
-    │   └── ServiceRefusal     a definite answer that is not a success; carries its kind
-    │       └── MalformedAnswer it is a success, but not the protocol's
-    ├── AirflowError           Airflow's REST API did not do what it was asked
-    │   ├── AirflowUnavailable no answer, or none to us: other requests would fare no better
-    │   └── AirflowRefused     an error as its answer: only this request is in trouble
-    ├── ApiUnavailable         our own API gives no usable answer to the command line
-    ├── TaskStopped            the task is no longer to be worked on: leave quietly
-    ├── Interrupted            this process was asked to end; the next try goes on
-    ├── LeaseLost              another try owns the shard now: leave quietly
-    └── TaskFailed             an operator has to do something; the text says what
+    ├── ServiceError           an external service failed
+    │   ├── ServiceUnavailable no response, 5xx, 429: wait and retry
+    │   └── ServiceRefusal     a definite error response; carries its kind
+    │       └── MalformedAnswer a success response that violates the protocol
+    ├── AirflowError           a request to Airflow's REST API failed
+    │   ├── AirflowUnavailable no usable response: other requests would fail as well
+    │   └── AirflowRefused     an error response: other requests may succeed
+    ├── ApiUnavailable         our own API gave the command line no usable response
+    ├── TaskStopped            the task was stopped or deleted: exit quietly
+    ├── Interrupted            this process was asked to end; the next try resumes
+    ├── LeaseLost              another try owns the shard now: exit quietly
+    └── TaskFailed             an operator has to act; the text says how
 """
 
 from collections.abc import Mapping
@@ -32,19 +32,19 @@ from types import MappingProxyType
 
 
 class FaceImportError(Exception):
-    """Root of everything this package raises on purpose."""
+    """Base class of this package's errors."""
 
 
 class ConfigError(FaceImportError):
-    """A setting or the environment is wrong; the text is one line for the operator."""
+    """A setting or the environment is invalid; the text is one line for the operator."""
 
 
 class StackError(FaceImportError):
-    """The embedded stack did not start or end as it should; the text is for the operator."""
+    """The embedded stack did not start or stop as it should; the text is for the operator."""
 
 
 class RequestError(FaceImportError):
-    """A client's mistake: answered with `status`, `code` and `headers`, never logged as a fault."""
+    """A client's mistake: answered with `status`, `code` and `headers`, not logged as an error."""
 
     status = 400
     code = "invalid_request"
@@ -56,11 +56,11 @@ class RequestError(FaceImportError):
 
 
 class InvalidRequest(RequestError):
-    """A malformed field or body."""
+    """An invalid field or body."""
 
 
 class SourceTooLarge(RequestError):
-    """An upload above the configured bound."""
+    """An upload exceeds the configured limit."""
 
     status = 413
     code = "too_large"
@@ -74,14 +74,14 @@ class TaskNotFound(RequestError):
 
 
 class WrongState(RequestError):
-    """The task's state does not allow what was asked."""
+    """The task's state does not allow the operation."""
 
     status = 409
     code = "wrong_state"
 
 
 class SourceError(FaceImportError):
-    """A source that cannot be read as a whole.
+    """A source that cannot be parsed.
 
     Args:
         message: what is wrong, for the person who sent the file.
@@ -94,24 +94,24 @@ class SourceError(FaceImportError):
 
 
 class SourceMissing(SourceError):
-    """The source's URL is allowed, but there is no readable file: it may come yet."""
+    """The source's URL is allowed, but there is no readable file, so far."""
 
 
 class RowError(FaceImportError):
-    """One row's picture cannot be had or read; the text is the row's message."""
+    """A row's image cannot be fetched or decoded; the text is the row's message."""
 
 
 class ServiceError(FaceImportError):
-    """An outer service did not do what it was asked."""
+    """An external service failed."""
 
 
 class ServiceUnavailable(ServiceError):
-    """No answer, a reset, 5xx or 429: worth another try.
+    """No response, a reset, 5xx or 429: worth retrying.
 
     Args:
         retry_after: seconds the service asked us to wait, if it did.
-        sent: whether the service may have acted on the request all the same.
-        internal: whether it failed while it worked on this very request (500), which other requests may not make it do.
+        sent: whether the service may have processed the request nevertheless.
+        internal: whether the service failed on this very request (500); others may succeed.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class ServiceUnavailable(ServiceError):
 
 
 class RefusalKind(StrEnum):
-    """What a service's refusal means to an import; the text stays the service's own."""
+    """What a service's refusal means for an import; the text is the service's own."""
 
     ID_EXISTS = "id exists"
     FEATURE_EXISTS = "feature exists"
@@ -138,12 +138,12 @@ class RefusalKind(StrEnum):
     POSE = "face turned away"
     PICTURE = "about the picture"
     DENIED = "denied"
-    """By its status never about a picture: no permission, no such address, no such method."""
+    """By its status never about an image: no permission, no such address, no such method."""
     OTHER = "other"
 
 
 class ServiceRefusal(ServiceError):
-    """A definite answer that is not a success; the text is the service's own."""
+    """A definite error response; the text is the service's own."""
 
     def __init__(self, message: str, *, kind: RefusalKind = RefusalKind.OTHER) -> None:
         super().__init__(message)
@@ -151,19 +151,19 @@ class ServiceRefusal(ServiceError):
 
     @property
     def unexpected(self) -> bool:
-        """Whether it says nothing about the row: other rows may show that it is the service's own trouble."""
+        """Whether it is not about the row: other rows may show that the service itself is at fault."""
         return self.kind in {RefusalKind.DENIED, RefusalKind.OTHER}
 
 
 class MalformedAnswer(ServiceRefusal):
-    """An answer under 2xx that is not the protocol's: whatever was asked may have been done."""
+    """A 2xx response that violates the protocol: the request may have been processed."""
 
 
 class AirflowError(FaceImportError):
-    """Airflow's REST API did not do what it was asked.
+    """A request to Airflow's REST API failed.
 
     Args:
-        sent: whether the request may have been carried out all the same.
+        sent: whether the request may have been processed nevertheless.
     """
 
     def __init__(self, message: str, *, sent: bool = True) -> None:
@@ -172,15 +172,15 @@ class AirflowError(FaceImportError):
 
 
 class AirflowUnavailable(AirflowError):
-    """Airflow does not answer, or does not let us in."""
+    """Airflow gave no usable response, or denies us access."""
 
 
 class AirflowRefused(AirflowError):
-    """Airflow answered with an error: this request is in trouble, others may not be."""
+    """Airflow responded with an error; other requests may succeed."""
 
 
 class ApiUnavailable(FaceImportError):
-    """Our own HTTP API gave the command line no usable answer: worth another try."""
+    """Our own HTTP API gave the command line no usable response: worth retrying."""
 
 
 class TaskStopped(FaceImportError):
@@ -188,12 +188,12 @@ class TaskStopped(FaceImportError):
 
 
 class Interrupted(FaceImportError):
-    """This process was asked to end, whatever the task's state: the next try goes on."""
+    """This process was asked to end, whatever the task's state: the next try resumes."""
 
 
 class LeaseLost(FaceImportError):
-    """Another try owns this shard, or this one's lease ran out."""
+    """Another try owns this shard, or this try's lease expired."""
 
 
 class TaskFailed(FaceImportError):
-    """The task cannot go on until somebody does what the text says."""
+    """The task cannot continue until an operator has acted; the text says how."""

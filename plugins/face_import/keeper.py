@@ -1,7 +1,7 @@
-"""The keeper: a loop that brings catalogue and Airflow in line again; safe to run twice (design decision 2).
+"""The keeper: a loop that reconciles the catalogue with Airflow; safe to run twice.
 
-Reads of the API never call Airflow, and listeners and stops may miss: whatever somebody does in Airflow's UI, and
-whatever a crash left behind, is right within seconds because of this loop.
+The API's reads never call Airflow, and listeners and stops may miss events. This loop recovers, within seconds, from
+whatever somebody does in Airflow's UI and whatever a crash leaves behind.
 """
 
 import logging
@@ -25,29 +25,29 @@ from face_import.sources.storage import Storage
 log = logging.getLogger(__name__)
 ROUND_S = 1.0
 LAUNCH_AFTER_S = 10.0
-"""How long a start may take until it counts as lost."""
+"""How long a start may take before it counts as lost."""
 LOOK_EVERY = 5
-"""Rounds between looks at Airflow while nothing is under way here: somebody may have cleared a run."""
+"""Rounds between queries to Airflow while nothing is running: somebody may have cleared a run."""
 END_AFTER_S = 5.0
-"""How long a run may take to end by itself once its task has stopped."""
+"""How long a run may take to end by itself after its task has stopped."""
 SWEEP_EVERY = 60
 LINGER_S = 12.0
-"""How long a tombstone stays: a process that is just starting for the task learns from it that it is too late."""
+"""How long a deleted task is kept, so that a process just starting for it sees that it was deleted."""
 PURGE_ROUND_S = 1.0
-"""How long a round may purge: other tasks are waiting to be looked after."""
+"""How long a round may purge, so that other tasks do not have to wait."""
 PURGE_AT_ONCE = 20
-"""Deleted tasks a round looks at, the newest first: each asks Airflow, and `prune` may leave thousands."""
+"""Deleted tasks handled in a round, newest first: each takes a query to Airflow, and `prune` may leave thousands."""
 PURGE_PAUSE_S = 0.05
-"""Between two portions, so that other imports get the database's write lock."""
+"""Pause between two batches, so that other imports get the database's write lock."""
 EXPIRE_AT_ONCE = 20
-"""Tasks that a sweep deletes because of their age: each asks Airflow for its run in the rounds until it is purged."""
+"""Expired tasks deleted per sweep: each takes a query to Airflow in every round until it is purged."""
 DAY_S = 86_400.0
 ORPHAN_AFTER_S = 3600.0
-"""Age at which a source without a task counts as left behind: far above the time of an upload."""
+"""Age at which a source without a task counts as orphaned: far longer than an upload takes."""
 
 
 class Keeper:
-    """Looks after all tasks, a round at a time.
+    """Reconciles all tasks, a round at a time.
 
     Args:
         settings: the settings.
@@ -72,10 +72,10 @@ class Keeper:
         self._rounds = 0
 
     def round(self) -> None:
-        """Repair what is out of line, once.
+        """Reconcile once.
 
         Raises:
-            AirflowError: Airflow is away; the next round goes on.
+            AirflowError: Airflow is unavailable; the next round continues.
         """
         running = self._tasks.in_state(TaskState.RUNNING)
         deleted = self._tasks.deleted()
@@ -84,7 +84,7 @@ class Keeper:
             active = self._airflow.active_runs()
             self._had_active_runs = bool(active)
             self._for_each(self._end_unwanted, self._tasks.by_run(sorted(active)).values(), active)
-            self._for_each(self._settle, running, active)
+            self._for_each(self._reconcile, running, active)
             self._obey_pools(
                 [task for task in running if task.run_id in active and active[task.run_id].state == "running"]
             )
@@ -92,51 +92,51 @@ class Keeper:
         self._for_each(self._purge, nlargest(PURGE_AT_ONCE, deleted, key=lambda task: task.deleted_at or 0))
 
     def _for_each(self, repair: Callable[..., None], tasks: Iterable[ImportTask], *more: Any) -> None:
-        """Repair each task; one that is in somebody's hand, or in trouble in Airflow, does not hold up the others."""
+        """Repair each task; one that is busy, or fails in Airflow, does not hold up the others."""
         for task in tasks:
             try:
                 repair(task, *more)
             except WrongState as error:
-                log.debug("left to whoever has it in hand task=%s reason=%s", task.id, error)
+                log.debug("skipped: busy task=%s reason=%s", task.id, error)
             except (RequestError, AirflowRefused) as error:
                 log.info("left for the next round task=%s reason=%s", task.id, error)
 
     def _end_unwanted(self, task: ImportTask, active: dict[str, Run]) -> None:
-        """Fail a run that goes on although its task does not: a stop that Airflow missed, or mode 1.
+        """Fail a run that continues although its task has ended: after a stop that Airflow missed, or mode 1.
 
-        It goes on rightly if somebody cleared it in Airflow, and the listener missed that. A run whose task has just
-        stopped is left to end by itself first: so `finish` says in Airflow why it ended.
+        If somebody cleared the run in Airflow and the listener missed it, the task is started instead. A run whose task
+        has just stopped may first end by itself, so that `finish` can show the reason in Airflow.
         """
         if task.ended and self._tasks.clock() - (task.stopped_at or 0) > END_AFTER_S:
-            now_known = self._runs.is_queued(task.run_id, active[task.run_id].queued_at)
+            now_known = self._runs.run_queued(task.run_id, active[task.run_id].queued_at)
             if now_known is not None and now_known.ended:
                 self._control.end_run(task.id, patience_s=0)
                 log.info("ended a run whose task is not running run=%s", task.run_id)
 
-    def _settle(self, task: ImportTask, active: dict[str, Run]) -> None:
-        """Decide what a running task is whose start may be lost, or whose run is no longer active."""
+    def _reconcile(self, task: ImportTask, active: dict[str, Run]) -> None:
+        """Repair a running task whose start may be lost, or whose run is no longer active."""
         if task.launched_attempt < task.attempt:
             if self._tasks.clock() - (task.started_at or 0) > LAUNCH_AFTER_S:
-                log.warning("carrying out a lost start task=%s", task.id)
+                log.warning("repeating a lost start task=%s", task.id)
                 self._control.launch(task.id)
             return
-        run = active.get(task.run_id) or self._airflow.run(task.run_id)  # it may be younger than the list
+        run = active.get(task.run_id) or self._airflow.run(task.run_id)  # it may be newer than the list
         if run is not None and run.active:
             return
         if not self._tasks.complete(task.id):
             if run is not None and self._airflow.is_cut_short(task.run_id):
-                log.warning("carrying out a start that Airflow undid task=%s", task.id)
+                log.warning("repeating a start that Airflow undid task=%s", task.id)
                 self._control.launch(task.id, again=True)
                 return
             reason = {
-                None: f"Airflow's run {task.run_id} was deleted while the import was under way",
-                "success": f"Airflow's run {task.run_id} ended although rows are missing",
+                None: f"Airflow's run {task.run_id} was deleted while the import was running",
+                "success": f"Airflow's run {task.run_id} ended before all rows were handled",
             }.get(run.state if run else None, f"Airflow's run {task.run_id} failed")
-            if self._tasks.halt(task.id, f"{reason}; start the task again to go on", attempt=task.attempt):
+            if self._tasks.halt(task.id, f"{reason}; start the task to resume", attempt=task.attempt):
                 log.warning("stopped task=%s reason=%s", task.id, reason)
 
     def _obey_pools(self, tasks: Sequence[ImportTask]) -> None:
-        """A pool of 0 slots keeps shards from starting; here it pauses those at work as well."""
+        """Apply pool sizes: 0 slots keep shards from starting, and here also pause the running ones."""
         if tasks:
             slots = self._airflow.pools(POOL_PREFIX)
             missing = {task.id for task in tasks if pool_of_run(task.run_id) not in slots}
@@ -144,9 +144,9 @@ class Keeper:
             self._without_pool = missing
 
     def _obey_pool(self, task: ImportTask, slots: dict[str, int], lasting: set[str]) -> None:
-        """Pause or resume a task by its pool; one that has none for two rounds gets it again: it would starve."""
+        """Pause or resume a task by its pool; recreate a pool missing for two rounds, or the task would starve."""
         if task.id in lasting:
-            log.warning("making a missing pool anew task=%s", task.id)
+            log.warning("recreating a missing pool task=%s", task.id)
             self._airflow.make_pool(pool_for(task.run_id, task.config.thread_num, self._settings))
         paused = slots.get(pool_of_run(task.run_id)) == 0
         if paused != task.paused:
@@ -154,7 +154,7 @@ class Keeper:
             self._tasks.pause(task.id, paused=paused)
 
     def _purge(self, task: ImportTask) -> None:
-        """Remove what is left of a deleted task, once nothing works on it any more, some of it each round."""
+        """Remove the data of a deleted task, in batches over several rounds, once nothing works on it any more."""
         self._control.end_run(task.id, patience_s=0)
         if self._tasks.clock() - (task.deleted_at or 0) < LINGER_S:
             return
@@ -169,18 +169,18 @@ class Keeper:
         log.info("purged task=%s", task.id)
 
     def sweep(self) -> None:
-        """Remove tasks past their time, pools of ended runs that lost their listener, sources that never got a task."""
+        """Delete expired tasks, pools that a listener failed to delete, and sources without a task."""
         if self._retention_s:
-            for task_id in self._tasks.bury_expired(self._retention_s, at_most=EXPIRE_AT_ONCE):
+            for task_id in self._tasks.mark_expired_deleted(self._retention_s, at_most=EXPIRE_AT_ONCE):
                 log.info("deleted after its retention task=%s", task_id)
-        pools = self._airflow.pools(POOL_PREFIX)  # before the runs: a run that begins in between keeps its pool
+        pools = self._airflow.pools(POOL_PREFIX)  # before the runs: a run that starts in between keeps its pool
         in_use = {pool_of_run(run_id) for run_id in self._airflow.active_runs()}
         in_use |= {pool_of_run(task.run_id) for task in self._tasks.in_state(TaskState.RUNNING)}
         for name in pools:
             if name not in in_use:
                 self._airflow.delete_pool(name)
         clock = time.monotonic()
-        stored = self._storage.task_ids()  # before the tasks: one that is made in between has both
+        stored = self._storage.task_ids()  # before the tasks: one created in between has both
         without = set(stored) - self._tasks.all_ids()
         self._orphans = {name: self._orphans.get(name, clock) for name in without}
         for name, seen_at in self._orphans.items():
@@ -190,7 +190,7 @@ class Keeper:
 
 
 def run() -> NoReturn:
-    """Keep, forever."""
+    """Run the keeper forever."""
     settings = get_settings()
     keeper = Keeper(settings, get_catalogue(), Airflow(settings))
     log.info("keeper started")
@@ -201,8 +201,8 @@ def run() -> NoReturn:
             if rounds % SWEEP_EVERY == 0:
                 keeper.sweep()
         except AirflowError as error:
-            log.warning("airflow away error=%s", error)
+            log.warning("airflow unavailable error=%s", error)
         except (FaceImportError, SQLAlchemyError, OSError):
-            log.exception("round failed; trying again")
+            log.exception("round failed; retrying")
         rounds += 1
         time.sleep(ROUND_S)

@@ -1,6 +1,6 @@
-"""API keys: a file of hashes, and which groups each key may see.
+"""API keys: a file of hashes, with the groups each key has access to.
 
-A key is 256 random bits, so one SHA-256 of it is enough: there is nothing to guess that a slow hash would guard.
+A key is 256 random bits, so a plain SHA-256 is enough: a slow hash would only protect guessable secrets.
 """
 
 import fcntl
@@ -27,11 +27,11 @@ _SETTING = "FACE_IMPORT_API_KEYS_FILE"
 
 
 class Key(BaseModel):
-    """A key as it is kept.
+    """A key as stored.
 
     Attributes:
         sha256: hash of the key's text, in hexadecimal.
-        groups: groups it is for; None is all of them.
+        groups: groups it has access to; None for all.
         created_at: ISO 8601, UTC.
     """
 
@@ -43,11 +43,11 @@ class Key(BaseModel):
 
     @property
     def id(self) -> str:
-        """Names this key and no other one, also none that is made later under the same name; tells nothing of it."""
+        """Identifies this key, even if another is later created under the same name; reveals nothing of it."""
         return self.sha256[:16]
 
     def may_see(self, group: str) -> bool:
-        """Whether it is for this group."""
+        """Whether it has access to this group."""
         return self.groups is None or group in self.groups
 
 
@@ -59,7 +59,7 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """The file with the keys. It is read whenever it was changed: what is revoked is refused from then on."""
+    """The key file."""
 
     path: Path
 
@@ -71,14 +71,14 @@ class KeyFile:
             ConfigError: none is configured.
         """
         if settings.api_keys_file is None:
-            raise ConfigError(f"{_SETTING}: not set; name the file to keep the API keys in")
+            raise ConfigError(f"{_SETTING}: not set; it names the file for the API keys")
         return cls(settings.api_keys_file.expanduser().absolute())
 
     def read(self) -> Mapping[str, Key]:
         """All keys by name; none if there is no file.
 
         Raises:
-            ConfigError: it cannot be read or was damaged.
+            ConfigError: it cannot be read or is damaged.
         """
         try:
             return _File.model_validate_json(self.path.read_bytes()).keys
@@ -88,30 +88,30 @@ class KeyFile:
             raise ConfigError(f"{_SETTING}: cannot read {self.path}: {error.strerror}") from None
         except ValidationError:
             raise ConfigError(
-                f"{_SETTING}: {self.path} is not a file of API keys; see docs/explanation/security.md"
+                f"{_SETTING}: {self.path} is not a valid key file; see docs/explanation/security.md"
             ) from None
 
     def add(self, name: str, groups: tuple[str, ...] | None) -> str:
-        """Make a key and return its text, which is kept nowhere.
+        """Create a key and return its text, which is not stored.
 
         Raises:
-            ConfigError: the name is taken or is none.
+            ConfigError: the name is taken or invalid.
         """
         if _NAME.fullmatch(name) is None:
-            raise ConfigError(f"{name!r} is not a name for a key: 1-64 letters, digits and _ . @ -")
+            raise ConfigError(f"{name!r} is not a valid key name: use 1-64 letters, digits and _ . @ -")
         text = _PREFIX + secrets.token_urlsafe(32)
         with self._changing() as keys:
             if name in keys:
-                raise ConfigError(f"there is a key {name!r} already; revoke it first, or take another name")
+                raise ConfigError(f"key {name!r} already exists; revoke it first, or choose another name")
             now = datetime.now(UTC).isoformat(timespec="seconds")
             keys[name] = Key(sha256=_hash(text), groups=groups, created_at=now)
         return text
 
     def revoke(self, name: str) -> None:
-        """Forget a key.
+        """Remove a key.
 
         Raises:
-            ConfigError: there is none of this name.
+            ConfigError: there is no such key.
         """
         with self._changing() as keys:
             if keys.pop(name, None) is None:
@@ -119,7 +119,7 @@ class KeyFile:
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Key]]:
-        """The keys, written back when the block ends well; one process at a time."""
+        """Yield the keys and write them back if the block succeeds; one process at a time."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.path.with_name(f"{self.path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -129,7 +129,7 @@ class KeyFile:
 
 
 class KeyRing:
-    """The keys as the API checks them: the file is looked at for every request, and read when it was changed."""
+    """Checks keys for the API; it rereads a changed file on every request, so a revocation takes effect at once."""
 
     def __init__(self, file: KeyFile) -> None:
         self._file = file
@@ -137,7 +137,7 @@ class KeyRing:
         self._keys: Mapping[str, Key] = {}
 
     def find(self, text: str) -> tuple[str, Key] | None:
-        """Name and key of a text that is one; takes as long for a wrong text as for a right one.
+        """Name and key for a key's text, or None, in constant time.
 
         Raises:
             ConfigError: the file cannot be read.
@@ -150,7 +150,7 @@ class KeyRing:
         return found
 
     def by_id(self, key_id: str) -> tuple[str, Key] | None:
-        """Name and key of an id, if it is still one.
+        """Name and key for a key's id, or None if it was revoked.
 
         Raises:
             ConfigError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""How our own processes log: one line an event, with time, level and logger; what it is about as key=value."""
+"""Logging of our own processes: one line per event, with time, level and logger, and ids as key=value."""
 
 import logging
 from contextvars import ContextVar
@@ -8,11 +8,11 @@ _ids: ContextVar[dict[str, object] | None] = ContextVar("ids", default=None)
 
 
 def configure(level: str = "INFO") -> None:
-    """Log to stderr; a process that logs already stays as it is (Airflow's, gunicorn's).
+    """Log to stderr; a process whose logging is already configured (Airflow, gunicorn) is unchanged.
 
     Args:
-        level: from which our own lines are shown. Libraries' are from INFO on at any level: at DEBUG, urllib3 logs URLs
-            with the secrets in their queries.
+        level: lowest level of our own lines. Libraries always log from INFO: at DEBUG, urllib3 logs URLs with the
+            secrets in their queries.
     """
     logging.basicConfig(level=logging.INFO, format=FORMAT)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -21,10 +21,10 @@ def configure(level: str = "INFO") -> None:
 
 
 def about(**ids: object) -> None:
-    """Note what the current asyncio task, and those that it makes, are about: task, shard, row."""
+    """Set ids (task, shard, row) for the log lines of the current asyncio task and those that it creates."""
     _ids.set({**(_ids.get() or {}), **ids})
 
 
 def ids() -> str:
-    """The same for a line of the log: `task=En14GRbIt7tn shard=3 row=1702`."""
+    """These ids for a log line: `task=En14GRbIt7tn shard=3 row=1702`."""
     return " ".join(f"{name}={value}" for name, value in (_ids.get() or {}).items())

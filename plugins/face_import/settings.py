@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from face_import.contract import GROUP_NAME_PATTERN, MAX_ROW, MOST_THREADS
+from face_import.contract import GROUP_NAME_PATTERN, MAX_CONCURRENCY, MAX_ROW
 from face_import.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -23,14 +23,14 @@ PoseAngle = Literal["pitch", "yaw", "roll"]
 
 
 class Settings(BaseSettings):
-    """Everything that can be configured, with defaults that run on one machine.
+    """All settings, with defaults for a single machine.
 
     Times are in seconds, sizes in bytes.
     """
 
     model_config = SettingsConfigDict(env_prefix="FACE_IMPORT_", frozen=True, extra="ignore")
 
-    # where things live
+    # locations
     home: Path = _ROOT / ".face_import"
     bind: str = "127.0.0.1"
     port: Port = 8000
@@ -54,12 +54,12 @@ class Settings(BaseSettings):
     start_timeout_s: Seconds = 120
     log_level: LogLevel = "INFO"
 
-    # what the commands talk to, where it is not the stack of this home
+    # server of the commands, if not this home's stack
     url: str = ""
     api_key: SecretStr = SecretStr("")
 
     # how imports run
-    max_threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 200
+    max_threads: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] = 200
     rows_per_process: Annotated[int, Field(ge=1, le=200)] = 8
     executor_slots: Annotated[int, Field(ge=1, le=512)] = 8
     workers: Annotated[int, Field(ge=0, le=64)] = 2
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     max_bytes_in_flight: Annotated[int, Field(ge=1)] = 256 * 2**20
     max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
 
-    # leases (design decision 3); shorter than the defaults only in tests
+    # leases; shortened only in tests
     lease_renew_s: Seconds = 0.5
     lease_ttl_s: Seconds = 2.0
     lease_start_window_s: Seconds = 1.0
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     @classmethod
     def _permutation(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if set(value) != {"pitch", "yaw", "roll"}:
-            raise ValueError("name pitch, yaw and roll once each")
+            raise ValueError("must list pitch, yaw and roll once each")
         return value
 
     @field_validator("info_url", "library_url", "airflow_url", "airflow_public_url", "public_url")
@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     def _http(cls, value: str) -> str:
         url = urlsplit(value)
         if value and not (url.scheme in {"http", "https"} and url.hostname and url.port != 0):
-            raise ValueError("give an http or https URL with a host")
+            raise ValueError("must be an http or https URL with a host")
         return value
 
     @field_validator("home")
@@ -155,7 +155,7 @@ class Settings(BaseSettings):
 
     @property
     def recurring_imports(self) -> Path:
-        """File with the recurring imports; the default one need not exist."""
+        """File with the recurring imports; the default file need not exist."""
         return self.recurring_file or self.home / "recurring_imports.yaml"
 
     @property
@@ -178,7 +178,7 @@ class Settings(BaseSettings):
         """Password of `airflow_user`, generated on the first start.
 
         Raises:
-            ConfigError: the file is not there.
+            ConfigError: the file cannot be read.
         """
         path = self.airflow_password_file or self.home / "secrets" / "airflow_password"
         try:
@@ -189,10 +189,10 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Read the environment once.
+    """Read the settings from the environment, once.
 
     Raises:
-        ConfigError: a variable is wrong; names the variable, what was wrong and the value's rule.
+        ConfigError: a variable is invalid; names it, its value and the rule.
     """
     try:
         return Settings()

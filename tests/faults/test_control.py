@@ -86,7 +86,7 @@ def test_a_run_marked_successful_is_no_completed_task(faults: Faults) -> None:
     task_id = faults.started(1000, thread_num=10)
     path = f"/dags/{DAG_ID}/dagRuns/{task_id}"
     faults.stack.airflow._call("PATCH", path, {"state": "success"})
-    assert "rows are missing" in faults.stack.api.state(task_id, 3, 4)["last_error"]
+    assert "before all rows were handled" in faults.stack.api.state(task_id, 3, 4)["last_error"]
     faults.until(lambda: faults.stack.catalogue.leases.live(task_id) == 0)
     faults.stack.api.ok(f"{task_id}/start")
     faults.completes(task_id, 1000)

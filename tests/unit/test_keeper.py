@@ -34,7 +34,7 @@ def test_a_clear_that_the_listener_missed_starts_the_task(
     """A run that was queued after the stop goes on with its task; one that was not is ended."""
     cleared, stopped = make_task(), make_task()
     for task in (cleared, stopped):
-        catalogue.runs.launched(task.id, 1, queued_at=100.0)
+        catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
         catalogue.tasks.stop(task.id)
     airflow.runs = {cleared.run_id: Run("running", catalogue.tasks.clock() + 1), stopped.run_id: Run("running", 100.0)}
     for _ in range(keeper.LOOK_EVERY):  # while all is quiet it looks now and then only
@@ -50,7 +50,7 @@ def test_a_task_in_trouble_holds_up_no_other(
     """Airflow answers 500 for one run, and somebody has another in hand: the third is looked after all the same."""
     broken, held, lost = make_task(), make_task(), make_task()
     for task in (broken, lost):
-        catalogue.runs.launched(task.id, 1, queued_at=100.0)
+        catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
     airflow.broken = {broken.run_id}
     with catalogue.runs.controlled(held.id):
         kept.round()
@@ -72,13 +72,13 @@ def test_a_start_that_airflow_undid_is_carried_out_again(
     """Its scheduler wrote an old verdict over the cleared run; a run that has really ended stops its task."""
     undone, ended = make_task(), make_task()
     for task in (undone, ended):
-        catalogue.runs.launched(task.id, 1, queued_at=100.0)
+        catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
         airflow.runs[task.run_id] = Run("success", 100.0)
     airflow.cut_short = {undone.run_id}
     kept.round()
     assert airflow.cleared == [undone.run_id]
     assert catalogue.tasks.get(undone.id).state == TaskState.RUNNING
-    assert "rows are missing" in catalogue.tasks.get(ended.id).last_error
+    assert "before all rows were handled" in catalogue.tasks.get(ended.id).last_error
 
 
 def test_a_purge_takes_a_part_of_each_round(
@@ -90,7 +90,7 @@ def test_a_purge_takes_a_part_of_each_round(
     task = make_task()
     finish(catalogue, task.id)
     catalogue.leases.give_back(task.id, 0, "me", in_doubt=False)
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     kept.round()
     assert catalogue.ledger.handled_rows(task.id, 1, 10) == set(range(5, 11))
     for _ in range(3):

@@ -56,17 +56,17 @@ def left(catalogue: Catalogue, kinds: Kinds) -> set[str]:
 
 def test_only_what_has_long_been_finished_goes(catalogue: Catalogue, kinds: Kinds) -> None:
     """A task that runs, never ran, ended lately, or was stopped lately for the second time stays."""
-    gone = catalogue.tasks.bury_expired(9 * DAY_S)
+    gone = catalogue.tasks.mark_expired_deleted(9 * DAY_S)
     assert set(gone) == {kinds["completed"], kinds["stopped"]}
     assert left(catalogue, kinds) == set(kinds) - {"completed", "stopped"}
     with pytest.raises(TaskNotFound):
         catalogue.tasks.get(kinds["completed"])
-    assert catalogue.tasks.bury_expired(9 * DAY_S) == []
+    assert catalogue.tasks.mark_expired_deleted(9 * DAY_S) == []
 
 
 def test_the_time_is_counted_from_the_end(catalogue: Catalogue, kinds: Kinds) -> None:
     """Ten days old is not eleven."""
-    assert catalogue.tasks.bury_expired(11 * DAY_S) == []
+    assert catalogue.tasks.mark_expired_deleted(11 * DAY_S) == []
 
 
 def test_a_sweep_takes_the_oldest_first(
@@ -132,6 +132,6 @@ def test_a_dry_run_names_them_and_deletes_nothing(catalogue: Catalogue, kinds: K
 
 def test_prune_asks_how_long(catalogue: Catalogue, kinds: Kinds, prune: Prune) -> None:
     """Without a setting and without days it must not guess, and 0 days is refused."""
-    assert "give --days" in prune()
+    assert "pass --days" in prune()
     assert "days" in prune("--days", "0")
     assert left(catalogue, kinds) == set(kinds)

@@ -41,7 +41,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The catalogue's parts over one engine."""
+    """The parts of the catalogue, on one engine."""
 
     engine: Engine
     tasks: Tasks
@@ -53,7 +53,7 @@ class Catalogue:
 
     @classmethod
     def open(cls, settings: Settings, *, timeout_s: float = _engine.BUSY_TIMEOUT_S, pooled: bool = True) -> Self:
-        """Open the catalogue that the settings name; connections are made when needed.
+        """Open the configured catalogue; connections are made on demand.
 
         Args:
             settings: the settings.
@@ -67,7 +67,7 @@ class Catalogue:
 
 
 def migrate(revision: str = "head") -> None:
-    """Bring the configured catalogue's tables to `revision`."""
+    """Migrate the configured catalogue's tables to `revision`."""
     _engine.migrate(get_settings().catalogue_url, revision)
 
 

@@ -14,20 +14,19 @@ from sqlalchemy.pool import NullPool
 
 BUSY_TIMEOUT_S = 30.0
 POOL_SIZE = 16
-"""Connections kept open once they were needed; with fewer than its threads the API opened and closed some all along."""
+"""Connections kept open; with fewer than its threads, the API would keep opening and closing some."""
 
 
 def connect(url: str, *, timeout_s: float = BUSY_TIMEOUT_S, pooled: bool = True) -> Engine:
-    """Make an engine whose transactions are safe for compare-and-set.
+    """Create an engine whose transactions are safe for compare-and-set.
 
-    On SQLite every write transaction takes the write lock at its beginning (`BEGIN IMMEDIATE`): one that
-    read first and wrote later would fail as soon as another had written in between. Readers ask for
-    `reading(engine)` and never wait.
+    On SQLite, every write transaction takes the write lock when it begins (`BEGIN IMMEDIATE`): one that read first
+    and wrote later would fail if another had written in between. Readers use `reading(engine)` and never wait.
 
     Args:
         url: SQLAlchemy URL.
         timeout_s: how long a statement waits for another's lock, in seconds.
-        pooled: keep connections open; not in a process that forks, whose children must not inherit any.
+        pooled: keep connections open; must be False in a process that forks, whose children must not inherit any.
     """
     pool: dict[str, Any] = {"pool_size": POOL_SIZE} if pooled else {"poolclass": NullPool}
     if make_url(url).get_backend_name() != "sqlite":
@@ -52,7 +51,7 @@ def connect(url: str, *, timeout_s: float = BUSY_TIMEOUT_S, pooled: bool = True)
 
 
 def reading(engine: Engine) -> Engine:
-    """The same connections for transactions that only read: one snapshot each, and no lock."""
+    """The same engine for read-only transactions: one snapshot each, and no lock."""
     return engine.execution_options(begin="DEFERRED")
 
 
@@ -64,7 +63,7 @@ def _config(url: str) -> Config:
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the catalogue's tables to `revision`; creates the database file if need be."""
+    """Migrate the catalogue's tables to `revision`; creates the database file if necessary."""
     target = make_url(url)
     if target.get_backend_name() == "sqlite" and target.database:
         Path(target.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -72,18 +71,18 @@ def migrate(url: str, revision: str = "head") -> None:
 
 
 def revision(url: str, *, timeout_s: float = BUSY_TIMEOUT_S) -> str | None:
-    """The revision that Alembic notes in a database, whosever it is; None if there is none."""
+    """The Alembic revision of any database; None if there is none."""
     engine = connect(url, timeout_s=timeout_s, pooled=False)
     with reading(engine).connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 def revisions(url: str, *, timeout_s: float) -> tuple[str | None, list[str]]:
-    """The revision a database is at (None: it has no tables of ours), and all that this release knows, newest first."""
+    """The revision of a database (None: without our tables), and all that this release knows, newest first."""
     current = revision(url, timeout_s=timeout_s)
     return current, [script.revision for script in ScriptDirectory.from_config(_config(url)).walk_revisions()]
 
 
 def upsert_for(dialect: Dialect) -> Callable[[Table], "postgresql.Insert | sqlite.Insert"]:
-    """Return the `insert` of one of our two databases; SQLAlchemy has `on_conflict_do_...` only there."""
+    """The dialect's own `insert`, which has `on_conflict_do_...`."""
     return postgresql.insert if dialect.name == "postgresql" else sqlite.insert

@@ -1,9 +1,9 @@
-"""What recurring imports have in their groups, so that they import only what has changed (docs/how-to/recurring.md).
+"""Holdings: what recurring imports have in their groups, to import only changes (docs/how-to/recurring.md).
 
-A face is replaced between the lines of this journal: `reserve` says that the old face is being deleted, or that there
-is none and the new one is being added, `adding` that the old one is gone and the new one comes, and the outcome's own
-transaction that it is there (`settle`). Only the face of a settled line is ever deleted, and one under an id that we
-made. What a dead try may have added under a row's own id is looked for, and left alone if it is not found to be ours.
+Each step of replacing a face is recorded: `reserve` that the old face is being deleted, or that there is none and the
+new one is being added; `adding` that the old one is deleted and the new one is being added; `settle_holdings`, in the
+outcome's own transaction, that it is there. Only a face of a settled holding, or one under a generated id, is ever
+deleted. A face that a dead try may have added under an id from the file is looked up, and kept unless it proves ours.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ HELD = holding.c
 
 
 class Holdings:
-    """What the entry of one import task has in the task's group; every method is one short transaction.
+    """The holdings of one import task's entry in the task's group; every method is one short transaction.
 
     Args:
         engine: write engine of the catalogue.
@@ -36,14 +36,14 @@ class Holdings:
         self._entry, self._group, self._task_id = task.config.entry, task.config.group_name, task.id
 
     def find(self, key: bytes) -> Holding | None:
-        """What the entry has of a row, or None."""
+        """The holding for a key, or None."""
         query = select(*(HELD[field.name] for field in fields(Holding))).where(self._is(key))
         with self._reader.begin() as connection:
             found = connection.execute(query).one_or_none()
             return None if found is None else Holding(*found)
 
     def confirm(self, held: Holding, row: int) -> bool:
-        """Note that a row is as it was, and keep the host's latest mark of its picture.
+        """Record that a row is unchanged, with the host's latest validator of its image.
 
         Returns:
             False if another row has the key, or the holding has changed meanwhile.
@@ -55,17 +55,17 @@ class Holdings:
             return connection.execute(change.values(values)).rowcount == 1
 
     def reserve(self, key: bytes, row: int, *, was: bytes, adding: Sent | None) -> bool:
-        """Note that a row's face is about to be replaced, or added.
+        """Record that a row's face is about to be replaced or added.
 
         Args:
             key: the row's.
             row: the row's number.
-            was: the digest that was found, empty if there was none.
+            was: the digest found before, empty if there was none.
             adding: what is added next; None if the old face is deleted first.
 
         Returns:
-            False if another row has the key: one of this import, or one that a running import is at work on; or if
-            the holding has changed meanwhile.
+            False if another row of this import has the key, or one that a running import is handling, or if the
+            holding has changed meanwhile.
         """
         upsert = upsert_for(self._engine.dialect)
         claim = self._claim(row) | {"pending": True, **_of_add(adding)}
@@ -81,18 +81,18 @@ class Holdings:
             return connection.scalar(statement.returning(HELD.row)) is not None
 
     def adding(self, key: bytes, add: Sent, *, shaky: bool) -> None:
-        """Note that the old face of a reserved row is gone, and that another one is added next."""
+        """Record that the old face of a reserved row is deleted, and that the new one is added next."""
         with self._engine.begin() as connection:
             change = update(holding).where(self._is(key), self._is_mine(add.row), HELD.pending)
             connection.execute(change.values(**_of_add(add), shaky=shaky))
 
     def release(self, key: bytes, row: int) -> None:
-        """Note that the library has no face of this row: it refused the new one."""
+        """Record that the library has no face of this row: it refused the new one."""
         with self._engine.begin() as connection:
             connection.execute(delete(holding).where(self._is(key), self._is_mine(row), HELD.pending))
 
     def see(self, key: bytes) -> None:
-        """Note that the file has this row, whatever became of it."""
+        """Record that the file has this row, whatever its outcome."""
         with self._engine.begin() as connection:
             connection.execute(update(holding).where(self._is(key)).values(seen_by=self._task_id))
 
@@ -103,7 +103,7 @@ class Holdings:
         return and_(HELD.task_id == self._task_id, HELD.row == row)
 
     def _is_free(self, row: int) -> ColumnElement[bool]:
-        """Whether nobody else is at it: no other row of this import, and no other import that runs or is ending."""
+        """Whether no other row of this import, and no other running or ending import, is handling it."""
         task = import_task.c
         of_group = select(task.id).where(task.group_name == self._group)
         running = of_group.where(task.state == TaskState.RUNNING, task.deleted_at.is_(None))
@@ -122,8 +122,8 @@ def _of_add(add: Sent | None) -> dict[str, object]:
     return {"sent_id": add.face_id if add else "", "sent_digest": add.digest if add else b""}
 
 
-def settle(connection: Connection, task_id: str, number: int, outcomes: Sequence[Outcome]) -> None:
-    """Note, with a shard's outcomes, what an entry has now, and count its rows by change.
+def settle_holdings(connection: Connection, task_id: str, number: int, outcomes: Sequence[Outcome]) -> None:
+    """Update an entry's holdings by a shard's outcomes, and count its rows by change.
 
     Args:
         connection: the transaction that writes the outcomes; it holds the shard's row.
@@ -157,7 +157,7 @@ def changes_of(connection: Connection, task_id: str) -> Changes:
 
 
 def count_gone() -> ScalarSelect[int]:
-    """How many rows of an import task's entry were not in its file, within a statement on `import_task`."""
+    """Number of rows of an import task's entry that are not in its file, for a statement on `import_task`."""
     same_entry = (HELD.entry == import_task.c.entry) & (HELD.group_name == import_task.c.group_name)
     had = and_(same_entry, HELD.digest != b"")
     gone = select(func.count()).select_from(holding).where(had, HELD.seen_by != import_task.c.id)

@@ -1,8 +1,8 @@
-"""The journal of adds under ids of a file's own, so that doubt about them is a fact about one row (ADR 20).
+"""The journal of adds under ids from the file, so that doubt about an add is confined to one row (ADR 20).
 
-An entry is written before the row's add is sent, and goes with the row's outcome. What is left of a try that died is in
-doubt: its face may be in the group. An outcome that leaves that open (302) keeps its entry. Ids that we make need no
-entry: a face under one can only be its row's.
+An entry is written before the row's add is sent, and removed with the row's outcome. Entries left by a try that died
+are in doubt: the face may be in the group. An outcome that leaves this open (302) keeps its entry. Generated ids need
+no entry: a face under one can only come from its row.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from face_import.errors import LeaseLost
 
 
 class Holder(NamedTuple):
-    """Who else may have put a face into the group under an id.
+    """Another row that may have added a face to the group under an id.
 
     Attributes:
-        settled: whether the ledger says that it did; otherwise its add may be under way.
+        settled: whether the ledger says that it did; otherwise its add may be in flight.
     """
 
     task_id: str
@@ -42,17 +42,17 @@ class Journal:
         self._reader = reading(engine)
 
     def note(self, task_id: str, number: int, owner: str, adds: Sequence[Sent]) -> dict[int, Holder]:
-        """Note adds of a shard that are about to be sent, in one transaction; what is noted already stays.
+        """Record adds of a shard that are about to be sent, in one transaction; existing entries are kept.
 
         Args:
             task_id: the import task.
             number: the shard.
             owner: the task instance that holds the shard's lease.
-            adds: the rows, each once, with ids of their own.
+            adds: the rows, each once, with ids from the file.
 
         Returns:
-            The rows that may not be sent, with who has their ids: a row of the same file whose add is not settled, or
-            the row of an import that makes this very id.
+            The rows that may not be sent, with the holders of their ids: a row of the same file whose add is not
+            settled, or the row that an import would generate this id for.
 
         Raises:
             LeaseLost: another try owns the shard, or the task was deleted.
@@ -73,7 +73,7 @@ class Journal:
         return {row: Holder(task_id, other, settled=False) for row, other in twice.items()} | makers
 
     def of_rows(self, task_id: str, first: int, last: int) -> dict[int, Sent]:
-        """The entries of the rows from `first` to `last`: what earlier tries may have sent."""
+        """Entries of the rows from `first` to `last`: adds that earlier tries may have sent."""
         query = select(sent.c.row, sent.c.face_id, sent.c.digest)
         query = query.where(sent.c.task_id == task_id, sent.c.row.between(first, last))
         with self._reader.begin() as connection:
@@ -81,15 +81,15 @@ class Journal:
         return {row: Sent(row, face_id, digest) for row, face_id, digest in found}
 
     def holder(self, task_id: str, row: int, face_id: str) -> Holder | None:
-        """Another row, of this import or of another one into its group, that may have put a face there under an id.
+        """Another row, of this or another import into the same group, that may have added a face under an id.
 
-        Imports of the same recurring entry do not count: what one of them has put there is the next one's.
+        Imports of the same recurring entry do not count: they share their faces.
         """
         mine = select(import_task.c.group_name, import_task.c.entry).where(import_task.c.id == task_id).subquery()
         columns = import_task.c
         rival = (columns.group_name == mine.c.group_name) & ((columns.entry == "") | (columns.entry != mine.c.entry))
         holders: list[Holder] = []
-        for table, settled in ((sent, None), (outcome, OWN_ID)):  # in the order in which a row moves
+        for table, settled in ((sent, None), (outcome, OWN_ID)):  # in the order in which a row passes through them
             query = select(table.c.task_id, table.c.row).join(import_task, columns.id == table.c.task_id)
             query = query.join(mine, rival).where(table.c.face_id == face_id)
             query = query.where((table.c.task_id != task_id) | (table.c.row != row))
@@ -107,7 +107,7 @@ class Journal:
 
 
 def _makers(connection: Connection, task_id: str, adds: Sequence[Sent]) -> dict[int, Holder]:
-    """Rows whose own id is one that an import makes for its rows, which must stay proof of who has added a face."""
+    """Rows whose id from the file has the form of a generated one, which must remain proof of who added a face."""
     made = {a.row: maker for a in adds if (maker := maker_of(a.face_id)) and maker != (task_id, a.row)}
     if not made:
         return {}
@@ -117,7 +117,7 @@ def _makers(connection: Connection, task_id: str, adds: Sequence[Sent]) -> dict[
 
 
 def strike_out(connection: Connection, task_id: str, outcomes: Sequence[Outcome]) -> None:
-    """Remove the entries of rows whose outcome says what became of their add, within its transaction."""
+    """Remove the entries of rows whose outcome settles their add, in the same transaction."""
     rows = [o.row for o in outcomes if o.code != Code.LIBRARY_UNAVAILABLE]
     if rows:
         ours = sent.c.row.between(min(rows), max(rows)) & sent.c.row.in_(rows)  # the range: see `ledger._unwritten`

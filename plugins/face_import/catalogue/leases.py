@@ -1,8 +1,8 @@
-"""Leases fence the tries of a shard, and their grants share out `thread_num` (design decision 3).
+"""Leases fence the tries of a shard, and their grants share out the concurrency, `thread_num`.
 
-A try may work on a shard only while it holds the shard's lease. A grant is how many rows the holder may
-have in flight; the live grants of a task never sum to more than its `thread_num`. Every call is one short
-transaction that locks the task's row first and the shard's second.
+A try may work on a shard only while it holds the shard's lease. A grant is how many rows of the holder may have a
+call in flight; the live grants of a task never sum to more than its `thread_num`. Every call is one short transaction
+that locks the task's row first and the shard's second.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ look at the shards of all tasks that ever were."""
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a holder was told.
+    """State of a lease, as returned to its holder.
 
     Attributes:
-        running: whether rows may still start; False once the task was stopped, deleted or started anew.
-        grant: rows the holder may have in flight from now on.
+        running: whether rows may still start; False once the task was stopped, deleted or started again.
+        grant: rows of the holder that may have a call in flight from now on.
         attempt: the task's attempt when the lease was taken; a later one ends it.
-        in_doubt: whether a try before this one ended without a word: any row without an outcome may have been sent.
+        in_doubt: whether an earlier try died: the add of any row without an outcome may have been sent.
     """
 
     running: bool
@@ -37,12 +37,12 @@ class Lease:
     in_doubt: bool = False
 
 
-def share_out(slots: int, wants: Sequence[int]) -> list[int]:
-    """Divide `slots` over the live shards of a task, in the order of their numbers.
+def share_out(concurrency: int, wants: Sequence[int]) -> list[int]:
+    """Divide `concurrency` over the live shards of a task, in the order of their numbers.
 
-    Nobody gets more than it wants, and what one leaves others get. The first gets about twice as many as
-    the last: shards of equal size that started together then end one after the other, and those still at
-    work take over the slots of one that ended until its successor's process is up.
+    No shard gets more than it wants, and the others get what it leaves. The first gets about twice as many as the
+    last: shards of equal size that started together then end one after the other, and the remaining ones use the
+    concurrency of one that ended until its successor's process is up.
 
     >>> share_out(9, [100, 100])
     [6, 3]
@@ -51,19 +51,19 @@ def share_out(slots: int, wants: Sequence[int]) -> list[int]:
     """
     grants = [0] * len(wants)
     hungry = [i for i, want in enumerate(wants) if want > 0]
-    while slots > 0 and hungry:
+    while concurrency > 0 and hungry:
         weights = {i: max(1, 2 * (len(wants) - 1) - i) for i in hungry}
-        budget, total = slots, sum(weights.values())
+        budget, total = concurrency, sum(weights.values())
         for i in hungry:
-            extra = min(max(1, budget * weights[i] // total), wants[i] - grants[i], slots)
+            extra = min(max(1, budget * weights[i] // total), wants[i] - grants[i], concurrency)
             grants[i] += extra
-            slots -= extra
+            concurrency -= extra
         hungry = [i for i in hungry if grants[i] < wants[i]]
     return grants
 
 
 class Leases:
-    """Takes, renews and gives back leases.
+    """Takes, renews and releases leases.
 
     Args:
         engine: write engine of the catalogue.
@@ -75,10 +75,10 @@ class Leases:
         self._ttl_s = ttl_s
 
     def take(self, task_id: str, number: int, owner: str, wants: int) -> Lease | None:
-        """Take the lease of a shard, or None while another try holds it.
+        """Take the lease of a shard; None while another try holds it.
 
         Raises:
-            TaskStopped: the task is not running (any more).
+            TaskStopped: the task is not running.
         """
         with self._engine.begin() as connection:
             task = _locked_task(connection, task_id)
@@ -89,15 +89,15 @@ class Leases:
                 return None
             grant = self._set(connection, task, number, owner, wants=wants, using=0)
             taken = update(shard).where(shard.c.task_id == task_id, shard.c.number == number)
-            connection.execute(taken.values(in_doubt=True))  # until it is given back
+            connection.execute(taken.values(in_doubt=True))  # until the lease is released
             return Lease(running=True, grant=grant, attempt=task["attempt"], in_doubt=row["in_doubt"])
 
     def renew(  # noqa: PLR0913 - a renewal carries the holder's whole situation
         self, task_id: str, number: int, owner: str, attempt: int, *, wants: int, using: int
     ) -> Lease:
-        """Renew a lease, say how the shard stands, and learn what it may do.
+        """Renew a lease, report the shard's state, and get the new grant.
 
-        A holder renews also while it ends its last rows: a successor must not begin before.
+        A holder keeps renewing while it finishes its last rows: a successor must not start before.
 
         Args:
             task_id: the import task.
@@ -105,23 +105,23 @@ class Leases:
             owner: uuid of the try's task instance.
             attempt: the attempt under which the lease was taken.
             wants: rows that the holder could still have in flight.
-            using: most rows it can have in flight until it has read the answer; a smaller grant frees
-                slots for others only once the holder has come down to it.
+            using: maximum rows in flight until it has read the result; a smaller grant frees slots for others only
+                once the holder has come down to it.
 
         Raises:
-            LeaseLost: the lease ran out, or another try holds it.
+            LeaseLost: the lease expired, or another try holds it.
         """
         with self._engine.begin() as connection:
             task = _locked_task(connection, task_id)
             row = _shard(connection, task_id, number)
             if row["lease_owner"] != owner or not row["live"]:
-                raise LeaseLost(f"lease of shard {number} of task {task_id} ran out")
+                raise LeaseLost(f"lease of shard {number} of task {task_id} expired")
             running = _running(task) and task["attempt"] == attempt
             grant = self._set(connection, task, number, owner, wants=wants if running else 0, using=using)
             return Lease(running=running, grant=grant, attempt=attempt)
 
     def give_back(self, task_id: str, number: int, owner: str, *, in_doubt: bool) -> None:
-        """End a lease at once; `in_doubt` says whether any row without an outcome may have been sent."""
+        """Release a lease; `in_doubt` says whether the add of any row without an outcome may have been sent."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(shard)
@@ -140,9 +140,9 @@ class Leases:
         others = [row for row in _live(connection, task["id"]) if row["number"] != number]
         numbers = sorted([row["number"] for row in others] + [number])
         by_number = {row["number"]: row["lease_wants"] for row in others} | {number: wants}
-        slots = 0 if task["paused"] else task["thread_num"]
-        fair = share_out(slots, [by_number[n] for n in numbers])[numbers.index(number)]
-        free = slots - sum(row["lease_grant"] for row in others)
+        concurrency = 0 if task["paused"] else task["thread_num"]
+        fair = share_out(concurrency, [by_number[n] for n in numbers])[numbers.index(number)]
+        free = concurrency - sum(row["lease_grant"] for row in others)
         grant: int = max(0, min(fair, free))
         connection.execute(
             update(shard)
@@ -158,7 +158,7 @@ class Leases:
 
 
 def _locked_task(connection: Connection, task_id: str) -> RowMapping:
-    """Lock the task's row: renewals of one task come one after the other, so grants add up."""
+    """Lock the task's row: renewals of one task are serialised, so grants add up."""
     columns = import_task.c
     task = (
         connection.execute(

@@ -1,4 +1,4 @@
-"""The ledger: what became of every row, written once, and the log that is read from it (design decision 4)."""
+"""The ledger: the outcome of every row, written once, and the log that is read from it."""
 
 import logging
 from collections import Counter
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, SQLAlchemyError, StatementError
 
 from face_import.catalogue.engine import reading, upsert_for
-from face_import.catalogue.holdings import changes_of, settle
+from face_import.catalogue.holdings import changes_of, settle_holdings
 from face_import.catalogue.journal import strike_out
 from face_import.catalogue.schema import FAILED, import_task, now, outcome, shard, tally
 from face_import.contract import Code, Mode, TaskState
@@ -23,18 +23,18 @@ from face_import.errors import LeaseLost, TaskStopped
 log = logging.getLogger(__name__)
 LOG_PAGE = 5000
 MAX_MESSAGE = 1000
-"""Characters of a row's message that are kept: services and hosts choose some of its words."""
+"""Maximum characters of a stored message: parts of it come from services and hosts."""
 _ABOUT_VALUES = {"22", "23", "54"}
-"""SQLSTATE classes: a value out of its range, a constraint, and an index entry that would be too large."""
-BEHIND_ALL_ROWS = 2**31 - 1
+"""SQLSTATE classes: value out of range, constraint violation, index entry too large."""
+AFTER_ALL_ROWS = 2**31 - 1
 _Insert = Callable[[Connection, OutcomeBatch, Sequence[Outcome]], Sequence[Outcome]]
 
 LogPage = list[tuple[int, str, int, str]]
-"""Row, uri, code and message of failed rows, as the driver gives them: logs have millions."""
+"""Row, uri, code and message of failed rows as returned by the driver: logs have millions."""
 
 
 class LogEntry(NamedTuple):
-    """A failed row, as the log shows it."""
+    """A failed row in the log."""
 
     row: int
     uri: str
@@ -43,7 +43,7 @@ class LogEntry(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Rows in a row, and how many of them failed."""
+    """Consecutive rows, and how many of them failed."""
 
     first_row: int
     last_row: int
@@ -52,7 +52,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a shard or task is: rows handled, by code."""
+    """Progress of a shard or task: handled rows by code."""
 
     by_code: dict[int, int]
 
@@ -68,7 +68,7 @@ class Progress:
 
     @property
     def failures(self) -> dict[int, int]:
-        """Failed rows by code, in the order of the codes."""
+        """Failed rows by code, in order of code."""
         return {code: rows for code, rows in sorted(self.by_code.items()) if code != Code.OK}
 
 
@@ -84,10 +84,10 @@ class Ledger:
         self._reader = reading(engine)
 
     def write(self, batch: OutcomeBatch) -> Progress:
-        """Write a batch in one transaction; rows that are there already stay as they are.
+        """Write a batch in one transaction; rows that already have an outcome keep it.
 
-        In mode 1 a failed row stops its task in this same transaction. A row with a value that the database refuses is
-        written as 303, and takes no other with it.
+        In mode 1, a failed row stops its task in the same transaction. A row with a value that the database rejects is
+        written as 303, without affecting the others.
 
         Returns:
             The progress of the whole shard.
@@ -125,7 +125,7 @@ class Ledger:
             return _progress(connection, task_id, number)
 
     def changes(self, task_id: str) -> Changes:
-        """Rows of a task of a recurring import by change; costs O(shards)."""
+        """Rows of a recurring import's task by change; costs O(shards)."""
         with self._reader.begin() as connection:
             return changes_of(connection, task_id)
 
@@ -138,21 +138,21 @@ class Ledger:
         code: int | None = None,
         within: Shard | None = None,
     ) -> Iterator[LogEntry]:
-        """Failed rows in row order, fetched a page at a time, so memory stays flat.
+        """Failed rows in row order, fetched a page at a time, so memory use is constant.
 
         Args:
             task_id: the import task.
-            skip: failures to pass over; found through the tallies, without reading them.
-            limit: at most so many, or all.
+            skip: failures to skip; located through the tallies, without reading them.
+            limit: maximum number, or None for all.
             code: only this error code.
             within: only the rows of this shard.
         """
-        pages = self._pages(task_id, skip, BEHIND_ALL_ROWS if limit is None else limit, code, within)
+        pages = self._pages(task_id, skip, AFTER_ALL_ROWS if limit is None else limit, code, within)
         return map(LogEntry._make, chain.from_iterable(pages))
 
     def log_pages(self, task_id: str, *, code: int | None = None, within: Shard | None = None) -> Iterator[LogPage]:
-        """All that `log` gives, for a file: nothing is made of a row that the driver does not make."""
-        return _ahead(self._pages(task_id, 0, BEHIND_ALL_ROWS, code, within))
+        """As `log`, in pages for a file, without creating an object per row."""
+        return _ahead(self._pages(task_id, 0, AFTER_ALL_ROWS, code, within))
 
     def _pages(self, task_id: str, skip: int, left: int, code: int | None, within: Shard | None) -> Iterator[LogPage]:
         spans = self._spans(task_id, code) if within is None else [Span(within.first_row, within.last_row, skip + left)]
@@ -168,10 +168,10 @@ class Ledger:
                 return
 
     def _spans(self, task_id: str, code: int | None) -> list[Span]:
-        """Runs of shards with about a page of failures each, by the tallies.
+        """Ranges of shards with about a page of failures each, by the tallies.
 
-        A page is looked for within a span: PostgreSQL, as long as it has no statistics about a new task, sorts all
-        failures of the range it is given for each page.
+        A page is queried within a span: without statistics about a new task, PostgreSQL sorts all failures of the given
+        range for each page.
         """
         wanted = tally.c.code != Code.OK if code is None else tally.c.code == code
         query = (
@@ -212,12 +212,12 @@ class Ledger:
         if code is not None:
             query = query.where(outcome.c.code == code)
         with self._reader.begin() as connection, connection.execute(query) as result:
-            # SQLAlchemy's row of each would take as long as to read them.
+            # Creating SQLAlchemy rows would take as long as reading them.
             return cast("LogPage", result.cursor.fetchall())
 
 
 def _ahead(pages: Iterator[LogPage]) -> Iterator[LogPage]:
-    """Have the database look for the next page while the last one is written out."""
+    """Query the next page while the last one is written out."""
     with ThreadPoolExecutor(1, "log") as thread:
         coming = thread.submit(next, pages, None)
         while (page := coming.result()) is not None:
@@ -226,7 +226,7 @@ def _ahead(pages: Iterator[LogPage]) -> Iterator[LogPage]:
 
 
 def _writable(connection: Connection, batch: OutcomeBatch) -> int:
-    """Lock task and shard, check that the writer may write, and return the task's mode."""
+    """Lock task and shard, check that the writer still owns the shard, and return the task's mode."""
     task = connection.execute(
         select(import_task.c.mode, import_task.c.deleted_at).where(import_task.c.id == batch.task_id).with_for_update()
     ).one_or_none()
@@ -243,9 +243,9 @@ def _writable(connection: Connection, batch: OutcomeBatch) -> int:
 
 
 def _unwritten(connection: Connection, batch: OutcomeBatch) -> list[Outcome]:
-    """Outcomes of rows that have none yet; exact, since the shard's row is locked.
+    """Outcomes of rows without one; exact, since the shard's row is locked.
 
-    By the numbers alone PostgreSQL, as long as it has no statistics about a new task, would read all of its outcomes.
+    The range is for PostgreSQL, which without statistics about a new task would otherwise read all of its outcomes.
     """
     numbers = [o.row for o in batch.outcomes]
     ours = outcome.c.row.between(min(numbers, default=0), max(numbers, default=0)) & outcome.c.row.in_(numbers)
@@ -254,17 +254,17 @@ def _unwritten(connection: Connection, batch: OutcomeBatch) -> list[Outcome]:
 
 
 def _insert(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]) -> Sequence[Outcome]:
-    """Write outcomes with all that goes with them: tallies, what the journal and an entry's holdings have of them."""
+    """Write outcomes and update the tallies, the journal and the holdings accordingly."""
     clock = connection.scalar(select(now()))
     connection.execute(insert(outcome), [_values(batch.task_id, o, clock) for o in fresh])
     _count(connection, batch, fresh)
     strike_out(connection, batch.task_id, fresh)
-    settle(connection, batch.task_id, batch.shard, fresh)
+    settle_holdings(connection, batch.task_id, batch.shard, fresh)
     return fresh
 
 
 def _insert_each(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]) -> Sequence[Outcome]:
-    """Write outcomes one by one, and for each that the database refuses why it does."""
+    """Write outcomes one by one; one that the database rejects is written as 303 with the reason."""
     written: list[Outcome] = []
     for o in fresh:
         try:
@@ -274,15 +274,15 @@ def _insert_each(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Ou
             if not _is_about_a_value(error):
                 raise
             words = str(getattr(error, "orig", error)).partition("\n")[0][:200]
-            log.warning("outcome refused by the database task=%s row=%s error=%s", batch.task_id, o.row, words)
+            log.warning("outcome rejected by the database task=%s row=%s error=%s", batch.task_id, o.row, words)
             added = f" (it was added as {o.face_id[:100]!r})" if o.code == Code.OK else ""
-            text = f"the database refuses the row's outcome{added}: {words}"
+            text = f"the database rejected the row's outcome{added}: {words}"
             written += _insert(connection, batch, [Outcome(o.row, "", Code.SYSTEM, text)])
     return written
 
 
 def _is_about_a_value(error: Exception) -> bool:
-    """Whether a statement was refused for what is in it, and not because the database is away, full or locked."""
+    """Whether a statement failed because of its values, not because the database is unavailable, full or locked."""
     if not isinstance(error, DBAPIError):
         return isinstance(error, StatementError | ValueError | OverflowError)
     if isinstance(error, DataError | IntegrityError | InterfaceError):
@@ -316,7 +316,7 @@ def _count(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]
 
 
 def _stop_at_failure(connection: Connection, task_id: str, fresh: Sequence[Outcome]) -> None:
-    """The first bad row of a task in mode 1 stops it (API document, 1.1 and 1.6)."""
+    """Stop a task in mode 1 at its first failed row."""
     failed = min((o for o in fresh if o.code != Code.OK), key=lambda o: o.row, default=None)
     if failed is None:
         return

@@ -1,4 +1,4 @@
-"""The shards of a task: committed once, read by every try (design decision 7)."""
+"""The shards of a task: committed once, read by every try."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from face_import.errors import TaskNotFound, TaskStopped
 
 
 class Plans:
-    """Keeps the shards of tasks.
+    """Stores the shards of tasks.
 
     Args:
         engine: write engine of the catalogue.
@@ -25,9 +25,9 @@ class Plans:
         self._reader = reading(engine)
 
     def commit(self, task_id: str, shards: Sequence[Shard], total_num: int, source_name: str = UPLOADED) -> None:
-        """Commit the shards of a task with the stored source they were cut from, once (design decision 7).
+        """Commit the shards of a task, with the stored source they refer to, once.
 
-        Later calls change nothing: whichever of two plans commits first stands.
+        Later calls change nothing: the first of two plans wins.
 
         Raises:
             TaskStopped: the task was deleted.
@@ -54,7 +54,7 @@ class Plans:
         """One of the planned shards.
 
         Raises:
-            TaskNotFound: there is none of this number: the task was not planned, or is purged.
+            TaskNotFound: there is no such shard: the task was not planned, or is purged.
         """
         with self._reader.begin() as connection:
             row = connection.execute(_planned(task_id).where(shard.c.number == number)).one_or_none()
@@ -62,8 +62,8 @@ class Plans:
             raise TaskNotFound(f"there is no shard {number} of task {task_id}")
         return Shard(*row)
 
-    def complete(self, task_id: str) -> set[int]:
-        """Numbers of the shards whose rows all have an outcome."""
+    def finished_shards(self, task_id: str) -> set[int]:
+        """Numbers of the shards all of whose rows have an outcome."""
         query = (
             select(shard.c.number)
             .join(tally, (tally.c.task_id == shard.c.task_id) & (tally.c.shard == shard.c.number))

@@ -1,4 +1,4 @@
-"""An import task as a value, and its reading from the catalogue."""
+"""Import tasks as values, and how they are read from the catalogue."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ from face_import.errors import TaskNotFound
 
 @dataclass(frozen=True, slots=True)
 class TaskConfig:
-    """What a task was asked to do.
+    """Configuration of a task.
 
     Attributes:
-        source: where the rows came from, for people: a file's name or a URL without its secrets.
-        entry: the recurring import of whose rows only new and changed ones are imported; empty imports all.
+        source: where the rows came from, for display: a file name, or a URL without its secrets.
+        entry: the recurring import whose new and changed rows only are imported; empty: import all rows.
     """
 
     group_name: str
@@ -29,17 +29,17 @@ class TaskConfig:
 
 @dataclass(frozen=True, slots=True)
 class ImportTask:
-    """An import task as it stands. Times are seconds since the epoch, None until they happen.
+    """A snapshot of an import task. Times are seconds since the epoch, or None.
 
     Attributes:
-        attempt: how often it was started.
+        attempt: number of times it was started.
         launched_attempt: the last attempt for which Airflow is known to have a run.
-        launched_at: when Airflow queued that run, by Airflow's own clock; a run that was queued later was cleared
-            by a person, and a task instance of a run that began earlier belongs to an attempt before.
+        launched_at: when Airflow queued that run, by Airflow's own clock; a run queued later was cleared by a person,
+            and a task instance of a run that began earlier belongs to an earlier attempt.
         paused: whether somebody set its pool in Airflow to 0 slots.
-        total_num: rows of its source; 0 until the source was taken in.
-        gone_num: rows that only earlier files of its entry had; None until it is completed.
-        source_name: name of the stored source that its shards were cut from.
+        total_num: rows of its source; 0 until the source is ingested.
+        gone_num: rows that only earlier files of its entry have; None until it is completed.
+        source_name: name of the stored source that its shards refer to.
     """
 
     id: str
@@ -62,12 +62,12 @@ class ImportTask:
 
     @property
     def ended(self) -> bool:
-        """Whether its Airflow run has no business to go on; a completed task's run is about to end by itself."""
+        """Whether its Airflow run has to be ended; that of a completed task ends by itself."""
         return self.deleted_at is not None or self.state in {TaskState.CREATED, TaskState.STOPPED}
 
 
 def load(connection: Connection, task_id: str, *, lock: bool = False) -> ImportTask:
-    """The task with this id, deleted or not; `lock` keeps others from changing it in this transaction.
+    """The task with this id, deleted or not; `lock` locks it for this transaction.
 
     Raises:
         TaskNotFound: there is none.

@@ -1,4 +1,4 @@
-"""What people and monitoring ask: pages of tasks, one failed row, when rows were handled, how much of what there is."""
+"""Read-only queries for the console and for monitoring: pages of tasks, failed rows, throughput, totals."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,15 +16,15 @@ from face_import.contract import TaskState
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All imports at one moment.
+    """Totals over all imports at one moment.
 
     Attributes:
         tasks: imports that are not deleted, by state; states without any are missing.
         rows: rows with an outcome, by code; those of a deleted import count until it is purged.
-        shards: shards at work, which is those with a live lease.
-        granted: most rows that these may have in flight.
+        shards: working shards, that is, with a live lease.
+        granted: total concurrency granted to them.
         start_pending_s: seconds since the oldest start that has not reached Airflow; 0 without one.
-        purge_pending_s: seconds since the oldest delete whose remains are still there; 0 without one.
+        purge_pending_s: seconds since the oldest delete that is not purged yet; 0 without one.
     """
 
     tasks: dict[TaskState, int]
@@ -36,12 +36,12 @@ class Figures:
 
 
 def read_figures(engine: Engine) -> Figures:
-    """Read them in one snapshot; costs O(tasks + tallies + shards of running tasks), never the ledger's rows."""
+    """Read the figures in one snapshot; costs O(tasks + tallies + shards of running tasks), not O(rows)."""
     task = import_task.c
     kept, running = task.deleted_at.is_(None), task.state == TaskState.RUNNING
     states = select(task.state, func.count()).where(kept).group_by(task.state)
     rows = select(tally.c.code, func.sum(tally.c.rows)).group_by(tally.c.code)
-    # Shards of a task that has just stopped still end their rows; those of all others need not be looked at.
+    # Shards of a task that has just stopped still finish their rows; those of all others need not be checked.
     busy = select(task.id).where(running | (task.stopped_at > now() - ENDING_S) | task.deleted_at.is_not(None))
     live = select(func.count(), func.coalesce(func.sum(shard.c.lease_grant), 0)).where(
         shard.c.task_id.in_(busy), shard.c.lease_until > now()
@@ -63,18 +63,18 @@ def read_figures(engine: Engine) -> Figures:
 
 
 def check_tables(engine: Engine) -> None:
-    """Raise SQLAlchemy's error if the database does not answer, or has no tables of ours; waits for no writer."""
+    """Raise SQLAlchemy's error if the database is unavailable or lacks our tables; does not wait for writers."""
     with reading(engine).begin() as connection:
         connection.execute(select(import_task.c.id).limit(1))
 
 
 SAMPLES = 4000
-"""Rows that are looked up to tell when a task's rows were handled: a lookup each, a few µs."""
+"""Rows sampled for a task's throughput: one lookup each, a few µs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of the tasks that were asked for, and how many there are in all."""
+    """A page of tasks, and the total number."""
 
     tasks: list[ImportTask]
     total: int
@@ -85,7 +85,7 @@ class Handled:
     """When rows were handled, seconds since the epoch in ascending order.
 
     Attributes:
-        step: every `step`-th row was looked at; 1 is all of them.
+        step: every `step`-th row was sampled; 1 means all.
     """
 
     times: list[float]
@@ -97,7 +97,7 @@ class Overview:
 
     Args:
         engine: engine of the catalogue.
-        groups: tasks of other groups are not there; None is all groups.
+        groups: tasks of other groups are hidden; None for all groups.
     """
 
     def __init__(self, engine: Engine, groups: Sequence[str] | None = None) -> None:
@@ -110,10 +110,10 @@ class Overview:
         """Tasks that are not deleted, newest first.
 
         Args:
-            group: only groups whose name has this text in it.
+            group: only groups whose name contains this text.
             state: only tasks in this state.
-            skip: tasks to pass over.
-            limit: at most so many.
+            skip: tasks to skip.
+            limit: maximum number.
         """
         where = list(self._there)
         if group:
@@ -127,13 +127,13 @@ class Overview:
             return Page([task_of(row) for row in rows], total)
 
     def tasks(self, task_ids: Sequence[str]) -> list[ImportTask]:
-        """These tasks, without the deleted ones."""
+        """These tasks, except deleted ones."""
         query = select(import_task).where(import_task.c.id.in_(task_ids), *self._there)
         with self._reader.begin() as connection:
             return [task_of(row) for row in connection.execute(query).mappings()]
 
     def groups(self, limit: int = 100) -> list[str]:
-        """Names of groups that have tasks, in order, the first `limit`."""
+        """Names of groups that have tasks, sorted, the first `limit`."""
         query = select(import_task.c.group_name).where(*self._there).distinct()
         with self._reader.begin() as connection:
             return list(connection.scalars(query.order_by(import_task.c.group_name).limit(limit)))
@@ -163,12 +163,12 @@ class Overview:
     def handled(self, task_id: str, total: int) -> Handled:
         """When a task's rows were handled, from at most `SAMPLES` evenly spaced rows.
 
-        Rows are looked up by their key, so that ten million of them cost what four thousand do: each by a query of its
-        own within the query, since PostgreSQL, without statistics about the task, would read all of them for a join.
+        Rows are looked up by key, so that ten million cost no more than four thousand; each by a scalar subquery, since
+        for a join PostgreSQL, without statistics about the task, would read all of them.
 
         Args:
             task_id: the task.
-            total: how many rows it has.
+            total: number of its rows.
         """
         step = max(1, -(-total // SAMPLES))
         wanted = select(literal(1).label("row")).cte("wanted", recursive=True)
@@ -180,7 +180,7 @@ class Overview:
 
 
 def counts_of(ledger: Ledger, task: ImportTask) -> dict[str, Any]:
-    """Rows that succeeded, rows that failed by code, and rows by change if only changes were imported."""
+    """Succeeded rows, failed rows by code, and rows by change if only changes were imported."""
     progress = ledger.progress(task.id)
     failed = {str(code): rows for code, rows in progress.failures.items()}
     counts: dict[str, Any] = {"task": task.id, "succeeded": progress.succeeded, "failed": failed}

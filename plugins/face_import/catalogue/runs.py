@@ -1,4 +1,4 @@
-"""What Airflow's runs mean for their tasks, and who may lay a hand on them (design decision 2)."""
+"""What events of Airflow's runs mean for their tasks, and the lock for operations on a run (ADR 2)."""
 
 import time
 from collections.abc import Iterator
@@ -18,26 +18,26 @@ CONTROL_S = 60.0
 
 
 class Runs:
-    """Notes what becomes of the Airflow runs of tasks.
+    """Applies events of Airflow's runs to their tasks.
 
     Args:
         engine: write engine of the catalogue.
-        tasks: whose state follows.
+        tasks: the tasks to update.
     """
 
     def __init__(self, engine: Engine, tasks: Tasks) -> None:
         self._engine = engine
         self._tasks = tasks
 
-    def is_queued(self, run_id: str, queued_at: float) -> ImportTask | None:
-        """Note that Airflow has the run queued or running; one that was cleared in Airflow's UI starts its task again.
+    def run_queued(self, run_id: str, queued_at: float) -> ImportTask | None:
+        """Handle that Airflow has queued or started a run; if it was cleared in Airflow's UI, start its task.
 
         Args:
             run_id: the run.
-            queued_at: when it was queued last, by Airflow's clock.
+            queued_at: when it was last queued, by Airflow's clock.
 
         Returns:
-            The task as it stands now, or None if the run has none yet.
+            The task's current state, or None if the run has no task yet.
         """
         with self._engine.begin() as connection:
             task = load_by_run(connection, run_id)
@@ -57,21 +57,21 @@ class Runs:
             connection.execute(update(import_task).where(import_task.c.id == task.id).values(values))
             return load_by_run(connection, run_id)
 
-    def has_failed(self, run_id: str, run_began: float, last_error: str) -> None:
-        """Note that Airflow's run failed; news of a run that we have launched again since is old and ignored.
+    def run_failed(self, run_id: str, run_began: float, last_error: str) -> None:
+        """Handle that Airflow's run failed: stop its task, unless the run was started again since.
 
         Args:
             run_id: the run.
-            run_began: when it began, or was queued if it never did, by Airflow's clock.
-            last_error: what to tell the operator.
+            run_began: when it began, or was queued if it never began, by Airflow's clock.
+            last_error: message for the operator.
         """
         with self._engine.begin() as connection:
             task = load_by_run(connection, run_id)
         if task is not None and not self._tasks.complete(task.id):
             self._tasks.halt(task.id, last_error, attempt=task.attempt, run_began=run_began)
 
-    def launched(self, task_id: str, attempt: int, queued_at: float) -> None:
-        """Note that Airflow has a run for this attempt, queued then by Airflow's clock."""
+    def note_queued(self, task_id: str, attempt: int, queued_at: float) -> None:
+        """Record that Airflow has a run for this attempt, and when it was queued by Airflow's clock."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(import_task)
@@ -81,9 +81,9 @@ class Runs:
 
     @contextmanager
     def controlled(self, task_id: str, *, patience_s: float = 10.0) -> Iterator[None]:
-        """Have the only hand on a task's Airflow run: starts, stops and repairs of one task never interleave.
+        """Lock a task's Airflow run: starts, stops and repairs of one task never interleave.
 
-        The hold ends by itself after `CONTROL_S` seconds, should its holder die.
+        The lock expires after `CONTROL_S` seconds, should its holder die.
 
         Raises:
             WrongState: another operation on the task took longer than `patience_s`.
@@ -91,7 +91,7 @@ class Runs:
         owner, deadline = str(uuid4()), time.monotonic() + patience_s
         while not self._take_control(task_id, owner):
             if time.monotonic() > deadline:
-                raise WrongState(f"another operation on task {task_id} is going on; try again")
+                raise WrongState(f"another operation on task {task_id} is in progress; try again")
             time.sleep(0.05)
         try:
             yield
@@ -116,10 +116,10 @@ class Runs:
 
 
 def _cleared_by_a_person(task: ImportTask, queued_at: float) -> bool:
-    """Whether the run was queued by somebody else after all that we know of it.
+    """Whether the run was queued again after the last time recorded by us.
 
-    A launch of ours that has not been noted yet (`launched_attempt`) would look the same. A stop that came after
-    somebody cleared a task instance of the running import holds.
+    A start of ours that is not recorded yet (`launched_attempt`) would look the same. A stop after somebody cleared a
+    task instance of the running import still holds.
     """
     if task.state == TaskState.RUNNING or task.deleted_at is not None or task.launched_attempt < task.attempt:
         return False

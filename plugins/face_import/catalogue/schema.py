@@ -40,7 +40,7 @@ metadata = MetaData(
 
 
 class now(FunctionElement[float]):  # noqa: N801 - named like the SQL function it is
-    """The database's wall clock in seconds since the epoch, also inside a long transaction."""
+    """The database's wall clock in seconds since the epoch, even inside a long transaction."""
 
     type = Double()
     inherit_cache = True
@@ -57,7 +57,7 @@ def _now_sqlite(_element: now, _compiler: SQLCompiler, **_options: object) -> st
 
 
 class Words(TypeDecorator[str]):
-    """Text from outside: without what no database takes, NUL and half of a surrogate pair."""
+    """Untrusted text, without characters that databases reject: NUL and lone surrogates."""
 
     impl = Text
     cache_ok = True
@@ -156,7 +156,7 @@ Index(
     sqlite_where=FAILED,
 )
 OWN_ID = text("code = 0 AND face_id <> task_id || '-' || CAST(\"row\" AS TEXT)")
-"""Of rows with an id of their own in the file: others have the task's id and their number, and need no index."""
+"""Rows with an id from the file: generated ids consist of the task's id and the row number, and need no index."""
 Index("ix_outcome_own_id", outcome.c.face_id, outcome.c.task_id, postgresql_where=OWN_ID, sqlite_where=OWN_ID)
 
 sent = Table(
@@ -169,7 +169,7 @@ sent = Table(
     Index("ix_sent_face_id", "face_id", "task_id", unique=True),
     sqlite_with_rowid=False,
 )
-"""Adds under ids of a file's own that were about to be sent, and all that were broken off: no outcome settles them."""
+"""Adds under ids from the file that may have been sent and are not settled by an outcome."""
 
 holding = Table(
     "holding",
@@ -190,4 +190,4 @@ holding = Table(
     Column("seen_by", String(12), nullable=False),
     sqlite_with_rowid=False,
 )
-"""What recurring imports have in their groups; `seen_by` is the last import whose file had the row. Outlives tasks."""
+"""Holdings of recurring imports; `seen_by` is the last import whose file had the row. Outlives tasks."""

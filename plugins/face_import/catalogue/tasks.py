@@ -1,4 +1,4 @@
-"""Import tasks: their state is a column here, changed by compare-and-set only (design decision 2)."""
+"""Import tasks: their state is a column here, changed by compare-and-set only (ADR 4)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,7 +26,10 @@ STATE_WORDS = {
 class Tasks:
     """Reads and changes import tasks.
 
-    Every change names the state it starts from; when another change was faster it does nothing and says so.
+    Every change of state is conditional on the state before; if another change was faster, it does nothing and says so.
+
+    A running task ends in one of three ways: `stop` on request, `halt` because of an error, `complete` when all rows
+    have an outcome. `pause` leaves it running.
 
     Args:
         engine: write engine of the catalogue.
@@ -46,7 +49,7 @@ class Tasks:
         total_num: int = 0,
         launched_at: float = 0.0,
     ) -> ImportTask:
-        """Register a task, or return the one that is there; safe to repeat."""
+        """Create a task, or return the existing one; idempotent."""
         running = state == TaskState.RUNNING
         values: dict[str, Any] = {
             "id": task_id,
@@ -107,7 +110,7 @@ class Tasks:
         return self._all(import_task.c.state == state, import_task.c.deleted_at.is_(None))
 
     def deleted(self) -> list[ImportTask]:
-        """Tasks whose remains are still to be purged."""
+        """Deleted tasks that are not purged yet."""
         return self._all(import_task.c.deleted_at.is_not(None))
 
     def _all(self, *where: Any) -> list[ImportTask]:
@@ -120,10 +123,10 @@ class Tasks:
         return {task.run_id: task for task in self._all(import_task.c.run_id.in_(run_ids))}
 
     def start(self, task_id: str) -> ImportTask:
-        """Set a created or stopped task running: a new attempt, without its last error.
+        """Set a created or stopped task to running: a new attempt, without the last error.
 
         Returns:
-            The task as it was before.
+            The task before the change.
 
         Raises:
             TaskNotFound: there is no such task.
@@ -140,7 +143,7 @@ class Tasks:
         return self._change(task_id, (TaskState.CREATED, TaskState.STOPPED), change, "it cannot be started")
 
     def stop(self, task_id: str) -> ImportTask:
-        """Set a running task stopped; returns the task as it was before.
+        """Set a running task to stopped; returns the task before the change.
 
         Raises:
             TaskNotFound: there is no such task.
@@ -160,7 +163,7 @@ class Tasks:
             return before
 
     def undo_start(self, before: ImportTask) -> None:
-        """Put a start back that never reached Airflow; the attempt stays used."""
+        """Undo a start that never reached Airflow; the attempt remains counted."""
         with self._engine.begin() as connection:
             connection.execute(
                 update(import_task)
@@ -178,24 +181,24 @@ class Tasks:
             )
 
     def clock(self) -> float:
-        """The database's time in seconds since the epoch, the one of all the times here."""
+        """The database's time in seconds since the epoch; all times here are by this clock."""
         with self._reader.begin() as connection:
             return float(connection.execute(select(now())).scalar_one())
 
     def halt(
         self, task_id: str, last_error: str, *, attempt: int | None = None, run_began: float | None = None
     ) -> bool:
-        """Stop a running task because of `last_error`.
+        """Set a running task to stopped because of an error, unlike `stop` without complaint if it is not running.
 
         Args:
             task_id: the task.
             last_error: what happened, and what to do.
-            attempt: only if the task is still in this attempt.
-            run_began: only if Airflow's run, which began then by Airflow's clock, is the one of this attempt: a task
-                instance of the attempt before may still be ending.
+            attempt: only if this is still the task's attempt.
+            run_began: only if Airflow's run, which began at this time by Airflow's clock, belongs to this attempt: a
+                task instance of the previous attempt may still be ending.
 
         Returns:
-            False when it was not running, or not so.
+            Whether the task was stopped.
         """
         change = update(import_task).where(
             import_task.c.id == task_id,
@@ -213,9 +216,9 @@ class Tasks:
             return connection.execute(change.values(values)).rowcount == 1
 
     def complete(self, task_id: str) -> bool:
-        """Set a running task completed if every row has its outcome; False if not.
+        """Set a running task to completed if every row has an outcome; returns whether it did.
 
-        What is gone is counted the first time only: if its run is cleared later, other imports have seen the rows.
+        Gone rows are counted only the first time: if the run is cleared later, other imports have seen them.
         """
         handled = select(func.coalesce(func.sum(tally.c.rows), 0)).where(tally.c.task_id == task_id)
         done = (
@@ -225,7 +228,7 @@ class Tasks:
             import_task.c.total_num == handled.scalar_subquery(),
             import_task.c.total_num > 0,
         )
-        with self._reader.begin() as connection:  # before the write: of millions of rows it takes seconds
+        with self._reader.begin() as connection:  # before the write: with millions of rows it takes seconds
             gone = connection.scalar(select(count_gone()).select_from(import_task).where(*done))
         if gone is None:
             return False
@@ -236,12 +239,12 @@ class Tasks:
             return connection.execute(change.values(values)).rowcount == 1
 
     def pause(self, task_id: str, *, paused: bool) -> None:
-        """Let no row of a running task start, or let them start again."""
+        """Keep rows of a running task from starting, or let them start again."""
         with self._engine.begin() as connection:
             connection.execute(update(import_task).where(import_task.c.id == task_id).values(paused=paused))
 
-    def set_threads(self, task_id: str, thread_num: int) -> ImportTask:
-        """Change how many rows may be in flight.
+    def set_concurrency(self, task_id: str, thread_num: int) -> ImportTask:
+        """Change the concurrency.
 
         Raises:
             TaskNotFound: there is no such task.
@@ -249,13 +252,13 @@ class Tasks:
         """
         allowed = (TaskState.CREATED, TaskState.RUNNING, TaskState.STOPPED)
         change = update(import_task).values(thread_num=thread_num)
-        return self._change(task_id, allowed, change, "its threads cannot be changed")
+        return self._change(task_id, allowed, change, "its thread_num cannot be changed")
 
-    def bury(self, task_id: str) -> ImportTask:
-        """Mark a task deleted: nothing can be claimed or written for it any more (design decision 14).
+    def mark_deleted(self, task_id: str) -> ImportTask:
+        """Mark a task as deleted: no lease can be taken and nothing written for it any more.
 
         Raises:
-            TaskNotFound: there is no such task, or it was deleted before.
+            TaskNotFound: there is no such task, or it is already deleted.
         """
         with self._engine.begin() as connection:
             task = load(connection, task_id, lock=True)
@@ -265,13 +268,13 @@ class Tasks:
             return task
 
     def expired(self, age_s: float) -> list[ImportTask]:
-        """Tasks that were completed or stopped so many seconds ago or longer, and are not deleted, oldest first."""
+        """Tasks completed or stopped at least `age_s` seconds ago and not deleted, oldest first."""
         return self._all(_expired(age_s))
 
-    def bury_expired(self, age_s: float, *, at_most: int | None = None) -> list[str]:
-        """Mark the tasks of `expired` deleted, as `bury` does, or the first `at_most` of them; returns their ids.
+    def mark_expired_deleted(self, age_s: float, *, at_most: int | None = None) -> list[str]:
+        """Mark the tasks of `expired` as deleted, or the first `at_most` of them; returns their ids.
 
-        A task that somebody starts at the same time is left alone: its state is looked at again by the change itself.
+        A task that is started at the same time is not deleted: the change itself checks the state again.
         """
         first = select(import_task.c.id).where(_expired(age_s)).order_by(import_task.c.created_at).limit(at_most)
         change = update(import_task).where(import_task.c.id.in_(first), _expired(age_s)).values(deleted_at=now())
@@ -279,10 +282,10 @@ class Tasks:
             return list(connection.scalars(change.returning(import_task.c.id)))
 
     def purge_some(self, task_id: str) -> bool:
-        """Remove up to `PURGE_ROWS` outcomes of a deleted task, and in the end itself.
+        """Remove up to `PURGE_ROWS` outcomes of a deleted task, and finally the task itself.
 
-        Short transactions by key range let other imports write in between. What is left of the plan says where the next
-        one begins: to search for the first outcome would pass over all that were removed, each time.
+        Short transactions by key range let other imports write in between. The remaining plan says where the next one
+        begins: searching for the first outcome would scan over all the removed ones each time.
 
         Returns:
             Whether there is more to remove.
@@ -307,7 +310,7 @@ class Tasks:
 
 
 def _expired(age_s: float) -> ColumnElement[bool]:
-    """Whether a task has been finished for so many seconds: completed, or stopped and not started again."""
+    """Whether a task ended at least `age_s` seconds ago: completed, or stopped and not started again."""
     columns, latest = import_task.c, now() - age_s
     completed = (columns.state == TaskState.COMPLETED) & (columns.finished_at <= latest)
     stopped = (columns.state == TaskState.STOPPED) & (columns.stopped_at <= latest)

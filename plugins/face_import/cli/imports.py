@@ -14,7 +14,7 @@ from face_import.cli.server import Key, Server, Url
 from face_import.cli.terminal import INTERRUPTED, cell, local, stderr, stdout
 from face_import.cli.watch import summarize
 from face_import.cli.watch import watch as follow
-from face_import.contract import DEFAULT_THREAD_NUM, MOST_THREADS, TaskState
+from face_import.contract import DEFAULT_THREAD_NUM, MAX_CONCURRENCY, TaskState
 from face_import.domain.models import LIMITS, Limits
 from face_import.errors import ApiUnavailable, InvalidRequest, RequestError, TaskNotFound
 
@@ -42,7 +42,7 @@ def create(  # noqa: PLR0913 - the fields of the form
     group: Annotated[str, typer.Option(help="Face group; created if it does not exist.", show_default=False)],
     watch: Watch = False,
     thread_num: Annotated[
-        int, typer.Option(min=1, max=MOST_THREADS, help="Concurrency; servers allow up to 200 by default.")
+        int, typer.Option(min=1, max=MAX_CONCURRENCY, help="Concurrency; servers allow up to 200 by default.")
     ] = DEFAULT_THREAD_NUM,
     mode: Annotated[int, typer.Option(min=0, max=1, help="On errors: 0 continues, 1 stops the import.")] = 0,
     pos_pitch: Annotated[int, _limit("pos_pitch")] = 0,

@@ -83,7 +83,7 @@ def prune(
         raise ConfigError("FACE_IMPORT_RETENTION_DAYS is 0 (keep everything): pass --days")
     tasks = get_catalogue().tasks
     if not dry_run:
-        stdout.print(f"deleted {len(tasks.bury_expired(kept * DAY_S))} imports")
+        stdout.print(f"deleted {len(tasks.mark_expired_deleted(kept * DAY_S))} imports")
         return
     table = Table("import", "group", "state", "since")
     for task in tasks.expired(kept * DAY_S):

@@ -1,19 +1,19 @@
-"""How much decoding a picture may take, whatever its size says; each bound is far above what cameras write."""
+"""Limits on the cost of decoding an image, whatever its size; each is far above what cameras write."""
 
 from io import BytesIO
 
 from face_import.errors import RowError
 
 MAX_SIDE = 2**16 - 1
-"""Pixels, as in a JPEG. Decoders hold whole rows, several times: one of 50 megapixels took 820 MB."""
+"""In pixels, as in a JPEG. Decoders hold several copies of whole rows: one of 50 megapixels took 820 MB."""
 MAX_READS = 2**20
-"""Of a file by Pillow's Python code: some for each segment, chunk, block, tag or run of pixels, of which it makes
-objects. A picture of 20 MB takes some thousands.
+"""Reads of a file by Pillow's Python code: a few, with objects, for each segment, chunk, block, tag or run of pixels.
+An image of 20 MB takes some thousands.
 """
 MAX_BLOCKS = 2**18
 """Strips or tiles of a TIFF: 50 megapixels in the smallest tiles are 200,000."""
 MAX_VALUES = 2**18
-"""Numbers in a directory of a TIFF. Pillow makes an object of 300 bytes of each fraction."""
+"""Numbers in a directory of a TIFF. Pillow creates an object of 300 bytes for each fraction."""
 MAX_EXIF = 2**20
 """Bytes of EXIF, for the same reason; cameras write some ten thousand."""
 
@@ -21,21 +21,21 @@ _BYTES_A_PIXEL, _FIXED_BYTES = 8, 2**24
 
 
 class ImageError(RowError):
-    """Bytes that are not a whole, readable picture within the bounds."""
+    """Bytes are not a complete, readable image within the limits."""
 
 
 class CountedFile(BytesIO):
-    """A file that may be read so many times, in however small pieces."""
+    """A file that limits the number of reads, however small."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
         self._left = MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file.
+        """Read bytes.
 
         Raises:
-            ImageError: it was read too often.
+            ImageError: the number of reads is exceeded.
         """
         self._left -= 1
         if self._left < 0:
@@ -44,7 +44,7 @@ class CountedFile(BytesIO):
 
 
 def check_memory(what: str, needed: int, max_pixels: int) -> None:
-    """Refuse what takes a decoder more memory than a picture of the largest size.
+    """Reject what takes a decoder more memory than an image of the largest size.
 
     Raises:
         ImageError: names it.
@@ -55,7 +55,7 @@ def check_memory(what: str, needed: int, max_pixels: int) -> None:
 
 
 def check_exif(size: int) -> None:
-    """Refuse EXIF that is too large to be read.
+    """Reject EXIF that is too large.
 
     Raises:
         ImageError: says how large it is.
@@ -65,10 +65,10 @@ def check_exif(size: int) -> None:
 
 
 def check_side(what: str, width: int, height: int) -> None:
-    """Refuse a picture, or a part of one, that is too wide or too high.
+    """Reject an image, or a part of one, that is too wide or too high.
 
     Raises:
         ImageError: names it.
     """
     if max(width, height) > MAX_SIDE:
-        raise ImageError(f"{what} of {width}x{height} pixels, a side of more than {MAX_SIDE}")
+        raise ImageError(f"{what} of {width}x{height} pixels, a side above {MAX_SIDE}")

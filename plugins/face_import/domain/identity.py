@@ -1,4 +1,4 @@
-"""Names that follow from other names: task ids, pools, and the ids of runs that people start in Airflow."""
+"""Ids and names derived from others: of tasks, runs, pools and faces."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from face_import.contract import TASK_ID_LENGTH
 
 _TASK_ID = re.compile(rf"[A-Za-z0-9_-]{{{TASK_ID_LENGTH}}}")
 UPLOADED = "rows"
-"""Name of a task's stored source when it came through the API; `plan` gives others a name of their own."""
+"""Name of the stored source of an uploaded file; `plan` gives each other source its own name."""
 
 POOL_PREFIX = "face_import_"
 
@@ -25,7 +25,7 @@ def is_task_id(text: str) -> bool:
 
 
 def task_id_of_run(run_id: str) -> str:
-    """The import task that an Airflow run is: the same id, or 12 characters hashed from it (design decision 1)."""
+    """Id of an Airflow run's import task: the run id if it is a task id, else 12 characters hashed from it."""
     if is_task_id(run_id):
         return run_id
     digest = hashlib.sha256(run_id.encode()).digest()
@@ -33,17 +33,17 @@ def task_id_of_run(run_id: str) -> str:
 
 
 def import_of_run(dag_id: str, run_id: str) -> str:
-    """Id of the import that a run of a recurring import's DAG starts: always the same one, so never a second one."""
+    """Id of the import started by a run of a recurring import's DAG: always the same, so it cannot be started twice."""
     return task_id_of_run(f"{dag_id}/{run_id}")
 
 
 def made_face_id(task_id: str, row: int) -> str:
-    """Face id of a row without an id of its own: nobody else can have it (design decision 10)."""
+    """Face id generated for a row without an id; unique to the row."""
     return f"{task_id}-{row}"
 
 
 def maker_of(face_id: str) -> tuple[str, int] | None:
-    """Import and row that `made_face_id` would make this id for, if there are such."""
+    """Task id and row for which `made_face_id` would generate this id, if any."""
     task_id, _, row = face_id[:TASK_ID_LENGTH], face_id[TASK_ID_LENGTH:][:1], face_id[TASK_ID_LENGTH + 1 :]
     if not is_task_id(task_id) or not row.isascii() or not row.isdigit() or len(row) > 10:
         return None
@@ -51,5 +51,5 @@ def maker_of(face_id: str) -> tuple[str, int] | None:
 
 
 def pool_of_run(run_id: str) -> str:
-    """Name of the pool that bounds how many shards of a run are worked on at once."""
+    """Name of the pool that limits a run's parallel shards."""
     return POOL_PREFIX + task_id_of_run(run_id)

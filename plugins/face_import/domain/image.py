@@ -1,4 +1,4 @@
-"""The image check: does every byte of a picture decode, how large is it, how blurred is a face in it."""
+"""Image checks: whether an image decodes completely, its size, and the blur of a face in it."""
 
 import re
 import warnings
@@ -16,40 +16,40 @@ from face_import.domain.bounds import CountedFile, ImageError, check_exif, check
 from face_import.domain.tiff import check_tiff
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""Formats that are opened. Pillow knows more, among them ones that start other programs."""
+"""Accepted formats. Pillow supports more, including some that start other programs."""
 
 MAX_SCANS = 64
-"""In a JPEG; progressive ones have about ten. Each of them goes over the whole picture: 75 bytes cost a decoder
-20 ms at 50 megapixels, a file of 20 MB an hour and a half.
+"""In a JPEG; progressive ones have about ten. Each scan covers the whole image: 75 bytes cost a decoder 20 ms at 50
+megapixels, a file of 20 MB an hour and a half.
 """
 
 _FEW_BYTES = 2**20
 """Too few to hold much EXIF, or many parts."""
 _EXIF_PIECES = 16
-"""Of 64 KiB at most, which Pillow joins and reads as it opens a JPEG."""
+"""Of at most 64 KiB each; Pillow joins and parses them when it opens a JPEG."""
 _DEARER = {"WEBP": 2, "bmp_rle": 8}
-"""How much smaller a picture has to be for decoders that hold four copies of it, or are Python: 50 megapixels
-take them 800 MB and 5 seconds.
+"""By how much the pixel limit is lower for decoders that hold four copies of an image, or are written in Python:
+50 megapixels take them 800 MB and 5 seconds.
 """
 
 SMALL_BYTES, SMALL_PIXELS = 2**17, 2**20
-"""Of a JPEG that is decoded in a millisecond or two, and in 30 ms by the worst that fits within them."""
+"""Limits for a JPEG that usually decodes in a millisecond or two, and in 30 ms at worst."""
 
 _SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e][\x01-\x04]")
 _FRAME = Struct(">HBHH")
-"""Of a JPEG's segment that begins a frame: its length, bits a sample, height, width."""
+"""Start of a JPEG's frame segment: its length, bits per sample, height, width."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BLUR_SIDE = 112
 _SIDEWAYS = range(5, 9)
-"""EXIF orientations that exchange width and height."""
+"""EXIF orientations that swap width and height."""
 
-# Pillow warns of odd metadata, in words that hostile bytes choose: thousands of lines in a task's log.
+# Pillow warns of odd metadata, in text that hostile bytes control: thousands of lines in a task's log.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """Width and height in pixels of the upright image, and its format in Pillow's words."""
+    """Width and height in pixels of the upright image, and Pillow's name of its format."""
 
     width: int
     height: int
@@ -57,7 +57,7 @@ class ImageInfo:
 
 
 def is_small(data: bytes) -> bool:
-    """Whether a picture is decoded as quickly as it would be handed over to a thread (ADR 18); JPEGs only.
+    """Whether decoding takes no longer than handing the image to a thread (ADR 18); JPEGs only.
 
     Other formats may have a few bytes and 50 megapixels.
     """
@@ -65,7 +65,7 @@ def is_small(data: bytes) -> bool:
 
 
 def _jpeg_pixels(data: bytes) -> int:
-    """Pixels by a JPEG's frame header, or 0; Pillow takes twelve times as long to say."""
+    """Number of pixels from a JPEG's frame header, or 0; Pillow takes twelve times as long."""
     at = 2 if data.startswith(b"\xff\xd8") else len(data)
     while data.startswith(b"\xff", at) and at + 2 + _FRAME.size <= len(data):
         length, _, height, width = _FRAME.unpack_from(data, at + 2)
@@ -76,13 +76,13 @@ def _jpeg_pixels(data: bytes) -> int:
 
 
 def check_image(data: bytes, max_pixels: int) -> ImageInfo:
-    """Decode a picture (of an animation the first frame) to its last byte.
+    """Decode an image (the first frame of an animation) completely.
 
-    A JPEG is decoded at an eighth of its size: 0.57 ms against 1.04 for a 512x512 picture, and the
+    A JPEG is decoded at an eighth of its size: 0.57 ms against 1.04 for a 512x512 image, and the
     decoder still reads every coefficient, so a truncated file still fails.
 
     Raises:
-        ImageError: and nothing else, whatever the bytes.
+        ImageError: the image cannot be decoded; nothing else is raised, whatever the bytes.
     """
     try:
         with opened(data, max_pixels) as image:
@@ -95,10 +95,10 @@ def check_image(data: bytes, max_pixels: int) -> ImageInfo:
 
 @contextmanager
 def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """Open a picture that can be decoded, and its EXIF read, within the memory and time `max_pixels` allows.
+    """Open an image that can be decoded, and its EXIF read, within the memory and time that `max_pixels` allows.
 
     Raises:
-        ImageError: it could not; names what is too large. Pillow raises nearly anything else.
+        ImageError: it cannot; names what is too large. Pillow may raise nearly anything else.
     """
     blocks = check_tiff(data, max_pixels) if data.startswith((b"II", b"MM")) else 0
     file = BytesIO(data)
@@ -110,27 +110,27 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
         _bound_size(image, max_pixels)
         _bound_scans(data, blocks)
         if image.format == "PNG":
-            image.load()  # EXIF may stand behind the picture
+            image.load()  # EXIF may follow the image data
         for name in ("exif", "Raw profile type exif"):
             check_exif(len(image.info.get(name, "")))
         yield image
 
 
 def blur_of(data: bytes, box: tuple[float, float, float, float]) -> int:
-    """Measure how blurred a face is: 0 is sharp, 100 is blurred (design decision 9).
+    """Measure how blurred a face is: 0 is sharp, 100 is blurred.
 
     v is the variance of the Laplacian of the grey crop scaled to 112x112; blur is 100 / (1 + v / 20).
     A JPEG is decoded without its colours and no larger than the crop needs.
 
     Args:
-        data: a picture that passed `check_image`.
-        box: left, top, right and bottom in pixels of the upright image; what lies outside is ignored.
+        data: an image that passed `check_image`.
+        box: left, top, right and bottom in pixels of the upright image; parts outside are ignored.
 
     Returns:
-        0 to 100; 100 for a box with nothing of the picture in it.
+        0 to 100; 100 for a box outside the image.
 
     Raises:
-        ImageError: the picture cannot be decoded.
+        ImageError: the image cannot be decoded.
     """
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
@@ -162,7 +162,7 @@ def _bound_size(image: ImageFile, max_pixels: int) -> None:
     pixels = width * height
     if pixels > max_pixels:
         raise ImageError(f"{width}x{height} pixels, more than {max_pixels}")
-    check_side("picture", width, height)
+    check_side("image", width, height)
     decoder = image.tile[0][0] if image.tile else image.format or ""
     allowed = max_pixels // _DEARER.get(decoder, 1)
     if pixels > allowed:
@@ -170,16 +170,16 @@ def _bound_size(image: ImageFile, max_pixels: int) -> None:
 
 
 def _bound_scans(data: bytes, blocks: int) -> None:
-    """Refuse a JPEG that goes over its picture again and again; a TIFF may hold a JPEG for each of its blocks."""
+    """Reject a JPEG with too many scans; a TIFF may contain a JPEG for each of its blocks."""
     allowed = MAX_SCANS + 4 * blocks
     if any(number > allowed for number, _ in enumerate(_SCAN.finditer(data), 1)):
         raise ImageError(f"more than {allowed} scans")
 
 
 def _grey_crop(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image | None:
-    """Crop the upright image and scale it to the side blur is measured at; None if nothing is left."""
+    """Crop the upright image and scale it for measuring blur; None if nothing is left."""
     full_width = image.width
-    # Twice the final side: measured, the decoder scaling first then leaves blur as it was.
+    # Twice the final side: then, as measured, scaling in the decoder does not change the blur.
     needed = 2 * _BLUR_SIDE / max(1.0, min(box[2] - box[0], box[3] - box[1]))
     if image.format == "JPEG" and needed < 1:
         image.draft("L", (max(1, round(image.width * needed)), max(1, round(image.height * needed))))
@@ -199,7 +199,7 @@ def _grey_crop(image: Image.Image, box: tuple[float, float, float, float]) -> Im
 
 def _reason(error: Exception, data: bytes) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"not a picture of a known format ({', '.join(FORMATS)})" if data else "empty file"
+        return f"not an image of a supported format ({', '.join(FORMATS)})" if data else "empty file"
     if isinstance(error, Image.DecompressionBombError):
         return "too many pixels"
-    return f"unreadable picture: {str(error)[:200] or type(error).__name__}"
+    return f"unreadable image: {str(error)[:200] or type(error).__name__}"

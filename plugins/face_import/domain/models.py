@@ -1,4 +1,4 @@
-"""The nouns: rows, limits, faces, outcomes, shards. Values only, no I/O."""
+"""Value types: rows, limits, faces, outcomes, shards. No I/O."""
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -31,7 +31,7 @@ def _limit(title: str, most: int, unit: str, symbol: str = "") -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Thresholds of a task; 0 switches one off (API document, 1.1).
+    """Limits of a task; 0 means no limit.
 
     Angles are compared by magnitude, sizes are those of the upright image.
     """
@@ -45,7 +45,7 @@ class Limits:
 
     @property
     def need_pose(self) -> bool:
-        """Whether any limit needs the pose call, a second round trip."""
+        """Whether any limit needs the pose, a second call."""
         return bool(self.pos_pitch or self.pos_yaw or self.pos_rol)
 
 
@@ -60,7 +60,7 @@ class Row:
     Attributes:
         number: 1 for the first data record; headers and blank lines do not count.
         line: physical line of the file where the record begins, from 1.
-        problem: why the record cannot be handled at all (code 303), if so.
+        problem: why the record cannot be imported at all (code 303), if so.
     """
 
     number: int
@@ -113,9 +113,9 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """All that was measured of a row's chosen face; None where it was not needed or not to be had.
+    """Measurements of a row's chosen face; None if not needed or not available.
 
-    `faces` is the number of faces in the picture, `score` the detector's confidence.
+    `faces` is the number of faces in the image, `score` the detector's confidence.
     """
 
     faces: int | None = None
@@ -128,15 +128,15 @@ class Measurements:
     blur: int | None = None
 
     def known(self) -> dict[str, Any]:
-        """The measurements that were made, by name."""
+        """The available measurements, by name."""
         return {name: value for name in _MEASURED if (value := getattr(self, name)) is not None}
 
 
-_MEASURED = tuple(f.name for f in fields(Measurements))  # `asdict` copies deeply, for each of millions of rows
+_MEASURED = tuple(f.name for f in fields(Measurements))  # `asdict` would make deep copies, for millions of rows
 
 
 class Change(StrEnum):
-    """What a row is to a recurring import that imports changes only."""
+    """Change of a row since earlier runs of a recurring import."""
 
     NEW = "new"
     CHANGED = "changed"
@@ -148,8 +148,7 @@ class Changes:
     """Rows by change.
 
     Attributes:
-        gone: rows of earlier imports of the entry that the file does not have any more; 0 until the import is
-            completed.
+        gone: rows of the entry's earlier imports that are no longer in the file; 0 until the import is completed.
     """
 
     new: int = 0
@@ -160,12 +159,12 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The journal's entry about one row's add, written before it is sent: should the try die, the row is in doubt.
+    """Journal entry for a row's add, written before it is sent: should the try die, the row is in doubt.
 
     Attributes:
         row: the row's number.
-        face_id: the id that the face is to get.
-        digest: of what is added. Whoever finds another picture there can prove nothing by looking for it.
+        face_id: id of the face to add.
+        digest: digest of what is added. If the row's image has changed since, finding it proves nothing.
     """
 
     row: int
@@ -175,21 +174,21 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a recurring import has of one row in its group.
+    """A recurring import's record of one row in its group.
 
     Attributes:
-        key: what makes it the same row in the next file (`domain.changes.row_key`).
-        face_id: id of the face that we put into the group: only this one may be deleted.
-        digest: of what was imported, tag, description and picture; empty if no import of it has ended well.
-        cells: digest of the row's cells with its uri. Only for the same cells may `validator` stand for the picture.
-        validator: the host's mark of this state of the picture (`clients.validators`), empty if it has none.
-        pending: whether the face is being replaced. Without `sent_id` the old face may be in the group still; with it
-            the old one is gone, and the new one may be there.
-        sent_id: id of the face that is being added, empty as long as the old one is being deleted.
-        sent_digest: what `digest` is to be.
-        shaky: whether a delete under this id was sent and not answered: it may be carried out late, and hit the face.
-        task_id: the import that worked on it last.
-        row: the row of that import.
+        key: identifies the row across files (`row_key`).
+        face_id: id of the face that we added to the group: only this one may be deleted.
+        digest: of the imported tag, description and image; empty if the row was never imported successfully.
+        cells: digest of the row's cells and URI. `validator` vouches for the image only if the cells are the same.
+        validator: the host's validator of this version of the image (`clients.validators`), or empty.
+        pending: whether the face is being replaced. Without `sent_id`, the old face may still be in the group; with it,
+            the old one is deleted, and the new one may be there.
+        sent_id: id of the face that is being added, empty while the old one is being deleted.
+        sent_digest: the new `digest`.
+        shaky: whether a delete of this id was sent without a response: it may be executed late, and hit the new face.
+        task_id: the import that last handled it.
+        row: its row in that import.
     """
 
     key: bytes
@@ -207,13 +206,13 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a row: code 0 with its face id, or an error code with a message.
+    """Result of a row: code 0 with its face id, or an error code with a message.
 
     Attributes:
-        refused: that a service refused the row in words that say nothing about its picture. Whose trouble that is
-            shows only beside other rows (`pipeline.refusals`).
-        change: what the row was to a recurring import that imports changes only.
-        holding: what that import has of the row from now on; None if it is as it was.
+        refused: kind of a service's refusal that is not about the image. Whether the row or the service is to blame
+            shows only in comparison with other rows (`pipeline.refusals`).
+        change: change of the row, for a recurring import that imports changes only.
+        holding: the new holding of the row for such an import; None if unchanged.
     """
 
     row: int
@@ -232,7 +231,7 @@ class OutcomeBatch:
     """Outcomes of one shard, on their way to the ledger.
 
     Attributes:
-        owner: the task instance that holds the shard's lease; a write by any other is refused.
+        owner: the task instance that holds the shard's lease; writes by any other are rejected.
     """
 
     task_id: str
@@ -243,15 +242,14 @@ class OutcomeBatch:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A run of successive rows in the stored source: the grain of sharding.
+    """Consecutive rows in the stored source: the unit that shards consist of.
 
     Attributes:
         first_row: number of its first row, from 1.
-        rows: how many rows it holds.
+        rows: number of its rows.
         start: offset of its first byte in the stored UTF-8 source.
-        end: offset behind its last byte.
-        line: physical line at `start` in the file that was sent, from 1; blank lines may come
-            before the first row.
+        end: offset after its last byte.
+        line: physical line at `start` in the file as sent, from 1; blank lines may precede the first row.
     """
 
     first_row: int
@@ -263,11 +261,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class SourceIndex:
-    """What one pass over a source found out.
+    """Result of ingesting a source.
 
     Attributes:
         columns: names of the columns in file order, header or not.
-        encoding: encoding of the file that was sent; it is stored as UTF-8 whatever it was.
+        encoding: encoding of the file as sent; it is always stored as UTF-8.
         size: bytes of the stored UTF-8 source.
         blocks: all rows, in order, without a gap.
     """
@@ -286,11 +284,11 @@ class SourceIndex:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The run of rows one task instance handles: a range of bytes of the stored source.
+    """The consecutive rows that one task instance handles: a range of bytes of the stored source.
 
     Attributes:
         number: from 0, the task instance's map index.
-        line: physical line at `start`, as a block's.
+        line: physical line at `start`, as for a block.
     """
 
     number: int

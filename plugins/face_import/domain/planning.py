@@ -1,4 +1,4 @@
-"""How an import is cut into shards, and how many of them run at once."""
+"""How a source is split into shards, and how many of them run in parallel."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,30 +10,29 @@ from face_import.settings import Settings
 MAX_SHARDS = 1000
 """Below Airflow's `max_map_length` of 1024."""
 MIN_SHARD_ROWS = 500
-"""Fewer would spend more time on starting task instances than on faces."""
+"""With fewer, starting task instances would take longer than importing faces."""
 MAX_SHARD_ROWS = 5000
-"""More would make the grid a coarse picture of progress and a lost shard a long way back."""
+"""With more, Airflow's grid would show progress too coarsely, and a lost shard would cost too much."""
 SHARDS_PER_PROCESS = 2
-"""So that a process which finishes early finds another shard; what it leaves before, the others take over (ADR 11)."""
+"""So that a process that finishes early gets another shard; in between, the others use its concurrency (ADR 11)."""
 MAX_SHARD_BYTES = 32 * 2**20
 
 
 def plan_shards(index: SourceIndex, processes: int) -> tuple[Shard, ...]:
-    """Cut a source into shards of about equal work.
+    """Split a source into shards of about equal work.
 
-    A shard has up to max(ceil(N/1000), clamp(N/2W, 500, 5000)) rows and 32 MiB, give or take a
-    block, because it is made of whole blocks; both give way where they would make more than 1000
-    shards. Each block weighs the part of a full shard it fills, by rows or by bytes, whichever is
-    more, and goes where its middle lies when the total is cut into equal lengths: so there is no
-    small rest at the end.
+    A shard has up to max(ceil(N/1000), clamp(N/2W, 500, 5000)) rows and 32 MiB, give or take a block, because it
+    consists of whole blocks; both limits yield if there would be more than 1000 shards. A block's weight is the part of
+    a full shard that it fills, by rows or by bytes, whichever is more. The total weight is divided into equal lengths,
+    and a block belongs to the length that contains its middle: so there is no small remainder at the end.
 
     Args:
-        index: what is to be cut; N is its number of rows.
-        processes: W, how many shards will run at once.
+        index: index of the source; N is its number of rows.
+        processes: W, how many shards run in parallel.
 
     Returns:
-        1 to 1000 shards, none of them empty, numbered from 0 as Airflow's map indexes are, holding
-        all rows in order. None, if the index has no blocks.
+        1 to 1000 shards, none of them empty, numbered from 0 like Airflow's map indexes, with all rows in order. No
+        shards if the index has no blocks.
     """
     rows = rows_per_shard(index.rows, processes)
     weights = [max(block.rows * MAX_SHARD_BYTES, (block.end - block.start) * rows) for block in index.blocks]
@@ -49,7 +48,7 @@ def plan_shards(index: SourceIndex, processes: int) -> tuple[Shard, ...]:
 
 
 def rows_per_shard(rows: int, processes: int) -> int:
-    """Rows of a full shard, before its bytes are considered."""
+    """Rows of a full shard, regardless of its bytes."""
     fair = ceil_div(rows, SHARDS_PER_PROCESS * processes)
     return max(ceil_div(rows, MAX_SHARDS), min(max(fair, MIN_SHARD_ROWS), MAX_SHARD_ROWS))
 
@@ -70,10 +69,10 @@ def pool_for(run_id: str, thread_num: int, settings: Settings) -> Pool:
 
 
 def pool_slots(thread_num: int, rows_per_process: int) -> int:
-    """W, how many shards run at once: enough for `thread_num` rows in flight, so many to a process.
+    """W, how many shards run in parallel: enough processes for a concurrency of `thread_num`.
 
-    At least two, so that one goes on while the process of another's successor starts: the grants keep
-    `thread_num` exact whatever W is.
+    At least two, so that one keeps working while the process of another's successor starts; the grants keep to
+    `thread_num` exactly whatever W is.
     """
     return max(2, ceil_div(thread_num, rows_per_process))
 

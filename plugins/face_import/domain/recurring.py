@@ -1,4 +1,4 @@
-"""`recurring_imports.yaml`: its schema, and its reading, one entry at a time (docs/how-to/recurring.md)."""
+"""`recurring_imports.yaml`: its schema, and reading it, one entry at a time (docs/how-to/recurring.md)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from face_import.settings import Settings
 
 
 class _Strict(BaseModel):
-    """Unknown names and values of another type are mistakes: a misspelt limit must not silently be off."""
+    """Unknown names and values of another type are errors: a misspelt limit must not be silently ignored."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -62,13 +62,13 @@ class Schedule(_Strict):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError(f"{value!r} is not a time zone; write for example Europe/Berlin")
+            raise ValueError(f"{value!r} is not a time zone; an example is Europe/Berlin")
         return value
 
     @model_validator(mode="after")
     def _one(self) -> "Schedule":
         if sum(map(bool, (self.cron, self.asset, self.timetable))) != 1:
-            raise ValueError("give exactly one of cron, asset, timetable")
+            raise ValueError("exactly one of cron, asset, timetable is required")
         return self
 
 
@@ -80,9 +80,9 @@ class Entry(_Strict):
     """One recurring import.
 
     Attributes:
-        source: Jinja template of the source's URL, filled in by Airflow when the entry runs.
-        patience_s: how long to wait for a source that is not there yet.
-        changes_only: import only rows that are new or have changed since the entry's earlier runs.
+        source: Jinja template of the source's URL, rendered by Airflow when the entry runs.
+        patience_s: how long to wait for a source that does not exist yet.
+        changes_only: import only rows that are new or changed since the entry's earlier runs.
     """
 
     name: Annotated[str, Field(pattern=ENTRY_NAME_PATTERN)]
@@ -101,13 +101,13 @@ class Entry(_Strict):
         try:
             Environment(autoescape=False).parse(value)  # noqa: S701 - parsed for its syntax only, and it makes a URL
         except TemplateSyntaxError as error:
-            raise ValueError(f"not a template: {error.message}") from None
+            raise ValueError(f"not a valid template: {error.message}") from None
         return value
 
     @model_validator(mode="after")
     def _ends(self) -> "Entry":
         if self.schedule.asset == GROUP_ASSET.format(group=self.group):
-            raise ValueError(f"an import into {self.group!r} that is started by {self.group!r} would never end")
+            raise ValueError(f"an import into {self.group!r} triggered by {self.group!r} itself would never end")
         return self
 
     def conf(self) -> dict[str, Any]:
@@ -124,10 +124,10 @@ class Entry(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a file holds.
+    """Contents of a file.
 
     Attributes:
-        entries: those that are right, in the file's order.
+        entries: the valid ones, in file order.
         problems: what is wrong with each of the others; names the entry, the field and the rule.
     """
 
@@ -136,10 +136,10 @@ class Reading:
 
 
 def read_entries(text: str, settings: Settings) -> Reading:
-    """Read the file; an entry that is wrong does not touch the others.
+    """Read the file; an invalid entry does not affect the others.
 
     Raises:
-        ConfigError: the file as a whole cannot be read.
+        ConfigError: the file cannot be parsed.
     """
     entries: dict[str, Entry] = {}
     problems = []
@@ -150,7 +150,7 @@ def read_entries(text: str, settings: Settings) -> Reading:
             check_group_name(entry.group, settings)
             check_thread_num(entry.thread_num, settings)
             if entry.name in entries:
-                raise ConfigError("name: an earlier entry has it already")
+                raise ConfigError("name: already used by an earlier entry")
             entries[entry.name] = entry
         except (ValidationError, FaceImportError) as error:
             problems.append(f"entry {number} ({name or 'without a name'}): {_text(error)}")
@@ -166,7 +166,7 @@ def _list_of_entries(text: str) -> list[object]:
         return []
     entries = document.get("imports") or [] if isinstance(document, dict) and set(document) == {"imports"} else None
     if not isinstance(entries, list):
-        raise ConfigError("the file has to be one list under the name `imports`")
+        raise ConfigError("the file must contain one list named `imports`")
     return entries
 
 
@@ -180,15 +180,14 @@ def _text(error: ValidationError | FaceImportError) -> str:
 
 
 def row_key(row: Row) -> bytes:
-    """What makes it the same row in the next file: its id or, if it has none, its URI; a digest of 32 bytes."""
+    """Identifies a row across files, by its id or else its URI; a digest of 32 bytes."""
     return _digest("id", row.id) if row.id else _digest("uri", row.uri)
 
 
 def face_id_of(entry: str, row: Row, digest: bytes) -> str:
-    """The row's own id, else 32 hexadecimal digits of entry, URI and what is imported (`content_digest`).
+    """The row's id, else 32 hexadecimal digits derived from entry, URI and `content_digest`.
 
-    So a face that we made an id for has another one after each change, and no delete that a library carries out late
-    can hit the new face.
+    So a generated id changes with the content, and a delete that the library executes late cannot hit the new face.
     """
     return row.id or _digest(entry, row.uri, digest).hex()[:32]
 
@@ -199,7 +198,7 @@ def cells_digest(row: Row) -> bytes:
 
 
 def content_digest(row: Row, data: bytes) -> bytes:
-    """Digest of what is imported, 32 bytes: the URI is where it comes from, and may change for signed URLs."""
+    """Digest of what is imported, 32 bytes; without the URI, which changes if it is signed."""
     return _digest(row.tag, row.description, data)
 
 

@@ -1,4 +1,4 @@
-"""TIFF directories, read before Pillow and libtiff do: they allocate and repeat whatever one says."""
+"""TIFF directories, checked before Pillow and libtiff read them: they allocate and repeat whatever one says."""
 
 import struct
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from typing import NamedTuple
 from face_import.domain.bounds import MAX_BLOCKS, MAX_VALUES, ImageError, check_memory, check_side
 
 _MAX_TAGS = 4096
-"""In a directory; libtiff's own bound. Pillow takes 4 seconds for a million."""
+"""Per directory; libtiff's own limit. Pillow takes 4 seconds for a million."""
 _MAX_DIRECTORIES = 8
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES = 256, 257, 258, 259, 277
 _ROWS, _TILE_WIDTH, _TILE_HEIGHT, _ORIENTATION = 278, 322, 323, 274
 _SINGLE = frozenset({_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_HEIGHT})
-"""Tags that decide what is allocated. Pillow and libtiff must not read two different ones."""
+"""Tags that determine allocations; they must be unique, so that Pillow and libtiff read the same ones."""
 _STRIPS, _TILES = 273, 324
 _PLACES = frozenset({_STRIPS, 279, _TILES, 325})
 _DIRECTORIES = frozenset({34665, 34853, 40965})
@@ -24,25 +24,25 @@ _READ = _SINGLE | _DIRECTORIES | {_ORIENTATION}
 _UNSIGNED = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _NUMBERS = _UNSIGNED | {6: "b", 8: "h", 9: "i", 13: "I"}
 _TEXTS = frozenset({1, 2, 6, 7})
-"""Types that stay bytes, in one piece."""
+"""Types that remain bytes."""
 _RAW = 1
 _TIMES = {6: 3, 7: 3, 50001: 4}
-"""How often JPEG and WebP inside a TIFF take the memory of a block, coefficients included; others once."""
+"""Memory of JPEG and WebP inside a TIFF as a multiple of a block's, coefficients included; others take one."""
 _SLACK = 64
-"""Places more than blocks, which some writers leave behind."""
+"""Offsets beyond the number of blocks, which some writers leave."""
 
 
 class _Entry(NamedTuple):
     tag: int
     type: int
     values: int
-    """How many."""
+    """Number of values."""
     value: int
-    """The first one, if it is a whole number, else 0."""
+    """The first value, if it is an integer, else 0."""
 
 
 class _Grid(NamedTuple):
-    """How a picture is cut into strips or tiles of one size."""
+    """How an image is divided into strips or tiles of one size."""
 
     name: str
     width: int
@@ -52,13 +52,13 @@ class _Grid(NamedTuple):
 
 
 def check_tiff(data: bytes, max_pixels: int) -> int:
-    """Refuse a TIFF that takes much more than its pixels.
+    """Reject a TIFF that takes much more memory than its pixels.
 
     Returns:
-        Number of strips or tiles it is decoded by; 0 if it is no TIFF.
+        Number of strips or tiles; 0 if it is not a TIFF.
 
     Raises:
-        ImageError: names what there is too much of.
+        ImageError: names what is too large or too many.
     """
     order = "<" if data.startswith(b"II") else ">"
     if data[2:4] not in {b"*\0", b"\0*", b"+\0", b"\0+"}:
@@ -69,7 +69,7 @@ def check_tiff(data: bytes, max_pixels: int) -> int:
         entries = list(_directory(data, start, order, big=big))
         _check_directories(data, entries, order, big=big)
     except struct.error:
-        raise ImageError("unreadable picture: cut off within a TIFF directory") from None
+        raise ImageError("unreadable image: cut off within a TIFF directory") from None
     return _check_layout(data, entries, max_pixels)
 
 
@@ -91,14 +91,14 @@ def _directory(data: bytes, at: int, order: str, *, big: bool) -> Iterator[_Entr
 
 
 def _check_directories(data: bytes, first: list[_Entry], order: str, *, big: bool) -> None:
-    """Bound what Pillow makes objects of, in the first directory and those it leads to."""
+    """Limit the values that Pillow creates objects for, in the first directory and those it refers to."""
     seen = set[int]()
     waiting = [first]
     while waiting:
         entries = waiting.pop()
         values = sum(entry.values for entry in entries if entry.type not in _TEXTS and entry.tag not in _PLACES)
         if values > MAX_VALUES:
-            raise ImageError(f"TIFF directory of {values} values, more than {MAX_VALUES}")
+            raise ImageError(f"TIFF directory with {values} values, more than {MAX_VALUES}")
         for entry in entries:
             if entry.tag in _DIRECTORIES and 0 < entry.value < len(data) and entry.value not in seen:
                 seen.add(entry.value)
@@ -108,12 +108,12 @@ def _check_directories(data: bytes, first: list[_Entry], order: str, *, big: boo
 
 
 def _check_layout(data: bytes, entries: list[_Entry], max_pixels: int) -> int:
-    """Bound the strips or tiles: each of them, all together, and how often they are named."""
+    """Limit the strips or tiles: each of them, their total, and their offsets."""
     single = dict[int, int]()
     for entry in entries:
         if entry.tag in _SINGLE:
             if entry.tag in single or entry.type not in _UNSIGNED:
-                raise ImageError(f"TIFF tag {entry.tag} given twice, or not as a number")
+                raise ImageError(f"TIFF tag {entry.tag} given twice or not a number")
             single[entry.tag] = entry.value
     width, height = single.get(_WIDTH, 0), single.get(_HEIGHT, 0)
     check_side("TIFF", width, height)
@@ -121,7 +121,7 @@ def _check_layout(data: bytes, entries: list[_Entry], max_pixels: int) -> int:
     if _TILE_WIDTH in single or _TILE_HEIGHT in single:
         grids.append(_Grid("tile", width, height, single.get(_TILE_WIDTH, 0), single.get(_TILE_HEIGHT, 0)))
     if not grids or any(entry.tag == _STRIPS for entry in entries):
-        rows = min(single.get(_ROWS) or height, height)  # often billions are named; decoders stop at the picture's end
+        rows = min(single.get(_ROWS) or height, height)  # often billions are named; decoders stop at the image's end
         grids.append(_Grid("strip", width, height, width, rows))
     blocks = max(_checked(grid, max_pixels) for grid in grids)
     turned = any(entry.tag == _ORIENTATION and entry.value != 1 for entry in entries) or b"tiff:Orientation" in data
@@ -131,15 +131,15 @@ def _check_layout(data: bytes, entries: list[_Entry], max_pixels: int) -> int:
     named = max((entry.values for entry in entries if entry.tag in _PLACES), default=0)
     allowed = _SLACK + blocks * max(1, single.get(_SAMPLES, 1))
     if named > allowed:
-        raise ImageError(f"TIFF that names {named} strips or tiles, more than {allowed}")
+        raise ImageError(f"TIFF with {named} strips or tiles, more than {allowed}")
     return blocks
 
 
 def _checked(grid: _Grid, max_pixels: int) -> int:
-    """Bound the pixels of one strip or tile, and of all; return how many there are."""
+    """Limit the pixels of one strip or tile, and of all; returns their number."""
     width, height = grid.block_width, grid.block_height
     if not (width and height):
-        return 0  # decoders refuse it
+        return 0  # decoders reject it
     check_side(f"TIFF {grid.name}", width, height)
     if width * height > max_pixels:
         raise ImageError(f"TIFF {grid.name} of {width}x{height} pixels, more than {max_pixels}")
@@ -147,13 +147,13 @@ def _checked(grid: _Grid, max_pixels: int) -> int:
     if blocks > MAX_BLOCKS:
         raise ImageError(f"TIFF of {blocks} {grid.name}s, more than {MAX_BLOCKS}")
     pixels = blocks * width * height
-    if pixels > 2 * max_pixels:  # beyond the edges there may be as much again
-        raise ImageError(f"TIFF {grid.name}s of together {pixels} pixels, more than {2 * max_pixels}")
+    if pixels > 2 * max_pixels:  # parts beyond the edges may double it
+        raise ImageError(f"TIFF {grid.name}s of {pixels} pixels in total, more than {2 * max_pixels}")
     return blocks
 
 
 def _needed(grid: _Grid, single: dict[int, int]) -> int:
-    """Bytes libtiff takes for a strip or tile; one that is not compressed goes straight into the picture."""
+    """Bytes libtiff takes for a strip or tile; an uncompressed one is read straight into the image."""
     compression = single.get(_COMPRESSION, _RAW)
     if compression == _RAW:
         return 0

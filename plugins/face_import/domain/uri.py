@@ -1,4 +1,4 @@
-"""Image URIs: the three kinds a source may name, their bytes, and how to show them without harm."""
+"""Image URIs: schemes, data URIs, and how to show URIs safely."""
 
 import binascii
 import hashlib
@@ -12,22 +12,22 @@ from face_import.contract import MAX_URI_BYTES
 from face_import.errors import RowError
 
 DataUri = NewType("DataUri", str)
-"""A data URI made by `to_data_uri`: plain ASCII with nothing a JSON string would have to escape."""
+"""A data URI made by `to_data_uri`: plain ASCII that needs no escaping in JSON."""
 
 SHOWN_IN_FULL = 1024
-"""Longest data URI, in characters, that a log shows as it stands (docs/reference/api.md)."""
+"""Longest data URI, in characters, that a log shows in full (docs/reference/api.md)."""
 
 _PIECES, _END = re.compile(r"[^/@]*[/@]?"), re.compile(r"[/@]")
-"""Of a path, each with the slash or `@` behind it; no text can be cut in more than one way."""
+"""Pieces of a path, each with the following slash or `@`; unambiguous, so matching takes linear time."""
 _SHOWN, _LOOKED_AT = 300, 4096
-"""Characters of a redacted URI, and of the path it is made of, to the end of a piece. A cell may have 32 million."""
+"""Maximum characters of a redacted URI, and of the path examined for it. A cell may have 32 million."""
 _UNQUOTED_AT_ONCE = 2**16
-"""Characters."""
+"""In characters."""
 _PREFIX = "data:application/octet-stream;base64,"
 
 
 class DataUriError(RowError):
-    """A data URI that is not one, or that holds too much."""
+    """A data URI is malformed or too large."""
 
 
 def scheme_of(uri: str) -> str:
@@ -37,26 +37,26 @@ def scheme_of(uri: str) -> str:
 
 
 def to_data_uri(data: bytes) -> DataUri:
-    """Wrap bytes the way the face services take them: `data:application/octet-stream;base64,...`."""
+    """Encode bytes as the face services expect them: `data:application/octet-stream;base64,...`."""
     return DataUri(_PREFIX + b64encode_as_string(data))
 
 
 def decode_data_uri(uri: str, max_bytes: int) -> bytes:
-    """Return the bytes a data URI holds (RFC 2397), base64 or percent-encoded.
+    """Return the bytes of a data URI (RFC 2397), base64 or percent-encoded.
 
-    Base64 is read strictly: a cell with stray characters was damaged on its way, and its picture with it.
+    Base64 is decoded strictly: a cell with stray characters was damaged, and its image with it.
 
     Raises:
-        DataUriError: not a data URI, damaged, or more than `max_bytes`; says which.
+        DataUriError: not a data URI, damaged, or larger than `max_bytes`.
     """
     header, comma, payload = uri.partition(",")
     if not comma or scheme_of(header) != "data":
-        raise DataUriError("not a data URI: no comma after the media type (in a CSV file it has to be in quotes)")
+        raise DataUriError("not a data URI: no comma after the media type (in a CSV file, a data URI must be quoted)")
     if not payload.isascii():
-        raise DataUriError("not a data URI: characters outside ASCII")
+        raise DataUriError("not a data URI: non-ASCII characters")
     is_base64 = header.lower().endswith(";base64")
     least = len(payload) - 2 * payload.count("%")
-    if (least // 4 * 3 if is_base64 else least) > max_bytes + 2:  # before decoding: the bound may be for want of memory
+    if (least // 4 * 3 if is_base64 else least) > max_bytes + 2:  # before decoding, to save memory
         raise DataUriError(f"larger than {max_bytes} bytes")
     raw = _unquoted(payload) if "%" in payload else payload
     if not is_base64:
@@ -69,7 +69,7 @@ def decode_data_uri(uri: str, max_bytes: int) -> bytes:
 
 
 def _unquoted(text: str) -> bytes:
-    """Undo percent-encoding a piece at a time: Python makes an object for each sign, gigabytes for a cell of 30 MB."""
+    """Undo percent-encoding in chunks: Python creates an object per escape, gigabytes for a cell of 30 MB."""
     pieces, start = [], 0
     while start < len(text):
         end = start + _UNQUOTED_AT_ONCE
@@ -81,10 +81,10 @@ def _unquoted(text: str) -> bytes:
 
 
 def display(uri: str) -> str:
-    """Return the URI for people: a long data URI as media type, length and SHA-256 of its text.
+    """Return the URI for display: a long data URI as media type, length and SHA-256 of its text.
 
-    Anything else stays as it stands in the source, so that a failed row can be found and tried again; but for what is
-    longer than a row's URI may be, of which the beginning is shown.
+    Other URIs are shown in full, so that a failed row can be found and retried; only the beginning is shown of one that
+    is longer than allowed.
     """
     is_data = scheme_of(uri) == "data"
     if len(uri) <= (SHOWN_IN_FULL if is_data else MAX_URI_BYTES):
@@ -100,7 +100,7 @@ def display(uri: str) -> str:
 def redact(uri: str) -> str:
     """Return the URI for a log or a task's last error: no user, password, query or fragment, no image data.
 
-    Query strings go as a whole: signed URLs keep their secret under a different name with every vendor.
+    Query strings are removed entirely: every vendor has a different name for the secret in signed URLs.
     """
     if scheme_of(uri) == "data":
         return f"data:… ({len(uri)} characters)"
@@ -117,7 +117,7 @@ def redact(uri: str) -> str:
 
 
 def _is_userinfo(piece: str) -> bool:
-    """Whether it is a user and password, of a URL inside another one or of one that lacks its slashes."""
+    """Whether it is a user and password, of a URL within another one or of one without slashes."""
     return piece.endswith("@") and ":" in piece
 
 

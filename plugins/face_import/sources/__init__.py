@@ -1,4 +1,4 @@
-"""Sources: taking a CSV file in, keeping it, and reading it back a shard at a time.
+"""Sources: ingesting a CSV file, storing it, and reading it back a shard at a time.
 
 ::
 
@@ -8,8 +8,8 @@
 """
 
 from face_import.sources.blocks import read_rows
-from face_import.sources.intake import Bounds, take_in
+from face_import.sources.intake import Bounds, ingest
 from face_import.sources.location import open_source
 from face_import.sources.storage import Storage
 
-__all__ = ["Bounds", "Storage", "open_source", "read_rows", "take_in"]
+__all__ = ["Bounds", "Storage", "ingest", "open_source", "read_rows"]

@@ -1,4 +1,4 @@
-"""The table of blocks: where in a stored source every so many rows begin."""
+"""The block table: offsets into a stored source at regular intervals of rows."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,15 +14,15 @@ from face_import.sources.records import LineFeed, Records
 BLOCK_ROWS = 100
 BLOCK_BYTES = 2**20
 MAX_BLOCKS = 16_384
-"""At this many, blocks are joined in pairs and grow twice as large from then on.
+"""At this many, blocks are merged in pairs, and new ones are twice as large.
 
-So the index stays below a megabyte for any source, and the largest of shards, a thousandth of the
-rows, still has at least eight blocks to be made of.
+So the index stays below a megabyte for any source, and the largest shard, a thousandth of the rows, still consists of
+at least eight blocks.
 """
 
 
 class BlockTable:
-    """Blocks in the making.
+    """A block table under construction.
 
     Attributes:
         rows: rows of each block.
@@ -40,7 +40,7 @@ class BlockTable:
         self.max_bytes = BLOCK_BYTES
 
     def add(self, rows: int, start: int, line: int) -> None:
-        """Append a block, which reaches to the start of the next."""
+        """Append a block, which extends to the start of the next."""
         self.rows.append(rows)
         self.starts.append(start)
         self.lines.append(line)
@@ -74,20 +74,19 @@ def join_blocks(rows: Iterable[int], starts: Iterable[int], lines: Iterable[int]
 
 
 def read_rows(chunks: Iterable[bytes], columns: Sequence[str], shard: Shard) -> Iterator[Row]:
-    """Read the rows of one shard, by the rules they were taken in with, as they are asked for.
+    """Read the rows of one shard lazily, by the same rules as ingesting.
 
     Args:
         chunks: bytes `shard.start` to `shard.end` of the stored source, in pieces cut anywhere.
-        columns: names of the columns in file order, as the source's index has them.
-        shard: which rows these are; no cell is larger than its range, so
-            `csv.field_size_limit` is raised to that if need be.
+        columns: names of the columns in file order, from the source's index.
+        shard: the shard; no cell is larger than its range, so `csv.field_size_limit` is raised to that if necessary.
 
     Yields:
         The rows, numbered from `shard.first_row`. A row without a uri has an empty one; one with
         more cells than there are columns, or a cell that is too long, has a `problem`.
 
     Raises:
-        SourceError: these bytes do not hold exactly `shard.rows` rows: the stored source was changed.
+        SourceError: there are not exactly `shard.rows` rows: the stored source was changed.
     """
     size = shard.end - shard.start
     csv.field_size_limit(max(csv.field_size_limit(), size))
@@ -104,9 +103,9 @@ def _row(record: list[str], columns: Sequence[str], number: int, line: int) -> R
     cells = dict(zip(columns, record, strict=False))
     problem = ""
     if len(record) > len(columns):
-        problem = f"{len(record)} columns, but there are names for {len(columns)} (line {line})"
+        problem = f"{len(record)} values for {len(columns)} columns (line {line})"
         if any(cell.startswith("data:") for cell in record):
-            problem += "; a data URI has a comma in it and has to be in quotes"
+            problem += "; a data URI contains a comma and must be quoted"
     row = Row(
         number=number,
         line=line,
@@ -120,9 +119,9 @@ def _row(record: list[str], columns: Sequence[str], number: int, line: int) -> R
 
 
 def _too_long(row: Row) -> str:
-    """Which cell is too long to be kept by the face library, our own tables and people; empty if none is.
+    """A message if a cell is too long for the face library or our tables, else empty.
 
-    A data URI holds the picture itself, which has a bound of its own.
+    A data URI contains the image itself, which has its own limit.
     """
     bounds = [
         ("tag", row.tag, MAX_TAG_BYTES),

@@ -1,4 +1,4 @@
-"""A stream of bytes in any accepted encoding, as a stream of UTF-8: one pass, nothing seeks."""
+"""A byte stream in any accepted encoding, recoded as UTF-8 in one pass, without seeking."""
 
 import codecs
 import tempfile
@@ -9,7 +9,7 @@ from typing import BinaryIO
 from face_import.errors import SourceError, SourceTooLarge
 
 CHUNK_BYTES = 64 * 2**10
-"""Read at a time: measured fastest, a chunk and what is made of it stay in the processor's cache."""
+"""Bytes read at a time; measured fastest: a chunk and its results stay in the processor's cache."""
 
 _HEAD_BYTES = 4096
 _HELD_IN_MEMORY = 2**20
@@ -32,10 +32,10 @@ _SIGNATURES = (
     (b"GIF8", "a GIF image"),
     (b"RIFF", "a WebP image or another RIFF file"),
     (b"%PDF-", "a PDF document"),
-    (b"\x1f\x8b", "gzip-compressed; send the file it holds"),
-    (b"BZh", "bzip2-compressed; send the file it holds"),
-    (b"\xfd7zXZ\x00", "xz-compressed; send the file it holds"),
-    (b"\x28\xb5\x2f\xfd", "zstd-compressed; send the file it holds"),
+    (b"\x1f\x8b", "gzip-compressed; decompress it first"),
+    (b"BZh", "bzip2-compressed; decompress it first"),
+    (b"\xfd7zXZ\x00", "xz-compressed; decompress it first"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed; decompress it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
     (b"PAR1", "a Parquet file; export it as CSV"),
@@ -46,7 +46,7 @@ _SIGNATURES = (
 
 
 class Utf8Chunks:
-    """The text of a binary stream, in non-empty pieces of UTF-8 cut anywhere.
+    """The text of a binary stream, in non-empty chunks of UTF-8 split anywhere.
 
     The encoding is what a byte order mark says; else UTF-16, if zero bytes stand where those of
     ASCII characters would; else UTF-8; else GB18030. The choice holds for the whole file. ASCII is
@@ -136,7 +136,7 @@ def _kept(chunks: Iterable[bytes], held: tempfile.SpooledTemporaryFile[bytes]) -
 
 
 def _guess(chunks: Iterable[bytes]) -> str:
-    """Read as far as it takes to tell UTF-8 from GB18030."""
+    """Read as much as is needed to tell UTF-8 from GB18030."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     seen: set[str] = set()
     try:
@@ -152,7 +152,7 @@ def _guess(chunks: Iterable[bytes]) -> str:
 
 
 def _declared_encoding(head: bytes) -> tuple[str | None, int]:
-    """The encoding the first bytes give away, and how many of them are its mark."""
+    """The encoding that the first bytes reveal, and the length of its byte order mark."""
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding, len(mark)
@@ -165,10 +165,10 @@ def _declared_encoding(head: bytes) -> tuple[str | None, int]:
 
 
 def kind_of_binary(head: bytes) -> str:
-    """What a file is that people take for a CSV file, by its first bytes; empty if none of these.
+    """Name of a non-CSV file type commonly sent by mistake, recognised by its first bytes; else empty.
 
     Args:
-        head: the first bytes of the file, 4 kB where there are as many.
+        head: the first bytes of the file, up to 4 kB.
     """
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):

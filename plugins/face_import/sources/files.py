@@ -1,4 +1,4 @@
-"""Files on whatever fsspec reaches: which file system a URL names, and files that appear whole or not at all."""
+"""Files on any fsspec file system, written atomically."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +13,7 @@ from face_import.errors import ConfigError
 from face_import.private import replacing
 
 PART_BYTES = 16 * 2**20
-"""Size of an upload's parts, each held in memory until it is sent. S3 takes 10,000: sources up to 156 GiB."""
+"""Size of an upload's parts, each held in memory until it is sent. S3 allows 10,000 parts: sources up to 156 GiB."""
 
 
 def file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -35,16 +35,16 @@ def file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def load_file_system(url: str) -> None:
-    """Import what a URL's file system needs, a second's work for S3; opens nothing and starts no thread."""
+    """Import a URL's file system, which takes a second for S3; opens nothing and starts no thread."""
     with suppress(ImportError, ValueError):
         fsspec.get_filesystem_class(urlsplit(url).scheme)
 
 
 @contextmanager
 def as_os_error() -> Iterator[None]:
-    """Raise what a file system's own library raises as `OSError`.
+    """Convert errors of a file system's library to `OSError`.
 
-    Most of it is one already. That a server does not answer, or that there are no credentials, is botocore's own.
+    Most already are. An unavailable server or missing credentials are errors of botocore's own.
     """
     try:
         yield
@@ -56,10 +56,10 @@ def as_os_error() -> Iterator[None]:
 
 @contextmanager
 def writing(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[BinaryIO]:
-    """A file that appears at `path` when the block ends well, and only then.
+    """A file that appears at `path` if and only if the block succeeds.
 
-    On a local disk it is for its owner only, and on the disk before it gets its name. Object stores get one upload,
-    which becomes visible when it is finished.
+    A local file is readable by its owner only, and synced to disk before it gets its name. For an object store it is
+    one upload, which becomes visible when it is finished.
     """
     file = _local_file(Path(path)) if isinstance(fs, LocalFileSystem) else _remote_file(fs, path)
     with file as sink:
@@ -83,7 +83,7 @@ def _remote_file(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[BinaryIO]
         with as_os_error():
             remote.close()
     except BaseException:
-        remote.forced = True  # or its finalizer would find it open, and begin an upload that nobody ends
+        remote.forced = True  # or its finalizer would start an upload that nobody completes
         with as_os_error():
             remote.discard()
         raise
@@ -92,7 +92,7 @@ def _remote_file(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[BinaryIO]
 
 
 class _Sink:
-    """The writing side of a remote file; its failures are the storage's, and not those of what is written."""
+    """A remote file for writing; its errors are the storage's, not the source's."""
 
     def __init__(self, remote: BinaryIO) -> None:
         self._remote = remote

@@ -1,4 +1,4 @@
-"""Taking a source in: one pass that recodes, validates, counts and indexes it."""
+"""Ingesting a source: one pass that recodes, validates, counts and indexes it."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -15,19 +15,18 @@ from face_import.sources.records import POSITIONAL_COLUMNS, LineFeed, Records, h
 
 _OTHER_CELLS_BYTES = 64 * 2**10
 _MAX_COMMAS = 2**20
-"""In one record: a million short cells in Python cost as much memory as the longest cell that is allowed."""
+"""Per record: a million short cells in Python take as much memory as the longest allowed cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a source may not exceed.
+    """Limits on a source.
 
     Attributes:
-        source_bytes: size of the file as it is sent.
-        cell_bytes: size of one cell. A physical line may have 64 KiB on top of it, for its other
-            cells, and so may a record over several lines: a file without ends is refused and not
-            held in memory.
-        rows: how many it may have.
+        source_bytes: maximum size of the file as sent.
+        cell_bytes: maximum size of a cell. A physical line may have another 64 KiB for its other cells, and so may a
+            record over several lines: a file without line ends is rejected rather than held in memory.
+        rows: maximum number of rows.
     """
 
     source_bytes: int
@@ -36,27 +35,26 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: Settings) -> "Bounds":
-        """The configured bounds."""
+        """The configured limits."""
         return cls(source_bytes=settings.max_source_bytes, cell_bytes=settings.max_cell_bytes, rows=settings.max_rows)
 
 
-def take_in(stream: BinaryIO, sink: BinaryIO, bounds: Bounds) -> SourceIndex:
+def ingest(stream: BinaryIO, sink: BinaryIO, bounds: Bounds) -> SourceIndex:
     """Copy a source to `sink` as UTF-8 and index its rows, in one pass and constant memory.
 
-    What is wrong with a single row is that row's outcome and no matter of intake; refused is only
-    what cannot be read as a whole.
+    A problem of a single row becomes that row's outcome; a source is rejected only if it cannot be parsed.
 
     Args:
-        stream: the file as it was sent, in UTF-8, UTF-16 or GB18030; read once, from where it stands.
-        sink: receives the same text as UTF-8 without a byte order mark, line ends as they were.
-        bounds: sets also the process's `csv.field_size_limit`.
+        stream: the file as sent, in UTF-8, UTF-16 or GB18030; read once, from its current position.
+        sink: receives the same text as UTF-8 without a byte order mark, with unchanged line ends.
+        bounds: the limits; also sets the process's `csv.field_size_limit`.
 
     Returns:
         The index, whose offsets count bytes of what was written to `sink`.
 
     Raises:
-        SourceError: not text, a quote that is never closed, a cell or record too large, a column named twice,
-            no rows or too many; with the physical line where there is one.
+        SourceError: not text, an unclosed quote, a cell or record too large, a duplicate column, no rows or too
+            many; with the physical line if known.
         SourceTooLarge: more than `bounds.source_bytes`.
     """
     csv.field_size_limit(bounds.cell_bytes)
@@ -89,7 +87,7 @@ def _copied(chunks: Iterable[bytes], sink: BinaryIO) -> Iterator[bytes]:
 def _index(  # noqa: PLR0913 - where the first block begins is three numbers
     records: Records, feed: LineFeed, most: int, *, rows: int, start: int, line: int
 ) -> BlockTable:
-    """Note where blocks begin; the first one begins at `start` and has `rows` rows read already."""
+    """Record where blocks begin; the first one begins at `start`, and `rows` rows of it are already read."""
     table, total = BlockTable(), 0
     while rows := rows + records.skip(table.max_rows - rows, start + table.max_bytes):
         if (total := total + rows) > most:

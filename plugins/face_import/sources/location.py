@@ -1,4 +1,4 @@
-"""Where a source may be fetched from: http(s), and what an operator has opened by a prefix."""
+"""Where sources may be opened: http(s), and URLs under the operator's prefixes."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from face_import.settings import Settings
 from face_import.sources.files import as_os_error, file_system
 
 OpenHttp = Callable[[str], AbstractContextManager[BinaryIO]]
-"""The safe fetcher: a stream of a page's body, or an error of its own."""
+"""The safe fetcher: returns a stream of a response's body, or raises its own errors."""
 
 _HTTP = {"http", "https"}
 _LOCAL = {"file", "local"}
@@ -25,19 +25,19 @@ _ENCODED_TRICK = re.compile(r"%(?:2e|2f|5c|00|25)", re.IGNORECASE)
 
 @contextmanager
 def open_source(url: str, settings: Settings, open_http: OpenHttp) -> Iterator[BinaryIO]:
-    """Open the source a URL names, if it may be.
+    """Open the source at a URL, if it is allowed.
 
-    http(s) goes through `open_http`, which does the checking there. Any other URL has to lie under
-    one of `settings.source_prefixes`, compared after normalising, and must not use what file systems
-    read in ways of their own: chained fsspec URLs, queries, `.` and `..`, encoded separators.
+    http(s) goes through `open_http`, which does its own checks. Any other URL must be under one of
+    `settings.source_prefixes`, compared after normalising, and must not use what file systems interpret in their own
+    ways: chained fsspec URLs, queries, `.` and `..`, encoded separators.
 
     Args:
-        url: as the client gave it.
+        url: as given by the client.
         settings: for its `source_prefixes`.
         open_http: opens http(s) URLs.
 
     Raises:
-        SourceError: the URL is not allowed; the text tells what is.
+        SourceError: the URL is not allowed; the text lists what is.
         SourceMissing: there is no readable file.
         ConfigError: the prefix is allowed, but its file system's package is not installed.
     """
@@ -65,7 +65,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _prefix_of(url: str, parts: SplitResult, settings: Settings) -> SplitResult:
-    """The prefix a URL lies under."""
+    """The prefix that a URL is under."""
     segments = unquote(parts.path).split("/")
     if not (_NEVER_IN_A_URL.search(url) or _ENCODED_TRICK.search(url) or {".", ".."} & set(segments)):
         for prefix in map(urlsplit, settings.source_prefixes):
@@ -74,18 +74,18 @@ def _prefix_of(url: str, parts: SplitResult, settings: Settings) -> SplitResult:
             if same_place and parts.path.startswith(folder) and parts.path != folder:
                 return prefix
     allowed = " or ".join(("an http:// or https:// URL", *(f"one under {p}" for p in settings.source_prefixes)))
-    raise SourceError(f"{redact(url)!r} is not allowed; a source is {allowed}")
+    raise SourceError(f"{redact(url)!r} is not allowed; a source must be {allowed}")
 
 
 def _open_local(parts: SplitResult, prefix: SplitResult) -> BinaryIO:
-    """Open a regular file that really lies under the prefix.
+    """Open a regular file that really is under the prefix.
 
     Links are resolved before the comparison, and the file opened is the one compared.
     """
     path = Path(unquote(parts.path)).resolve(strict=True)
     if not path.is_relative_to(Path(unquote(prefix.path)).resolve()):
-        raise SourceError(f"{redact(parts.geturl())} is not allowed: it is a link to a place outside {prefix.geturl()}")
-    # Not blocking, because the opening of a pipe would wait for somebody to write to it.
+        raise SourceError(f"{redact(parts.geturl())} is not allowed: it links to a place outside {prefix.geturl()}")
+    # Non-blocking: opening a pipe would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

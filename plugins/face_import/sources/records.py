@@ -1,4 +1,4 @@
-"""The rules of our CSV: lines, records, blank lines, quoting. Intake and shards share them."""
+"""Our CSV rules: lines, records, blank lines, quoting; shared by ingesting and reading."""
 
 import csv
 import io
@@ -12,15 +12,15 @@ from face_import.errors import SourceError
 POSITIONAL_COLUMNS: Final = SOURCE_COLUMNS[:3]
 _SENTINEL = "\0"
 _LONG_LINE = 2**20
-"""Bytes from which a line is handed on by itself: a `StringIO` would hold it twice, and at four bytes a character."""
+"""Longer lines are passed on by themselves: a `StringIO` would hold them twice, at four bytes per character."""
 
 
 class RecordTooLarge(Exception):
-    """A record that goes on and on: no line and no cell of it need be long."""
+    """A record is too large, though its lines and cells may be short."""
 
 
 class Unreadable(Exception):
-    """Bytes that are not text; `before` is what stands in front of them since the last batch."""
+    """Bytes that are not text; `before` are the bytes of the batch in front of them."""
 
     def __init__(self, message: str, before: bytes) -> None:
         super().__init__(message)
@@ -39,27 +39,26 @@ class _LongLine:
         yield self._text
 
     def tell(self) -> int:
-        """Position behind the line, once it was pulled."""
+        """Position after the line, once it was pulled."""
         return len(self._text) if self._pulled else 0
 
 
 class LineFeed:
-    r"""Physical lines (ended by LF, CR LF or CR) out of pieces of UTF-8.
+    r"""Physical lines (ended by LF, CR LF or CR) from chunks of UTF-8.
 
-    Lines come in batches, a `StringIO` each, so that no Python code runs per line: `csv.reader`
-    pulls them one at a time and never reads ahead, hence the position of the `StringIO` after a
-    record is where the record ends. A line of a megabyte is a batch by itself: a cell of the largest size is held as
-    bytes, as text and in `csv.reader`, and no more often than that.
+    Lines come in batches, a `StringIO` each, so that no Python code runs per line: `csv.reader` pulls them one at a
+    time and never reads ahead, so the position of the `StringIO` after a record is where the record ends. A line of a
+    megabyte is a batch by itself: a cell of the largest size is held only as bytes, as text and in `csv.reader`.
 
     Args:
-        chunks: non-empty pieces of UTF-8, cut anywhere.
-        max_line: bytes a line may have; bounds what is held while the end of a line is awaited. A record
-            over many lines may have as many, beside the batches it begins and ends in.
-        max_commas: how many a record may have, give or take those of a batch.
+        chunks: non-empty chunks of UTF-8, split anywhere.
+        max_line: maximum bytes of a line; bounds what is held until a line's end. A record over many lines may have as
+            many, besides the batches it begins and ends in.
+        max_commas: maximum commas in a record, give or take those of a batch.
 
     Attributes:
-        end: offset in bytes behind the batch in hand.
-        settled: `end` when the last record was complete, noted by whoever reads the records.
+        end: offset in bytes after the current batch.
+        settled: `end` when the last record was complete, set by the reader of the records.
     """
 
     def __init__(self, chunks: Iterable[bytes], max_line: int, max_commas: int) -> None:
@@ -76,7 +75,7 @@ class LineFeed:
         return chain.from_iterable(self._batches())
 
     def offset(self) -> int:
-        """Offset in bytes behind the last line pulled."""
+        """Offset in bytes after the last line pulled."""
         position = self._lines.tell()
         if position == len(self._text):
             return self.end
@@ -95,7 +94,7 @@ class LineFeed:
         for batch in self._whole_lines():
             if (zero := batch.find(0)) >= 0:
                 raise Unreadable("a zero byte: this is not a text file", batch[:zero])
-            # With cells of megabytes, two batches side by side would be felt.
+            # Release the last batch first: with cells of megabytes, two at a time would matter.
             self._text, self._lines = "", io.StringIO()
             try:
                 self._text = batch.decode()
@@ -110,11 +109,11 @@ class LineFeed:
             yield self._lines
 
     def _bound_record(self, batch: bytes) -> None:
-        """Refuse the next batch if a record that is still open, or one line in the batch, is too much to hold."""
+        """Reject the next batch if a record that is still open, or one line of the batch, is too large."""
         is_open = self.settled < self.end
         if self.end - self.settled > self._max_line:
             raise RecordTooLarge(f"longer than {self._max_line} bytes")
-        if is_open or len(batch) > self._max_commas:  # an ordinary batch is not even looked at
+        if is_open or len(batch) > self._max_commas:  # ordinary batches are not scanned
             self._commas = is_open * self._commas + batch.count(b",")
         if self._commas > self._max_commas:
             raise RecordTooLarge(f"more than {self._max_commas} commas")
@@ -124,7 +123,7 @@ class LineFeed:
         size = 0
         try:
             for chunk in self._chunks:
-                # A CR at the very end may be half of a CR LF: it waits for the next chunk.
+                # A CR at the very end may be half of a CR LF: keep it for the next chunk.
                 cut = max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, -1)) + 1
                 if cut:
                     whole = [b"".join((*pending, chunk[:cut]))]
@@ -143,9 +142,9 @@ class LineFeed:
 
 
 def _long_lines_apart(batches: list[bytes]) -> Iterator[bytes]:
-    """The one batch of a list, cut so that a piece of more than `_LONG_LINE` bytes is one line.
+    """The one batch of a list, split so that any part of more than `_LONG_LINE` bytes is one line.
 
-    The list is emptied: what was handed on is not held here.
+    The list is emptied, so that parts already passed on are not kept alive.
     """
     while batches:
         batch = batches.pop()
@@ -158,7 +157,7 @@ def _long_lines_apart(batches: list[bytes]) -> Iterator[bytes]:
 
 
 def _first_line_end(batch: bytes) -> int:
-    """Offset behind the first line and its end."""
+    """Offset after the first line and its end."""
     feed, back = batch.find(b"\n"), batch.find(b"\r")
     if back >= 0 and (feed < 0 or back + 1 < feed):
         return back + 1
@@ -166,18 +165,18 @@ def _first_line_end(batch: bytes) -> int:
 
 
 class Records:
-    """CSV records without the blank ones: those of no cell, or of one cell of white space.
+    """CSV records, except blank ones: without cells, or with one cell of white space.
 
-    The rules are `csv.reader`'s own. A stray quote inside one line is read as it reads it by default
-    (`"a"b` is `ab`). A quoted cell over several lines has to be closed properly, though: otherwise a
-    quote somebody forgot would swallow the rows after it without a word.
+    The rules are `csv.reader`'s own. A stray quote within one line is read as by default (`"a"b` is `ab`). A quoted
+    cell over several lines must be closed properly, though: otherwise a forgotten quote would silently swallow the
+    rows after it.
 
     Args:
         feed: the lines.
         first_line: physical line of the feed's first line in the file that was sent.
 
     Attributes:
-        line: physical line where the record that `__iter__` gave last begins.
+        line: physical line where the last record from `__iter__` begins.
 
     Raises:
         SourceError: while iterating; names the line.
@@ -191,7 +190,7 @@ class Records:
 
     @property
     def next_line(self) -> int:
-        """Physical line behind the last record read."""
+        """Physical line after the last record read."""
         return self._first_line + self._reader.line_num
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -210,14 +209,14 @@ class Records:
                 yield record
 
     def skip(self, rows: int, end: int) -> int:
-        """Pass over records as iterating does, in half the time: intake reads millions.
+        """Skip records by the same rules as iterating, in half the time: ingesting reads millions.
 
         Args:
-            rows: how many to pass over.
+            rows: how many to skip.
             end: offset in bytes; the record whose batch of lines reaches it is the last one.
 
         Returns:
-            How many were passed over: 0 only at the end of the source.
+            How many were skipped: 0 only at the end of the source.
         """
         feed, reader = self._feed, self._reader
         passed, done = 0, reader.line_num
@@ -239,7 +238,7 @@ class Records:
         return passed
 
     def _recovered(self, error: csv.Error | Unreadable | RecordTooLarge, done: int) -> list[str]:
-        """The record of the line in hand, which the strict reader has refused and dropped.
+        """The record of the current line, which the strict reader has rejected and dropped.
 
         `done` is the number of lines read before the record.
         """
@@ -269,9 +268,9 @@ def _is_blank(record: list[str]) -> bool:
 
 
 def header_columns(record: list[str], line: int) -> tuple[str, ...] | None:
-    """Columns a first record names, or None if it is data.
+    """Columns named by a first record, or None if it is data.
 
-    A header has cells all among uri, tag, description (or desc) and id, in any case, uri among them.
+    A header's cells are all among uri, tag, description (or desc) and id, in any case, and include uri.
 
     Raises:
         SourceError: it names a column twice.
@@ -282,5 +281,5 @@ def header_columns(record: list[str], line: int) -> tuple[str, ...] | None:
         return None
     for column in columns:
         if columns.count(column) > 1:
-            raise SourceError(f"the header names the column {column} twice", line=line)
+            raise SourceError(f"the header lists {column} twice", line=line)
     return columns

@@ -1,4 +1,4 @@
-"""Where sources are kept: a folder a task, on anything fsspec reaches."""
+"""Storage of sources: a folder per task, on any fsspec file system."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from face_import.settings import Settings
 from face_import.sources.blocks import join_blocks, read_rows
 from face_import.sources.encoding import CHUNK_BYTES
 from face_import.sources.files import as_os_error, file_system, writing
-from face_import.sources.intake import Bounds, take_in
+from face_import.sources.intake import Bounds, ingest
 
 INDEX_VERSION = 1
 _READ_AHEAD = 2**20
@@ -26,16 +26,14 @@ class Storage:
 
     A source is written once under its name and never changed; the index is written last, so its presence says
     that the source is complete.
-    Local folders and files are for their owner only, because faces are personal data, and are on
-    the disk before they get their name. Object stores get one upload, which becomes visible when it
-    is finished.
+    Local folders and files are accessible to their owner only, because faces are personal data, and synced to disk
+    before they get their name. For an object store, a source is one upload, which becomes visible when it is finished.
 
-    Failures of the storage itself are raised as the file system raises them, as `OSError` mostly:
-    they are nobody's mistake and worth another try.
+    Failures of the storage itself are raised as `OSError`: they are worth retrying.
 
     Args:
-        root: fsspec URL of a folder; made when it is first written to.
-        bounds: what a source may not exceed.
+        root: fsspec URL of a folder; created on the first write.
+        bounds: limits on a source.
 
     Raises:
         ConfigError: the URL's file system is unknown or its package is not installed.
@@ -52,15 +50,15 @@ class Storage:
         return cls(settings.storage_root, Bounds.of(settings))
 
     def store(self, task_id: str, stream: BinaryIO, name: str = UPLOADED) -> SourceIndex:
-        """Take a source in and keep it under a name that nobody else uses.
+        """Ingest a source and store it under a name that nobody else uses.
 
         Raises:
-            SourceError: it cannot be read as a whole.
-            SourceTooLarge: it exceeds the bound.
+            SourceError: it cannot be parsed.
+            SourceTooLarge: it exceeds the limit.
         """
         try:
             with writing(self._fs, self._path(task_id, f"{name}.csv")) as sink:
-                index = take_in(stream, sink, self._bounds)
+                index = ingest(stream, sink, self._bounds)
             with writing(self._fs, self._path(task_id, f"{name}.json")) as sink:
                 sink.write(dump_index(index))
         except BaseException:
@@ -70,7 +68,7 @@ class Storage:
         return index
 
     def index(self, task_id: str, name: str = UPLOADED) -> SourceIndex | None:
-        """The index of a source, or None where no complete one is kept."""
+        """The index of a source, or None if no complete one is stored."""
         path = self._path(task_id, f"{name}.json")
         try:
             with as_os_error():
@@ -80,24 +78,24 @@ class Storage:
         return load_index(document)
 
     def open_shard(self, task_id: str, shard: Shard, name: str = UPLOADED) -> Iterator[Row]:
-        """Read a shard's rows, as they are asked for, a megabyte ahead at most.
+        """Read a shard's rows lazily, at most a megabyte ahead.
 
         Args:
-            task_id: whose source.
-            shard: which rows of it.
-            name: the source that the shard was cut from.
+            task_id: the import task.
+            shard: the shard.
+            name: the source that the shard refers to.
 
         Raises:
-            TaskNotFound: no complete source is kept for the task.
+            TaskNotFound: no complete source is stored for the task.
             SourceError: while iterating: the stored source was changed.
         """
         index = self.index(task_id, name)
         if index is None:
-            raise TaskNotFound(f"no source is kept for task {task_id}")
+            raise TaskNotFound(f"no source is stored for task {task_id}")
         return read_rows(self._range(self._path(task_id, f"{name}.csv"), shard.start, shard.end), index.columns, shard)
 
     def keep_only(self, task_id: str, name: str) -> None:
-        """Remove what else was stored for a task: by tries of `plan` that died, or were slower than another."""
+        """Remove other sources of a task: from tries of `plan` that died or lost the race."""
         self._remove(task_id, lambda file: not file.startswith(f"{name}."))
 
     def _remove(self, task_id: str, unwanted: Callable[[str], bool]) -> None:
@@ -109,15 +107,15 @@ class Storage:
                         self._fs.rm(path)
 
     def delete(self, task_id: str) -> None:
-        """Remove all that is kept for a task; nothing there is fine."""
+        """Remove everything stored for a task, if there is anything."""
         folder = self._path(task_id, "").rstrip("/")
         with suppress(FileNotFoundError), as_os_error():
             self._fs.rm(folder, recursive=True)
 
     def check(self) -> None:
-        """Write a little and remove it again, or raise what the file system raises.
+        """Check that the storage is writable, or raise the file system's error.
 
-        It looks like a source without a task: should the process die in between, the keeper removes it.
+        The file looks like a source without a task: should the process die in between, the keeper removes it.
         """
         name = uuid.uuid4().hex
         try:
@@ -150,7 +148,7 @@ class Storage:
 
 
 def dump_index(index: SourceIndex) -> bytes:
-    """An index as JSON: blocks by column, since all but three are derived."""
+    """An index as JSON, with the three columns of the blocks that are not derived."""
     blocks = index.blocks
     document = {
         "version": INDEX_VERSION,
@@ -166,14 +164,16 @@ def dump_index(index: SourceIndex) -> bytes:
 
 
 def load_index(document: bytes) -> SourceIndex:
-    """An index from what `dump_index` wrote.
+    """An index written by `dump_index`.
 
     Raises:
         ConfigError: another release wrote it.
     """
     fields: dict[str, Any] = json.loads(document)
     if fields["version"] != INDEX_VERSION:
-        raise ConfigError(f"source index version {fields['version']} is not {INDEX_VERSION}: another release wrote it")
+        raise ConfigError(
+            f"source index version {fields['version']} is not {INDEX_VERSION}: written by another release"
+        )
     return SourceIndex(
         columns=tuple(fields["columns"]),
         header=fields["header"],

@@ -3,7 +3,7 @@
 ::
 
     cli ──▶ lifecycle ──▶ preparation   directories, secrets, migrations
-                │   └───▶ checks        what can be known to fail before anything runs
+                │   └───▶ checks        checks before anything is started
                 ▼
            supervision ──▶ supervisord ──▶ programs, guard
                 ▲                            │

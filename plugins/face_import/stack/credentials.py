@@ -1,4 +1,4 @@
-"""Secrets of the embedded stack: made once, kept in files only their owner can read."""
+"""Secrets of the embedded stack: created once, in files that only their owner can read."""
 
 import base64
 import json
@@ -11,8 +11,8 @@ from face_import.stack.environment import ADMIN_USER
 from face_import.stack.layout import Layout
 
 _AIRFLOW_CFG = """\
-# Secrets of this stack's Airflow, made on its first start. Its other settings come from the environment and
-# win over this file; a setting that `face-import up` does not make may be added here.
+# Secrets of this stack's Airflow, created on its first start. Its other settings come from the environment, which
+# overrides this file; settings that `face-import up` does not set may be added here.
 [core]
 fernet_key = {fernet}
 
@@ -25,13 +25,13 @@ jwt_secret = {jwt}
 
 
 def create_credentials(settings: Settings, layout: Layout) -> None:
-    """Make what is missing: Airflow's keys and the passwords of its two users.
+    """Create what is missing: Airflow's keys and the passwords of its two users.
 
-    The people's user is `admin`. The shim and the keeper use `settings.airflow_user` with the role `op`, the
-    least one that may trigger, clear and delete runs and change pools.
+    People log in as `admin`. The shim and the keeper use `settings.airflow_user` with the role `op`, the lowest one
+    that may trigger, clear and delete runs and change pools.
 
     Args:
-        settings: names the second user and, if the operator keeps it elsewhere, its password's file.
+        settings: name the second user and, optionally, its password file.
         layout: of a home whose directories exist.
 
     Raises:
@@ -49,7 +49,7 @@ def create_credentials(settings: Settings, layout: Layout) -> None:
 
 
 def admin_password_file(layout: Layout) -> Path:
-    """Where the password for Airflow's web interface is."""
+    """File with the password for Airflow's web interface."""
     return layout.secrets / "airflow_admin_password"
 
 

@@ -1,7 +1,7 @@
-"""The environment every process of the stack runs in: Airflow's settings and ours (docs/reference/settings.md).
+"""The environment of the stack's processes: Airflow's settings and ours (docs/reference/settings.md).
 
-Airflow gets its settings here and its secrets from `airflow.cfg` (`credentials`), so that no secret that we make is in
-an environment, and none at all in an argument list. A password in a URL stays in the environment it came in.
+Airflow gets its settings here and its secrets from `airflow.cfg` (`credentials`), so that no secret that we create is
+in an environment, and none at all in an argument list. A password in a URL remains in the environment that it came in.
 """
 
 import os
@@ -18,9 +18,9 @@ from face_import.stack.workers import celery_settings
 ADMIN_USER = "admin"
 
 _NOT_INHERITED = ("AIRFLOW", "PYTHON", "GUNICORN_", "VIRTUAL_ENV", "FACE_IMPORT_API_KEY", STACK_VARIABLE)
-"""Prefixes of variables of the caller's shell that would change what the processes do, or that are secret.
+"""Prefixes of variables of the caller's shell that would change the processes' behaviour, or that are secret.
 
-The file of the server's keys has the prefix of the caller's own key; it comes back below, as an absolute path.
+The variable of the server's key file has the prefix of the caller's key; it is set again below, as an absolute path.
 """
 
 _LIVELINESS = {
@@ -30,7 +30,7 @@ _LIVELINESS = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
 }
-"""A run starts at once and as wide as its pool allows (design decision 6)."""
+"""A run starts at once, with as many shards as its pool allows."""
 
 _RESILIENCE = {
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
@@ -38,11 +38,11 @@ _RESILIENCE = {
     "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
 }
-"""Tasks outlive an api-server that is away for a minute; a dead task is noticed within one."""
+"""Tasks survive an api-server that is unavailable for a minute; a dead task is detected within one."""
 
 _QUIET = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default asks the DNS, which may be away
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # the default queries DNS, which may be unavailable
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
     "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
     "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
@@ -51,14 +51,14 @@ _QUIET = {
 
 
 def stack_environment(settings: Settings, layout: Layout) -> dict[str, str]:
-    """Environment of every process of the stack.
+    """Environment of the stack's processes.
 
     Args:
         settings: as resolved by the calling command.
         layout: where the stack lives.
 
     Returns:
-        the caller's variables without those that would interfere, then ours. Contains no secret.
+        the caller's variables except those that would interfere, then ours. Contains no secret.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     return {
@@ -99,17 +99,17 @@ def airflow_settings(settings: Settings, layout: Layout) -> dict[str, str]:
 def _database(settings: Settings, layout: Layout) -> dict[str, str]:
     """Airflow's own database."""
     if not settings.airflow_database_url:
-        # Ten seconds of waiting for the write lock: more than SQLite's five, for a busy machine.
+        # Wait ten seconds for the write lock, more than SQLite's five, for a busy machine.
         return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow_database}?timeout=10"}
     return {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": settings.airflow_database_url,
-        # The default would be asyncpg, which is not installed; psycopg can do both.
+        # The default is asyncpg, which is not installed; psycopg supports both.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": settings.airflow_database_url,
     }
 
 
 def _executor(settings: Settings, layout: Layout) -> dict[str, str]:
-    """Who runs the task instances: processes of the scheduler, or Celery's workers."""
+    """The executor: processes of the scheduler, or Celery's workers."""
     if settings.broker_url:
         return celery_settings(settings, layout)
     return {
@@ -119,7 +119,7 @@ def _executor(settings: Settings, layout: Layout) -> dict[str, str]:
 
 
 def _face_import(settings: Settings, layout: Layout) -> dict[str, str]:
-    """Our own settings that depend on where the command was called, made absolute, and the stack's mark."""
+    """Our own settings with relative paths made absolute, and the stack's id."""
     paths = {
         "FACE_IMPORT_API_KEYS_FILE": settings.api_keys_file,
         "FACE_IMPORT_RECURRING_FILE": settings.recurring_file,
@@ -134,18 +134,18 @@ def _face_import(settings: Settings, layout: Layout) -> dict[str, str]:
 
 
 def _processes(inherited: dict[str, str]) -> dict[str, str]:
-    """How Python runs: importable packages, unbuffered logs, no proxy on loopback."""
+    """Python's settings: importable packages, unbuffered logs, no proxy on loopback."""
     loopback = "127.0.0.1,localhost"
     no_proxy = ",".join(filter(None, (inherited.get("no_proxy") or inherited.get("NO_PROXY"), loopback)))
     return {
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), inherited.get("PATH", os.defpath))),
         "PYTHONPATH": os.pathsep.join(str(CHECKOUT / part) for part in ("config", "plugins", ".")),
         "PYTHONUNBUFFERED": "1",
-        # Airflow 3.3.2 uses a name that pathspec has deprecated, and would say so in every task's log.
+        # Airflow 3.3.2 uses a name deprecated by pathspec, with a warning in every task's log.
         "PYTHONWARNINGS": "ignore:GitWildMatchPattern",
         "NO_PROXY": no_proxy,
         "no_proxy": no_proxy,
-        # setproctitle would overwrite the environment in /proc, by which the stack's processes are known.
+        # setproctitle would overwrite the environment in /proc, which identifies the stack's processes.
         "SPT_NOENV": "1",
     }
 
@@ -153,13 +153,13 @@ def _processes(inherited: dict[str, str]) -> dict[str, str]:
 def launch(
     command: Sequence[str], environment: Mapping[str, str], output: IO[bytes], *, new_session: bool = False
 ) -> "subprocess.Popen[bytes]":
-    """Start a program in the checkout; what it writes is readable by its owner only.
+    """Start a program in the checkout; files it creates are readable by its owner only.
 
     Args:
         command: program and arguments, no shell.
-        environment: of `environment.stack_environment`.
-        output: gets both of its output streams.
-        new_session: whether a Ctrl-C of the caller's terminal is to pass it by.
+        environment: from `stack_environment`.
+        output: receives both output streams.
+        new_session: shield it from Ctrl-C in the caller's terminal.
     """
     return subprocess.Popen(  # noqa: S603 - the commands are ours
         command,

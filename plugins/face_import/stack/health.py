@@ -1,4 +1,4 @@
-"""Which programs are healthy, and if not, why."""
+"""Health of the stack's programs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,20 +18,20 @@ _BEATING = {Sign.BEATS, Sign.PARSES}
 
 
 def problems(settings: Settings, listed: Sequence[Program], states: Mapping[str, ProcessState]) -> dict[str, str]:
-    """What is wrong with each program that is not healthy, in one or two words.
+    """The problem of each unhealthy program, in a few words.
 
     Args:
-        settings: where Airflow's api-server is.
+        settings: with the address of Airflow's api-server.
         listed: the programs that should run.
-        states: what supervisord says of them.
+        states: their states according to supervisord.
     """
     beats = _heartbeats(settings) if any(program.sign in _BEATING for program in listed) else {}
     found = {program.name: _problem(program, states.get(program.name), beats) for program in listed}
     workers = [program.name for program in listed if program.sign is Sign.PONGS and not found[program.name]]
-    found |= dict.fromkeys(set(workers) - answering(settings, workers), "no answer")
+    found |= dict.fromkeys(set(workers) - answering(settings, workers), "no response")
     for program in listed:
         if program.sign is Sign.PARSES and not found[program.name] and not _knows_the_dag(settings):
-            found[program.name] = f"DAG {DAG_ID} is not there (face-import airflow dags list-import-errors)"
+            found[program.name] = f"DAG {DAG_ID} is missing (see face-import airflow dags list-import-errors)"
     return {name: problem for name, problem in found.items() if problem}
 
 
@@ -39,16 +39,16 @@ def _problem(program: Program, state: ProcessState | None, beats: Mapping[str, f
     if state is None or not state.alive:
         return state.state.lower() if state else "missing"
     if program.sign is Sign.ANSWERS:
-        return "" if _get(program.url) is not None else "no answer"
+        return "" if _get(program.url) is not None else "no response"
     if program.sign in _BEATING and beats.get(program.name, 0.0) < state.started:
         return "no heartbeat yet"
     return ""
 
 
 def _heartbeats(settings: Settings) -> dict[str, float]:
-    """Time of the latest heartbeat of each healthy Airflow component, in seconds of the Unix epoch.
+    """Time of the latest heartbeat of each healthy Airflow component, in seconds since the epoch.
 
-    Airflow keeps them in its database: one from before the process began is its predecessor's.
+    Airflow stores them in its database: one from before the process started belongs to its predecessor.
     """
     response = _get(f"http://127.0.0.1:{settings.airflow_port}/api/v2/monitor/health")
     if response is None:
@@ -63,7 +63,7 @@ def _heartbeats(settings: Settings) -> dict[str, float]:
 
 
 def _knows_the_dag(settings: Settings) -> bool:
-    """Whether an import would find its DAG: before the first parse, Airflow refuses to trigger it."""
+    """Whether Airflow has parsed the import DAG: before that, it cannot be triggered."""
     try:
         with Airflow(settings) as airflow:
             airflow.active_runs()
@@ -75,7 +75,7 @@ def _knows_the_dag(settings: Settings) -> bool:
 def _get(url: str) -> requests.Response | None:
     try:
         with requests.Session() as session:
-            session.trust_env = False  # a proxy has no business on loopback
+            session.trust_env = False  # no proxy on loopback
             response = session.get(url, timeout=_TIMEOUT_S)
     except requests.RequestException:
         return None

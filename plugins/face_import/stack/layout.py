@@ -1,4 +1,4 @@
-"""Where the embedded stack keeps its state, and the name its processes go by."""
+"""Paths of the embedded stack, and the id of its processes."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from face_import.errors import ConfigError
 STACK_VARIABLE = "FACE_IMPORT_STACK"
 
 _LONGEST_SOCKET_PATH = 90
-"""Linux allows 107 bytes, and supervisord binds a longer temporary name first."""
+"""Linux allows 107 bytes, and supervisord first binds a longer temporary name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Layout:
 
     @property
     def stack_id(self) -> str:
-        """12 hexadecimal digits that only this home has."""
+        """12 hexadecimal digits, unique to this home."""
         return hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
 
     @property
@@ -47,12 +47,12 @@ class Layout:
 
     @property
     def secrets(self) -> Path:
-        """Passwords, one a file."""
+        """Passwords, one per file."""
         return self.home / "secrets"
 
     @property
     def logs(self) -> Path:
-        """What the processes print, one file each."""
+        """Output of the processes, one file each."""
         return self.home / "logs"
 
     @property
@@ -62,12 +62,12 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Held by the one command that starts or ends this stack."""
+        """Lock file of the command that starts or stops this stack."""
         return self.run / "lock"
 
     @property
     def socket(self) -> Path:
-        """Supervisord's control socket; outside a home whose path is too long for one."""
+        """Supervisord's control socket; in the temporary directory if the home's path is too long."""
         inside = self.run / "supervisor.sock"
         if len(os.fsencode(inside)) <= _LONGEST_SOCKET_PATH:
             return inside
@@ -78,10 +78,10 @@ class Layout:
         return self.logs / f"{program}.log"
 
     def create(self) -> None:
-        """Make the directories, each for its owner only.
+        """Create the directories, accessible to their owner only.
 
         Raises:
-            ConfigError: the home cannot be written, or the socket's directory belongs to somebody else.
+            ConfigError: the home is not writable, or the socket's directory belongs to another user.
         """
         for directory in (
             self.home,
@@ -94,7 +94,7 @@ class Layout:
             try:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
-                raise ConfigError(f"FACE_IMPORT_HOME: cannot make {directory}: {error.strerror}") from None
+                raise ConfigError(f"FACE_IMPORT_HOME: cannot create {directory}: {error.strerror}") from None
         status = self.socket.parent.lstat()
         if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022:
-            raise ConfigError(f"{self.socket.parent} can be written by somebody else: remove it")
+            raise ConfigError(f"{self.socket.parent} is writable by other users: remove it")

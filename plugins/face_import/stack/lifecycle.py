@@ -1,4 +1,4 @@
-"""Starting and ending the embedded stack."""
+"""Starting and stopping the embedded stack."""
 
 import fcntl
 import json
@@ -33,8 +33,8 @@ class Stack:
     """The stack of one home.
 
     Args:
-        settings: as read from the environment of the calling command. Where a stack runs already, the
-            addresses it was started with take precedence.
+        settings: from the environment of the calling command. If the stack is already running, the addresses that it
+            was started with take precedence.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,17 +44,17 @@ class Stack:
             self.settings = recall_addresses(self.settings, self.layout)
 
     def up(self, *, foreground: bool) -> "subprocess.Popen[bytes] | None":
-        """Bring the stack up and wait until it is healthy; one that runs already gets what it lacks.
+        """Start the stack and wait until it is healthy; if it is already running, start what is missing.
 
         Args:
-            foreground: whether the stack is to end with the calling process.
+            foreground: whether the stack ends with the calling process.
 
         Returns:
-            the new supervisor, or None if the stack ran already.
+            the new supervisor, or None if the stack was already running.
 
         Raises:
-            ConfigError: something is wrong with the settings or the machine; nothing was started.
-            StackError: a process did not become healthy; everything was taken down again.
+            ConfigError: a problem with the settings or the machine; nothing was started.
+            StackError: a process did not become healthy; everything was stopped again.
         """
         require(check_variables())
         self.layout.create()
@@ -73,10 +73,10 @@ class Stack:
                 raise
 
     def down(self) -> int:
-        """End every process of the stack, one that is being started included.
+        """Stop all processes of the stack, even if it is still starting.
 
         Returns:
-            how many processes were ended.
+            number of processes that were stopped.
         """
         if not self.layout.run.is_dir():
             return end_members(self.layout.stack_id)
@@ -98,7 +98,7 @@ class Stack:
         return process
 
     def _complete(self) -> bool:
-        """Whether a stack runs here whose start got past `stop-active`."""
+        """Whether the stack is running and its start got past `stop-active`."""
         states = supervisor.states(self.layout)
         late = [program.name for program in programs(self.settings) if program.late]
         return states is not None and all(name in states and states[name].state != "STOPPED" for name in late)
@@ -113,7 +113,7 @@ class Stack:
         """Return when all of the listed programs are healthy.
 
         Raises:
-            StackError: the time is up, a program keeps exiting, or the supervisor is gone.
+            StackError: the time is up, a program keeps exiting, or the supervisor exited.
         """
         deadline = time.monotonic() + self.settings.start_timeout_s
         starts: dict[str, set[int]] = defaultdict(set)
@@ -122,7 +122,7 @@ class Stack:
             if not (found := problems(self.settings, listed, states)):
                 return
             if process and process.poll() is not None:
-                raise StackError(f"the supervisor ended\n{tail(self.layout, 'supervisord-output')}")
+                raise StackError(f"the supervisor exited\n{tail(self.layout, 'supervisord-output')}")
             for name in found:
                 starts[name].add(states[name].started if name in states else 0)
             restless = [name for name in found if len(starts[name] - {0}) > _RESTARTS_TOLERATED]
@@ -134,7 +134,7 @@ class Stack:
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
-        """Hold the stack's lock; wait for whoever holds it."""
+        """Hold the stack's lock, waiting for it if necessary."""
         with self.layout.lock.open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
@@ -147,7 +147,7 @@ class Stack:
                 file.truncate(0)
 
     def _interrupt_starter(self) -> None:
-        """Tell a command that is starting this stack to give up."""
+        """Interrupt a command that is starting this stack."""
         with suppress(OSError, ValueError, psutil.Error), self.layout.lock.open("r") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -159,12 +159,12 @@ _NOTED = {"bind", "port", "airflow_port", "services_port", "info_url", "library_
 
 
 def note_addresses(settings: Settings, layout: Layout) -> None:
-    """Write down where the stack that starts now can be reached."""
+    """Store the addresses of the stack that is being started."""
     write_private(layout.run / "addresses.json", settings.model_dump_json(include=_NOTED))
 
 
 def recall_addresses(settings: Settings, layout: Layout) -> Settings:
-    """The settings with the addresses of the stack that runs."""
+    """The settings with the addresses of the running stack."""
     try:
         noted = json.loads((layout.run / "addresses.json").read_text())
     except (OSError, ValueError):

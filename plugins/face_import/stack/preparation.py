@@ -1,4 +1,4 @@
-"""Everything that has to be there before the first process starts."""
+"""Preparation before the first process starts: secrets and migrations."""
 
 import sqlite3
 import sys
@@ -15,12 +15,12 @@ from face_import.stack.layout import Layout
 
 
 def prepare(settings: Settings, layout: Layout, environment: Mapping[str, str]) -> None:
-    """Make secrets and bring both databases to this release, at the same time.
+    """Create secrets and migrate both databases to this release, in parallel.
 
-    Airflow's migration takes seconds even when there is nothing to do, so what it came to is noted.
+    Airflow's migration takes seconds even if there is nothing to do, so the resulting revision is stored.
 
     Raises:
-        StackError: a migration failed; carries the end of its output.
+        StackError: a migration failed; contains the end of its output.
     """
     create_credentials(settings, layout)
     steps: dict[str, Sequence[str]] = {"migrate-catalogue": (sys.executable, "-m", "face_import.cli", "migrate")}
@@ -34,10 +34,10 @@ def prepare(settings: Settings, layout: Layout, environment: Mapping[str, str]) 
 
 
 def run_steps(layout: Layout, environment: Mapping[str, str], steps: Mapping[str, Sequence[str]]) -> None:
-    """Run commands side by side, each into its own log.
+    """Run commands in parallel, each with its own log.
 
     Raises:
-        StackError: one of them failed; carries the end of its output.
+        StackError: one of them failed; contains the end of its output.
     """
     running = {}
     for name, command in steps.items():
@@ -59,15 +59,15 @@ def tail(layout: Layout, program: str, *, lines: int = 15) -> str:
 
 
 def _migrated_to(url: str) -> str:
-    """Airflow's release and the revision its database is at; none if it is empty."""
+    """Airflow's release and its database's revision."""
     from face_import.catalogue.engine import revision  # noqa: PLC0415 - the database's packages are slow to import
 
     return f"{version('apache-airflow-core')} {revision(url)}"
 
 
 def _use_wal(layout: Layout) -> None:
-    """Let readers and the writer of Airflow's database work at once; the mode stays with the file."""
+    """Let readers and the writer of Airflow's database work concurrently; the mode is stored in the file."""
     with closing(sqlite3.connect(layout.airflow_database)) as connection:
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     if mode != "wal":
-        raise StackError(f"{layout.airflow_database}: this file system cannot do SQLite's WAL (mode {mode})")
+        raise StackError(f"{layout.airflow_database}: this file system does not support SQLite's WAL (mode {mode})")

@@ -1,9 +1,9 @@
-"""Finding and ending the processes of one stack, and of no other.
+"""Finding and ending the processes of one stack only.
 
-A process belongs to a stack if its environment says so. Airflow's tasks leave their process group and lose
-their parents, so neither a group nor a tree names them all; the environment they cannot lose (design
-decision 15). Airflow hides it, though, from everybody but root, as soon as a process has run a task; such a
-process belongs to the stack whose session it is in, which is supervisord's and nobody else's.
+A process belongs to a stack if its environment says so. Airflow's tasks leave their process group and lose their
+parents, so neither a group nor a tree contains them all, but they cannot lose their environment. Airflow hides it,
+though, from everybody but root, once a process has run a task; such a process belongs to the stack whose session it is
+in, which is supervisord's own.
 """
 
 import logging
@@ -18,7 +18,7 @@ from face_import.errors import StackError
 from face_import.stack.layout import STACK_VARIABLE
 
 GRACE_S = 10.0
-"""Between TERM and KILL: a shard takes up to four seconds to write down the rows in flight."""
+"""Between TERM and KILL: a shard takes up to four seconds to record the rows in flight."""
 
 _HOPELESS_S = 20.0
 
@@ -28,7 +28,7 @@ _WORKER_TITLE = "airflow worker -- LocalExecutor"
 
 
 def members(stack_id: str) -> list[psutil.Process]:
-    """Live processes of this user that belong to the stack, without the caller and its ancestors."""
+    """Live processes of this user that belong to the stack, except the caller and its ancestors."""
     marks = {process: _mark(process) for process in psutil.process_iter() if _is_ours(process)}
     carriers = {process.pid for process, mark in marks.items() if mark == stack_id}
     led = {session for session in map(_session, carriers) if session and _is_led(session, carriers)}
@@ -41,19 +41,19 @@ def members(stack_id: str) -> list[psutil.Process]:
 
 
 def end_members(stack_id: str, *, grace: float = GRACE_S) -> int:
-    """End every process of a stack: TERM, after `grace` seconds KILL, until none is left.
+    """End all processes of a stack: TERM, after `grace` seconds KILL, until none is left.
 
-    Supervisord hears of it first, or it would restart what ends.
+    Supervisord is signalled first, or it would restart the others.
 
     Returns:
-        how many processes were ended.
+        number of processes that were ended.
 
     Raises:
         StackError: a process cannot be killed.
     """
     start = time.monotonic()
     asked: set[psutil.Process] = set()
-    # Those asked before, too: what hides its environment is named only as long as something runs that shows it.
+    # Include processes already signalled: one that hides its environment is found only while a visible sibling runs.
     while left := {*members(stack_id), *filter(alive, asked)}:
         elapsed = time.monotonic() - start
         if elapsed > grace + _HOPELESS_S:
@@ -69,7 +69,7 @@ def end_members(stack_id: str, *, grace: float = GRACE_S) -> int:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it still runs; in a container, nobody may ever collect a dead one."""
+    """Whether it is still running; in a container, a dead process may never be reaped."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -77,10 +77,10 @@ def alive(process: psutil.Process) -> bool:
 
 
 def idle_orphans(stack_id: str) -> set[psutil.Process]:
-    """Workers of a scheduler that was killed, waiting for a queue nobody writes to any more.
+    """Workers of a killed scheduler, waiting on a queue that nobody writes to any more.
 
-    LocalExecutor's workers hold both ends of their queue, so they never see it close. One that still runs a
-    task is left to finish it.
+    LocalExecutor's workers hold both ends of their queue, so they never see it close. One that is still running a task
+    may finish it.
     """
     mine = members(stack_id)
     possible_parents = {process.pid for process in mine if not _is_supervisord(process)}
@@ -101,7 +101,7 @@ def _is_ours(process: psutil.Process) -> bool:
 
 
 def _mark(process: psutil.Process) -> str:
-    """The stack that a process says it belongs to, `_HIDDEN` if it may not be asked, nothing if it is of none."""
+    """Id of the stack in a process's environment, `_HIDDEN` if that is not readable, empty if there is none."""
     try:
         return process.environ().get(STACK_VARIABLE, "")
     except psutil.AccessDenied:
@@ -111,12 +111,12 @@ def _mark(process: psutil.Process) -> str:
 
 
 def _is_led(session: int, carriers: set[int]) -> bool:
-    """Whether a session began with a process of the stack, which may have died; a terminal's is none."""
+    """Whether a session's leader is, or was before it died, a process of the stack, unlike that of a terminal."""
     return session in carriers or not psutil.pid_exists(session)
 
 
 def _session(pid: int) -> int | None:
-    """Process id of the leader of a process's session; None if the process is gone."""
+    """Process id of the leader of a process's session; None if the process has exited."""
     try:
         return os.getsid(pid)
     except OSError:
@@ -163,13 +163,13 @@ _HOUSEKEEPING_S = 5.0
 
 
 def guard(stack_id: str, *, owner: int | None = None) -> None:
-    """Wait for the end of the supervisor, then end every process of the stack; return when all are gone.
+    """Wait until the supervisor exits, then end all processes of the stack.
 
-    Until then, every five seconds, end the idle workers that a killed scheduler left behind.
+    Meanwhile, every five seconds, end idle workers left behind by a killed scheduler.
 
     Args:
-        stack_id: mark of the stack.
-        owner: process of `face-import up` in the foreground, whose death ends the stack too.
+        stack_id: id of the stack.
+        owner: process of `face-import up` in the foreground; its exit also ends the stack.
     """
     watched = _watched(stack_id, owner)
     orphans: set[psutil.Process] = set()
@@ -181,12 +181,12 @@ def guard(stack_id: str, *, owner: int | None = None) -> None:
             housekeeping = time.monotonic()
     for process in watched[:1]:
         with suppress(psutil.NoSuchProcess):
-            process.kill()  # where only the owner died: an orderly shutdown would end the guard first
+            process.kill()  # if only the owner died: an orderly shutdown would end the guard first
     end_members(stack_id)
 
 
 def _end_idle_orphans(stack_id: str, seen_before: set[psutil.Process]) -> set[psutil.Process]:
-    """End those that were idle on the last look, too: between two tasks a worker has no child for a moment."""
+    """End workers that were also idle at the last check: between two tasks, a worker briefly has no child."""
     orphans = idle_orphans(stack_id)
     for process in orphans & seen_before:
         logger.info("ending idle orphan worker pid=%s", process.pid)
@@ -196,7 +196,7 @@ def _end_idle_orphans(stack_id: str, seen_before: set[psutil.Process]) -> set[ps
 
 
 def _watched(stack_id: str, owner: int | None) -> list[psutil.Process]:
-    """The supervisor and the owner; empty when either is gone already."""
+    """The supervisor and the owner; empty if either has already exited."""
     try:
         supervisor = psutil.Process(os.getppid())
         if supervisor.environ().get(STACK_VARIABLE) != stack_id:

@@ -26,9 +26,9 @@ _AIRFLOW = (_PYTHON, "-m", "airflow")
 
 
 class Sign(Enum):
-    """How a program shows that it is healthy."""
+    """How a program's health is checked."""
 
-    RUNS = "it runs"
+    RUNS = "it is running"
     ANSWERS = "it answers GET `url` with 200"
     BEATS = "Airflow's health report has a heartbeat younger than the process"
     PARSES = "as BEATS, and Airflow knows the import DAG"
@@ -40,9 +40,9 @@ class Program:
     """One program under supervisord.
 
     Attributes:
-        late: started only after `stop-active`: it would resume what has to stay stopped (design decision 13).
-        sign: what its health is judged by.
-        url: asked for `Sign.ANSWERS`.
+        late: started only after `stop-active`: it would resume imports that have to be stopped.
+        sign: how its health is checked.
+        url: URL for `Sign.ANSWERS`.
     """
 
     name: str
@@ -56,26 +56,26 @@ _SHIM = (
     *("--worker-class", "api_shim.worker.Worker", "--threads", "128"),
     *("--keep-alive", "75", "--graceful-timeout", "8"),
 )
-"""More threads than `api_shim.places` has places, by those that were always there for everything else: 16.
+"""As many threads as `api_shim.slots` has slots, plus 16 for all other requests.
 
-Idle connections are kept for longer than proxies do (nginx: 60 s): they end them, and no POST meets a closed one.
-Supervisord waits for ten seconds until it kills.
+Idle connections are kept for longer than proxies keep them (nginx: 60 s), so that the proxy closes them and no POST
+meets a closed one. Supervisord waits ten seconds before it kills.
 """
 
 
 def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
-    """Everything that runs, in the order of `status`.
+    """All programs, in the order of `status`.
 
     Args:
-        settings: ports, and whether the face services are ours or somebody else's.
-        owner: see `guard.guard`.
+        settings: with the ports, and the addresses of external face services.
+        owner: see `processes.guard`.
     """
     airflow_url = f"http://127.0.0.1:{settings.airflow_port}/api/v2/version"
     owner_option = ("--owner", str(owner)) if owner else ()
     listed = [
         Program("guard", (*_OURS, "guard", *owner_option)),
         Program(API_SERVER, (*_AIRFLOW, "api-server"), sign=Sign.ANSWERS, url=airflow_url),
-        # The log servers stay off: logs are read from the disk, and two stacks would share the ports.
+        # No log servers: logs are read from disk, and the ports of two stacks would collide.
         Program("scheduler", (*_AIRFLOW, "scheduler", "--skip-serve-logs"), late=True, sign=Sign.BEATS),
         Program("dag-processor", (*_AIRFLOW, "dag-processor"), sign=Sign.PARSES),
         Program("triggerer", (*_AIRFLOW, "triggerer", "--skip-serve-logs"), sign=Sign.BEATS),
@@ -103,12 +103,12 @@ def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
 
 
 def embeds_services(settings: Settings) -> bool:
-    """Whether any of the two face services is the embedded one."""
+    """Whether at least one of the two face services is embedded."""
     return not (settings.info_url and settings.library_url)
 
 
 def ports(settings: Settings) -> dict[str, tuple[str, int]]:
-    """Host and port each listening program binds, by the setting that names the port."""
+    """Host and port of each listening program, by the setting of the port."""
     bound = {
         "FACE_IMPORT_PORT": (settings.bind, settings.port),
         "FACE_IMPORT_AIRFLOW_PORT": ("127.0.0.1", settings.airflow_port),
@@ -119,7 +119,7 @@ def ports(settings: Settings) -> dict[str, tuple[str, int]]:
 
 
 def addresses(settings: Settings) -> dict[str, str]:
-    """The URLs a person opens, by what is there."""
+    """URLs for people, by name."""
     host = "127.0.0.1" if settings.bind in {"0.0.0.0", "::", ""} else settings.bind  # noqa: S104 - compared, not bound
     urls = {"API": f"http://{host}:{settings.port}", "Airflow": settings.airflow_api}
     if settings.info_service == settings.library_service:
@@ -132,7 +132,7 @@ def addresses(settings: Settings) -> dict[str, str]:
 
 
 def _gunicorn(name: str, python: str, bind: str, app: str, *options: str) -> Program:
-    # One process: its memory is the larger part of what it costs, and its threads mostly wait.
+    # One process: it mostly costs memory, and its threads mostly wait.
     command = (python, "-m", "gunicorn", "--bind", bind, "--workers", "1", *options)
     more = ("--no-control-socket", "--umask", "63", app)
     host, port = bind.rsplit(":", 1)
@@ -180,12 +180,12 @@ stdout_logfile_backups = 2
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What supervisord knows of a program.
+    """A program's state according to supervisord.
 
     Attributes:
         state: supervisord's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED, ...
         pid: 0 when there is no process.
-        started: when the latest process began, in seconds of the Unix epoch; 0 if none ever did.
+        started: start time of the latest process, in seconds since the epoch; 0 if there was none.
     """
 
     name: str
@@ -200,13 +200,13 @@ class ProcessState:
 
 
 def render(layout: Layout, listed: Sequence[Program]) -> str:
-    """Supervisord's configuration; holds no secret and no environment, which processes inherit."""
+    """Supervisord's configuration; contains no secrets, since processes inherit the environment."""
     header = _HEADER.format(
         checkout=_value(CHECKOUT),
         logs=_value(layout.logs),
         run=_value(layout.run),
         socket=_value(layout.socket),
-        user="" if os.getuid() else "user = root\n",  # said outright, or it warns at every start
+        user="" if os.getuid() else "user = root\n",  # explicit, or it warns at every start
     )
     return header + "".join(
         _PROGRAM.format(
@@ -220,7 +220,7 @@ def render(layout: Layout, listed: Sequence[Program]) -> str:
 
 
 def begin(layout: Layout, listed: Sequence[Program], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start supervisord in a session of its own, so that a Ctrl-C reaches only the command that waits."""
+    """Start supervisord in its own session, so that Ctrl-C reaches only the waiting command."""
     config = layout.run / "supervisord.conf"
     write_private(config, render(layout, listed))
     with layout.log_of("supervisord-output").open("wb") as output:
@@ -230,7 +230,7 @@ def begin(layout: Layout, listed: Sequence[Program], environment: Mapping[str, s
 
 
 def states(layout: Layout) -> dict[str, ProcessState] | None:
-    """State of every program by name, or None when no supervisord answers."""
+    """State of every program by name, or None if supervisord does not respond."""
     answer = _call(layout, lambda rpc: rpc.getAllProcessInfo())
     if answer is None:
         return None
@@ -239,7 +239,7 @@ def states(layout: Layout) -> dict[str, ProcessState] | None:
 
 
 def start(layout: Layout, name: str) -> None:
-    """Start a program that does not run; one that does is left alone."""
+    """Start a program unless it is running."""
     _call(layout, lambda rpc: rpc.startProcess(name, False))  # noqa: FBT003 - XML-RPC knows no keywords
 
 
@@ -254,5 +254,5 @@ def _call(layout: Layout, method: Callable[[Any], object]) -> object | None:
 
 
 def _value(text: object) -> str:
-    """A value in supervisord's file, where `%` begins an expansion."""
+    """Escape a value for supervisord's file, where `%` starts an expansion."""
     return str(text).replace("%", "%%")

@@ -1,4 +1,4 @@
-"""Celery's workers: what Airflow has to be told about them, their command, and whether they answer."""
+"""Celery's workers: Airflow's settings for them, their command, and their health."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ _CONNECT_S = 3.0
 
 _NO_LIMIT = str(10**6)
 _CELERY = {
-    # What the tasks need is imported once, before the worker forks its processes, and they the tasks'.
+    # Imported once, before the worker forks its processes and these fork the tasks'.
     "imports": ["face_import.orchestration.dag.tasks"],
     "task_publish_retry_policy": {"max_retries": 100, "interval_start": 0.1, "interval_step": 0, "interval_max": 0.1},
 }
@@ -26,44 +26,44 @@ def celery_settings(settings: Settings, layout: Layout) -> dict[str, str]:
     """Airflow's settings for the CeleryExecutor; results go to Airflow's own database, which is the default."""
     return {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-        # The workers' slots are the bound: a worker that joins has to find shards waiting for it.
+        # The workers' slots are the limit: a worker that joins must find shards waiting for it.
         "AIRFLOW__CORE__PARALLELISM": _NO_LIMIT,
-        # So a shard may wait in the queue for hours. Airflow would fail it after the third ten minutes; like this it
+        # So a shard may wait in the queue for hours. Airflow would fail it after three times ten minutes; this way it
         # only sends it again, which also replaces a message that was lost with its worker.
         "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": _NO_LIMIT,
         "AIRFLOW__OPERATORS__DEFAULT_QUEUE": _DEFAULT_QUEUE,
-        # Bundles have no versions here; the process that would remove old ones outlives a worker that is killed.
+        # Our bundles are not versioned, and the cleanup process would outlive a killed worker.
         "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
         "AIRFLOW__CELERY__BROKER_URL": settings.broker_url,
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.executor_slots),
-        # While Redis is away, task instances wait in the scheduler: only what ran into Airflow's timeout of a second
-        # is sent again, and what failed earlier would be taken for a failed try.
+        # While Redis is unavailable, task instances wait in the scheduler: Airflow retries only sends that ran into its
+        # timeout of a second, and would count those that failed earlier as a failed try.
         "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": _NO_LIMIT,
         "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps(_CELERY),
-        # A message is sent again after a day: to a shard that still runs then, Airflow does not give a second process.
+        # A message is redelivered after a day; Airflow starts no second process for a shard that still runs then.
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": key_prefix(layout),
     }
 
 
 def key_prefix(layout: Layout) -> str:
-    """What all of this stack's keys in Redis begin with, so that several stacks may share one."""
+    """Prefix of this stack's keys in Redis, so that several stacks can share one server."""
     return f"face_import:{layout.stack_id}:"
 
 
 def worker_command(settings: Settings, name: str, *, slots: int | None = None) -> tuple[str, ...]:
     """Command of a worker.
 
-    It takes from both queues by turns, so that the start of one import does not wait behind all shards of another:
-    Celery knows nothing of Airflow's priorities.
+    It takes from both queues in turn, so that the start of one import does not wait behind all shards of another:
+    Celery does not know Airflow's priorities.
 
     Args:
-        settings: how many task instances it runs at once, if `slots` does not say.
-        name: unlike that of any other worker of the stack on this machine.
-        slots: see there.
+        settings: with the default of `slots`.
+        name: unique among the stack's workers on this machine.
+        slots: parallel task instances.
     """
     airflow = (sys.executable, "-m", "airflow", "celery", "worker", "--skip-serve-logs")
-    # Workers need nothing of each other, and asking around takes a second of each start.
+    # Workers need no information about each other, and exchanging it delays each start by a second.
     alone = ("--without-mingle", "--without-gossip")
     options = ("--celery-hostname", node(name), "--concurrency", str(slots or settings.executor_slots))
     return (*airflow, *alone, *options, "--queues", f"{_DEFAULT_QUEUE},{SHARD_QUEUE}")
@@ -75,7 +75,7 @@ def node(name: str) -> str:
 
 
 def answering(settings: Settings, names: Sequence[str]) -> set[str]:
-    """Which of these workers of this machine answer a ping; none if the broker is away."""
+    """Those of these workers of this machine that answer a ping; none if the broker is unavailable."""
     if not names:
         return set()
     from celery import Celery  # noqa: PLC0415 - slow to import, and only stacks with workers need it

@@ -11,7 +11,7 @@ from statistics import quantiles
 import pytest
 import requests
 
-from api_shim.places import DOWNLOADS, UPLOADS
+from api_shim.slots import DOWNLOADS, UPLOADS
 from face_import.catalogue import Catalogue, TaskConfig
 from face_import.contract import Code, Mode, TaskState
 from face_import.domain.identity import new_task_id

@@ -43,7 +43,7 @@ def test_nothing_runs_and_all_is_well(settings: Settings) -> None:
     [
         ({"FACE_IMPORT_PRT": "1"}, "problem settings", "did you mean FACE_IMPORT_PORT?"),
         ({"FACE_IMPORT_PORT": "x"}, "problem settings", "FACE_IMPORT_PORT: Input should be a valid integer"),
-        ({"FACE_IMPORT_INFO_URL": "localhost:8100"}, "problem settings", "give an http or https URL"),
+        ({"FACE_IMPORT_INFO_URL": "localhost:8100"}, "problem settings", "must be an http or https URL"),
         ({"FACE_IMPORT_HOME": "/proc/x"}, "problem home", "cannot be written"),
         ({"FACE_IMPORT_STORAGE_URL": "file:///proc/x"}, "problem storage", "set FACE_IMPORT_STORAGE_URL"),
         ({"FACE_IMPORT_STORAGE_URL": "nofs://x"}, "problem storage", "nofs: URLs cannot be opened"),

@@ -160,7 +160,7 @@ def test_nothing_is_done_by_a_link(client: FlaskClient, make_task: MakeTask, pat
 )
 def test_wrong_threads_are_explained(client: FlaskClient, make_task: MakeTask, typed: str, problem: str) -> None:
     """Beside the field, with what was typed."""
-    answer = client.post(f"/tasks/{make_task().id}/threads", data={"thread_num": typed})
+    answer = client.post(f"/tasks/{make_task().id}/concurrency", data={"thread_num": typed})
     page = answer.get_data(as_text=True)
     assert answer.status_code == 400
     assert f'role="alert">{problem}<' in page
@@ -170,7 +170,7 @@ def test_wrong_threads_are_explained(client: FlaskClient, make_task: MakeTask, t
 def test_threads_are_changed(client: FlaskClient, catalogue: Catalogue, make_task: MakeTask) -> None:
     """The catalogue has the new number."""
     task = make_task()
-    assert client.post(f"/tasks/{task.id}/threads", data={"thread_num": "33"}).status_code == 303
+    assert client.post(f"/tasks/{task.id}/concurrency", data={"thread_num": "33"}).status_code == 303
     assert catalogue.tasks.get(task.id).config.thread_num == 33
 
 

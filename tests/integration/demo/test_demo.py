@@ -135,4 +135,4 @@ def test_a_surprise_names_its_row(entries: list[Entry]) -> None:
     """A row that came out otherwise is named with what was expected, what came out and why."""
     log = [*faultless(entries).log, Failure(1, "", 201, "no face found")]
     assert outcomes(log, len(entries))[1] == 201
-    assert surprises(entries, log) == [f"row 1, {entries[0].name}: 0 expected, 201 came out (no face found)"]
+    assert surprises(entries, log) == [f"row 1, {entries[0].name}: expected 0, got 201 (no face found)"]

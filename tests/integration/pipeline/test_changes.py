@@ -149,7 +149,7 @@ async def test_rows_that_the_file_has_lost_are_gone(night: Night) -> None:
     task = await night.run(f"{night.uri('a')},,,a")
     assert night.changes(task) == Changes(unchanged=1, gone=1)
     assert set(night.faces()) == {"a", "b", "c"}
-    night.bench.catalogue.tasks.bury(task.id)
+    night.bench.catalogue.tasks.mark_deleted(task.id)
     assert night.changes(await night.run(f"{night.uri('b')},,,b", f"{night.uri('a')},,,a")) == Changes(unchanged=2)
 
 

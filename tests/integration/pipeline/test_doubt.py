@@ -167,7 +167,7 @@ async def test_another_picture_of_the_same_person_is_not_the_rows(bench: Bench) 
     """A search finds it, but it is less alike than the very picture would be."""
     bench.images.control(pictures={"a": {"n": 1}, "b": {"n": 2, "person": "Alice"}})
     await bench.run(bench.task(["uri,id", f"{bench.images.url}/named/a,alice"]))
-    bench.catalogue.tasks.bury(next(iter(bench.catalogue.tasks.all_ids())))
+    bench.catalogue.tasks.mark_deleted(next(iter(bench.catalogue.tasks.all_ids())))
     bench.services.control(faults=[{"kind": "add", "action": "reset", "times": 1}])
     task = bench.task(["uri,id", f"{bench.images.url}/named/b,alice"])
     await bench.run(task)

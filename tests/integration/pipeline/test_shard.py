@@ -148,7 +148,7 @@ async def test_thread_num_changes_on_the_way(bench: Bench) -> None:
     async def change(_attempt: ShardImport) -> None:
         nonlocal changed
         await eventually(lambda: bench.services.record()["in_flight"] >= 15)
-        bench.catalogue.tasks.set_threads(task.id, 3)
+        bench.catalogue.tasks.set_concurrency(task.id, 3)
         changed = time.time()
 
     await bench.run(task, use=change)

@@ -137,7 +137,7 @@ def test_a_source_that_is_not_allowed_is_not_waited_for(stack: RealStack) -> Non
     """The patience of an hour is not used up on what will never come."""
     start(stack, "forbidden", "once")
     assert ended(stack, "forbidden", "once") == "failed"
-    assert "is not allowed; a source is" in log(stack, "forbidden", "once", "wait_for_source")
+    assert "is not allowed; a source must be" in log(stack, "forbidden", "once", "wait_for_source")
 
 
 def test_a_broken_entry_is_an_import_error(stack: RealStack) -> None:

@@ -236,7 +236,7 @@ def test_names_are_taken_once(keys: KeyFile) -> None:
     with pytest.raises(ConfigError, match="no key 'bob'"):
         keys.revoke("bob")
     for name in ("", "a b", "x" * 65, "../x", "-rf"):
-        with pytest.raises(ConfigError, match="not a name"):
+        with pytest.raises(ConfigError, match="not a valid key name"):
             keys.add(name, None)
 
 

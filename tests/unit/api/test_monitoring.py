@@ -52,9 +52,9 @@ def test_the_metrics_are_the_catalogues(client: FlaskClient, catalogue: Catalogu
     done, working, gone = make_task(), make_task(shards=2), make_task()
     finish(catalogue, done.id)
     catalogue.tasks.complete(done.id)
-    catalogue.runs.launched(done.id, 1, 1.0)
+    catalogue.runs.note_queued(done.id, 1, 1.0)
     catalogue.leases.take(working.id, 0, "me", 4)
-    catalogue.tasks.bury(gone.id)
+    catalogue.tasks.mark_deleted(gone.id)
     with catalogue.engine.begin() as connection:
         connection.execute(text("UPDATE import_task SET started_at = started_at - 100 WHERE state = 2"))
         connection.execute(text("UPDATE import_task SET deleted_at = deleted_at - 50 WHERE deleted_at IS NOT NULL"))
@@ -82,7 +82,7 @@ def test_stops_are_timed(client: FlaskClient, make_task: MakeTask) -> None:
 def test_a_launched_start_is_not_pending(client: FlaskClient, catalogue: Catalogue, make_task: MakeTask) -> None:
     """Only what the keeper has still to do counts."""
     task = make_task()
-    catalogue.runs.launched(task.id, 1, 1.0)
+    catalogue.runs.note_queued(task.id, 1, 1.0)
     assert scrape(client)["face_import_pending_seconds", "start"] == 0
 
 

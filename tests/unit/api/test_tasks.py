@@ -194,7 +194,7 @@ def test_the_openapi_document_knows_this_installations_bounds(client: FlaskClien
     """The pattern of group names and the largest thread_num are those of the settings."""
     schemas = client.get("/openapi.json").json["components"]["schemas"]
     form, threads = (
-        next(s for name, s in schemas.items() if name.startswith(n)) for n in ("CreateForm", "ThreadsBody")
+        next(s for name, s in schemas.items() if name.startswith(n)) for n in ("CreateForm", "ConcurrencyBody")
     )
     assert form["properties"]["group_name"]["pattern"] == settings.group_name_pattern
     assert threads["properties"]["thread_num"]["maximum"] == settings.max_threads

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from api_shim.pace import LEAST_RATE, PacedSocket
-from api_shim.places import DOWNLOADS, FORMS, UPLOADS
+from api_shim.slots import DOWNLOADS, FORMS, UPLOADS
 from api_shim.uploads import AT_HAND_BYTES
 from api_shim.worker import is_at_hand
 from face_import.settings import Settings

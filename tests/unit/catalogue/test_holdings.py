@@ -99,7 +99,7 @@ def test_two_imports_of_an_entry_do_not_replace_the_same_face_at_once(catalogue:
     assert reserve(catalogue, second, KEY, 1)
     catalogue.tasks.start(first.id)
     catalogue.leases.take(first.id, 0, "me", 1)
-    catalogue.tasks.bury(first.id)
+    catalogue.tasks.mark_deleted(first.id)
     assert not reserve(catalogue, second, OTHER, 2)
     run_out(catalogue, first)
     assert reserve(catalogue, second, OTHER, 2)
@@ -170,7 +170,7 @@ def test_gone_is_what_no_row_of_the_file_is(catalogue: Catalogue, seen: bool) ->
     third = begin(catalogue, rows=1)
     imported(catalogue, third, 1, b"third")
     assert catalogue.tasks.complete(third.id)
-    catalogue.runs.is_queued(second.run_id, queued_at=catalogue.tasks.clock() + 1)  # cleared in Airflow
+    catalogue.runs.run_queued(second.run_id, queued_at=catalogue.tasks.clock() + 1)  # cleared in Airflow
     assert catalogue.tasks.complete(second.id)
     gone = [catalogue.ledger.changes(task.id).gone for task in (first, second, third)]
     assert gone == [0, 0 if seen else 1, 2]

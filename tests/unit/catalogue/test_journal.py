@@ -84,7 +84,7 @@ def test_a_purge_leaves_no_entry(catalogue: Catalogue, make_task: MakeTask) -> N
     task = make_task()
     catalogue.leases.take(task.id, 0, "me", 10)
     catalogue.journal.note(task.id, 0, "me", [A])
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     while catalogue.tasks.purge_some(task.id):
         pass
     assert catalogue.journal.of_rows(task.id, 1, 10) == {}

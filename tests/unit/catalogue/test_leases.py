@@ -92,11 +92,11 @@ def test_a_changed_thread_num_reaches_the_holder(catalogue: Catalogue, make_task
     """The next renewal after a change brings the new number."""
     task, leases = make_task(), catalogue.leases
     leases.take(task.id, 0, "a", 10)
-    catalogue.tasks.set_threads(task.id, 3)
+    catalogue.tasks.set_concurrency(task.id, 3)
     assert leases.renew(task.id, 0, "a", 1, wants=10, using=10).grant == 3
 
 
-@pytest.mark.parametrize("how", ["stop", "bury"])
+@pytest.mark.parametrize("how", ["stop", "mark_deleted"])
 def test_a_stopped_or_deleted_task_starts_no_row(catalogue: Catalogue, make_task: MakeTask, how: str) -> None:
     """The holder hears of it at its next renewal and keeps the lease while it ends its rows; nobody else begins."""
     task, leases = make_task(), catalogue.leases

@@ -50,7 +50,7 @@ def test_what_the_database_refuses_costs_one_row(catalogue: Catalogue, make_task
         assert progress.by_code == {0: 2, 303: 1}
     (entry,) = catalogue.ledger.log(task.id)
     assert (entry.row, entry.code) == (2, 303)
-    assert entry.message == "the database refuses the row's outcome (it was added as 'id-2'): value out of range"
+    assert entry.message == "the database rejected the row's outcome (it was added as 'id-2'): value out of range"
     stopped = catalogue.tasks.get(task.id)
     assert (stopped.state, stopped.last_error[:7]) == (TaskState.STOPPED, "row 2: "), "a bad row in mode 1"
 
@@ -76,7 +76,7 @@ def test_a_deleted_task_takes_no_outcomes(catalogue: Catalogue, make_task: MakeT
     """Nothing is written behind a tombstone."""
     task = make_task()
     catalogue.leases.take(task.id, 0, "me", 10)
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     with pytest.raises(TaskStopped):
         catalogue.ledger.write(batch(task.id, [1]))
 
@@ -154,4 +154,4 @@ def test_progress_is_told_by_shard_and_task(catalogue: Catalogue, make_task: Mak
     catalogue.ledger.write(batch(task.id, [11, 12], shard=1, bad=[12]))
     assert catalogue.ledger.progress(task.id, 1).by_code == {0: 1, 201: 1}
     assert catalogue.ledger.progress(task.id).failures == {201: 2}
-    assert catalogue.plans.complete(task.id) == {0}
+    assert catalogue.plans.finished_shards(task.id) == {0}

@@ -103,9 +103,9 @@ def test_control_is_in_one_hand(catalogue: Catalogue, make_task: MakeTask) -> No
 def test_a_run_cleared_in_airflow_starts_its_stopped_task(catalogue: Catalogue, make_task: MakeTask) -> None:
     """A run that was queued after our launch and after the stop was cleared by a person: the task runs again."""
     task = make_task()
-    catalogue.runs.launched(task.id, 1, queued_at=100.0)
+    catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
     catalogue.tasks.stop(task.id)
-    catalogue.runs.is_queued(task.run_id, queued_at=catalogue.tasks.clock() + 1)
+    catalogue.runs.run_queued(task.run_id, queued_at=catalogue.tasks.clock() + 1)
     resumed = catalogue.tasks.get(task.id)
     assert (resumed.state, resumed.attempt, resumed.launched_attempt) == (TaskState.RUNNING, 2, 2)
 
@@ -117,44 +117,44 @@ def test_our_own_launch_is_no_start(catalogue: Catalogue, make_task: MakeTask, l
     catalogue.tasks.stop(task.id)
     queued_at = catalogue.tasks.clock() + 1
     if launch == "noted":
-        catalogue.runs.launched(task.id, 1, queued_at)
-    catalogue.runs.is_queued(task.run_id, queued_at)
+        catalogue.runs.note_queued(task.id, 1, queued_at)
+    catalogue.runs.run_queued(task.run_id, queued_at)
     assert catalogue.tasks.get(task.id).state == TaskState.STOPPED
 
 
 def test_a_clear_before_the_stop_is_no_start(catalogue: Catalogue, make_task: MakeTask) -> None:
     """Somebody cleared a task instance of the running import, and then it was stopped: the stop holds."""
     task = make_task()
-    catalogue.runs.launched(task.id, 1, queued_at=100.0)
+    catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
     catalogue.tasks.stop(task.id)
-    catalogue.runs.is_queued(task.run_id, queued_at=catalogue.tasks.clock() - 5)
+    catalogue.runs.run_queued(task.run_id, queued_at=catalogue.tasks.clock() - 5)
     assert catalogue.tasks.get(task.id).state == TaskState.STOPPED
 
 
 def test_old_news_of_a_failed_run_is_ignored(catalogue: Catalogue, make_task: MakeTask) -> None:
     """A failure from before our launch, or in the middle of it, does not stop the new attempt; a later one does."""
     task = make_task()
-    catalogue.runs.has_failed(task.run_id, 150.0, "in the middle")
-    catalogue.runs.launched(task.id, 1, queued_at=100.0)
-    catalogue.runs.has_failed(task.run_id, 99.0, "old")
+    catalogue.runs.run_failed(task.run_id, 150.0, "in the middle")
+    catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
+    catalogue.runs.run_failed(task.run_id, 99.0, "old")
     assert catalogue.tasks.get(task.id).state == TaskState.RUNNING
-    catalogue.runs.has_failed(task.run_id, 101.0, "new")
+    catalogue.runs.run_failed(task.run_id, 101.0, "new")
     assert catalogue.tasks.get(task.id).last_error == "new"
 
 
 def test_a_failed_run_whose_rows_are_all_done_completes_its_task(catalogue: Catalogue, make_task: MakeTask) -> None:
     """Somebody cleared the last shard alone: Airflow's run fails for want of `finish`, but no row is missing."""
     task = make_task()
-    catalogue.runs.launched(task.id, 1, queued_at=100.0)
+    catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
     finish(catalogue, task.id)
-    catalogue.runs.has_failed(task.run_id, 101.0, "failed")
+    catalogue.runs.run_failed(task.run_id, 101.0, "failed")
     assert catalogue.tasks.get(task.id).state == TaskState.COMPLETED
 
 
 def test_news_from_an_earlier_try_stops_nothing(catalogue: Catalogue, make_task: MakeTask) -> None:
     """A task instance of a run from before our launch cannot stop the new attempt; one of the new run can."""
     task = make_task()
-    catalogue.runs.launched(task.id, 1, queued_at=100.0)
+    catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
     assert not catalogue.tasks.halt(task.id, "old", run_began=99.0)
     assert catalogue.tasks.halt(task.id, "new", run_began=101.0)
 
@@ -169,7 +169,7 @@ def test_text_that_no_database_takes_is_cleaned(catalogue: Catalogue, make_task:
 def test_a_deleted_task_takes_no_plan(catalogue: Catalogue, make_task: MakeTask) -> None:
     """A plan that ends after the delete commits nothing."""
     task = make_task()
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     with pytest.raises(TaskStopped):
         catalogue.plans.commit(task.id, [Shard(0, 1, 99, 0, 1, 1)], 99)
 
@@ -182,11 +182,11 @@ def test_a_deleted_task_is_gone_at_once_and_purged_in_portions(
     task, other = make_task(), make_task()
     finish(catalogue, task.id)
     finish(catalogue, other.id)
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     with pytest.raises(TaskNotFound):
         catalogue.tasks.get(task.id)
     with pytest.raises(TaskNotFound):
-        catalogue.tasks.bury(task.id)
+        catalogue.tasks.mark_deleted(task.id)
     portions = 0
     while catalogue.tasks.purge_some(task.id):
         portions += 1
@@ -198,7 +198,7 @@ def test_a_deleted_task_is_gone_at_once_and_purged_in_portions(
 def test_tasks_are_listed_by_group_and_state(catalogue: Catalogue, make_task: MakeTask) -> None:
     """A group's ids come oldest first, narrowed by state, without deleted ones."""
     created, running, deleted = make_task(running=False), make_task(), make_task()
-    catalogue.tasks.bury(deleted.id)
+    catalogue.tasks.mark_deleted(deleted.id)
     assert catalogue.tasks.ids("staff", None) == [created.id, running.id]
     assert catalogue.tasks.ids("staff", TaskState.RUNNING) == [running.id]
     assert catalogue.tasks.ids("other", None) == []

@@ -190,10 +190,12 @@ def test_forms_need_the_token(
     assert catalogue.tasks.get(task.id) == task
     assert client.get("/").status_code == 200
     assert send(client, "staff", token).status_code == 303
-    assert client.post(f"/tasks/{task.id}/threads", data={"csrf_token": token, "thread_num": "7"}).status_code == 303
+    assert (
+        client.post(f"/tasks/{task.id}/concurrency", data={"csrf_token": token, "thread_num": "7"}).status_code == 303
+    )
     assert catalogue.tasks.get(task.id).config.thread_num == 7
     header = {"X-CSRF-Token": token}
-    assert client.post(f"/tasks/{task.id}/threads", data={"thread_num": "8"}, headers=header).status_code == 303
+    assert client.post(f"/tasks/{task.id}/concurrency", data={"thread_num": "8"}, headers=header).status_code == 303
 
 
 def test_every_form_carries_the_token(browser: Browser, keys: KeyFile, make_task: MakeTask) -> None:

@@ -69,9 +69,9 @@ def test_a_file_may_be_empty(text: str) -> None:
         ({"limits": "{yaw: 20}"}, "limits.yaw: Extra inputs are not permitted"),
         ({"patience_s": -1}, "patience_s: "),
         ({"name": "Staff Nightly"}, "name: String should match pattern"),
-        ({"source": "'https://example.com/{{ ds }.csv'"}, "source: not a template"),
+        ({"source": "'https://example.com/{{ ds }.csv'"}, "source: not a valid template"),
         ({"schedule": None}, "schedule: Field required"),
-        ({"schedule": "{cron: '@daily', asset: 'x://y'}"}, "schedule: give exactly one of"),
+        ({"schedule": "{cron: '@daily', asset: 'x://y'}"}, "schedule: exactly one of"),
         ({"schedule": "{cron: '@daily', timezone: Berlin}"}, "'Berlin' is not a time zone"),
         ({"schedule": "{asset: 'face-import://groups/staff'}"}, "would never end"),
     ],
@@ -91,7 +91,7 @@ def test_one_broken_entry_leaves_the_others() -> None:
     reading = read(GOOD + "  - nonsense\n" + GOOD.replace("imports:", "").replace("staff", "guests") + GOOD[10:])
     assert [found.name for found in reading.entries] == ["staff", "guests"]
     assert [problem.split(":")[0] for problem in reading.problems] == ["entry 2 (without a name)", "entry 4 (staff)"]
-    assert "an earlier entry has it" in reading.problems[1]
+    assert "already used by an earlier entry" in reading.problems[1]
 
 
 @pytest.mark.parametrize("text", ["imports: {", "- name: staff", "imports: staff", "entries: []", "just text"])

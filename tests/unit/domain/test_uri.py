@@ -41,7 +41,7 @@ def test_data_uris_are_decoded(uri: str, expected: bytes) -> None:
         ("data:image/png;base64,aGk=\n", "damaged base64"),
         ("data:image/png;base64,aGk=aGk=", "damaged base64"),
         ("data:image/png;base64,a-_=", "damaged base64"),
-        ("data:image/png;base64,é", "characters outside ASCII"),
+        ("data:image/png;base64,é", "non-ASCII characters"),
         ("data:image/png", "no comma"),
         ("http://a/,b", "not a data URI"),
         ("data:," + "x" * 101, "larger than 100 bytes"),

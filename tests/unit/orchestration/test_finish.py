@@ -18,7 +18,7 @@ def task(airflow: FakeAirflow, make_task: MakeTask, catalogue: Catalogue) -> Imp
     """A running task of seven shards with ten rows each, whose run Airflow has."""
     task = make_task(shards=7)
     airflow.run.run_id = task.run_id
-    catalogue.runs.launched(task.id, task.attempt, 1.0)
+    catalogue.runs.note_queued(task.id, task.attempt, 1.0)
     return task
 
 
@@ -92,7 +92,7 @@ def test_a_deleted_import_is_not_completed(
 ) -> None:
     """No event, whatever has become of its rows; nor is it said that shards are missing."""
     finished_shards(catalogue, task, *range(done))
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     assert "is not running" in reason(airflow)
 
 
@@ -102,7 +102,7 @@ def test_an_import_that_was_deleted_as_it_completed_has_no_event(
     """Others are told of imports that are there."""
     finished_shards(catalogue, task, *range(7))
     assert catalogue.tasks.complete(task.id)
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     assert "is not running" in reason(airflow)
 
 

@@ -79,7 +79,7 @@ def test_a_pool_that_is_there_gets_the_slots_anew(
     """A run that was cleared has a new thread_num perhaps, and is no longer paused."""
     run = make_run(task.run_id)
     hooks.on_dag_run_running(dag_run=run, msg="")
-    catalogue.tasks.set_threads(task.id, 64)
+    catalogue.tasks.set_concurrency(task.id, 64)
     hooks.on_dag_run_running(dag_run=run, msg="")
     assert pools(session) == {pool_of_run(task.run_id): 8}
 
@@ -120,7 +120,7 @@ def test_a_run_that_was_cleared_in_airflow_is_a_start(
     hooks: Any, session: Session, make_run: MakeRun, task: ImportTask, catalogue: Catalogue
 ) -> None:
     """The stopped task is running in a new attempt, and the note of its stop is gone."""
-    catalogue.runs.launched(task.id, task.attempt, time.time() - 100)
+    catalogue.runs.note_queued(task.id, task.attempt, time.time() - 100)
     run = make_run(task.run_id, queued_at=time.time() - 100)
     catalogue.tasks.halt(task.id, "row 3: no face")
     hooks.on_dag_run_failed(dag_run=run, msg="")
@@ -138,7 +138,7 @@ def test_a_run_that_we_queued_does_not_undo_a_stop(
 ) -> None:
     """The task was stopped before Airflow came to its run."""
     queued_at = time.time()
-    catalogue.runs.launched(task.id, task.attempt, queued_at)
+    catalogue.runs.note_queued(task.id, task.attempt, queued_at)
     catalogue.tasks.stop(task.id)
     hooks.on_dag_run_running(dag_run=make_run(task.run_id, queued_at=queued_at), msg="")
     assert catalogue.tasks.get(task.id).state == TaskState.STOPPED
@@ -149,7 +149,7 @@ def test_a_run_that_failed_stops_its_task(
 ) -> None:
     """Its pool goes; task and note say that it was Airflow's run, in Airflow's words."""
     run = make_run(task.run_id)
-    catalogue.runs.launched(task.id, task.attempt, run.queued_at.timestamp())
+    catalogue.runs.note_queued(task.id, task.attempt, run.queued_at.timestamp())
     hooks.on_dag_run_running(dag_run=run, msg="")
     hooks.on_dag_run_failed(dag_run=run, msg="marked by a person")
     assert pools(session) == {}
@@ -163,7 +163,7 @@ def test_a_failed_run_of_an_earlier_attempt_stops_nothing(
     hooks: Any, make_run: MakeRun, task: ImportTask, catalogue: Catalogue
 ) -> None:
     """The task was launched again since the run began."""
-    catalogue.runs.launched(task.id, task.attempt, time.time() + 60)
+    catalogue.runs.note_queued(task.id, task.attempt, time.time() + 60)
     hooks.on_dag_run_failed(dag_run=make_run(task.run_id), msg="")
     assert catalogue.tasks.get(task.id).state == TaskState.RUNNING
 

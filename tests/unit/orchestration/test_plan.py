@@ -50,7 +50,7 @@ def uploaded(catalogue: Catalogue, settings: Settings) -> ImportTask:
     config = TaskConfig("staff", "faces.csv", Limits(), 10, Mode.SKIP)
     catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=index.rows)
     catalogue.tasks.start(task_id)
-    catalogue.runs.launched(task_id, 1, 1.0)
+    catalogue.runs.note_queued(task_id, 1, 1.0)
     return catalogue.tasks.get(task_id)
 
 
@@ -317,7 +317,7 @@ def test_a_deleted_task_is_not_planned(
 ) -> None:
     """Its run leaves nothing behind."""
     catalogue.tasks.add(TASK_ID, RUN_ID, TaskConfig("staff", "", Limits(), 10, Mode.SKIP), state=TaskState.RUNNING)
-    catalogue.tasks.bury(TASK_ID)
+    catalogue.tasks.mark_deleted(TASK_ID)
     assert "there is no task" in refused(airflow)
     assert stored(settings) == set()
 
@@ -341,7 +341,7 @@ def test_a_cleared_run_waits_for_the_keeper(
     def sleep(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 2:
-            catalogue.runs.is_queued(RUN_ID, airflow.run.start_date.timestamp())
+            catalogue.runs.run_queued(RUN_ID, airflow.run.start_date.timestamp())
 
     monkeypatch.setattr(tasks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     assert airflow.call(tasks.plan) == [0]

@@ -116,7 +116,7 @@ def test_an_import_that_is_gone_has_no_result(
 ) -> None:
     """Deleted, or never there: the run keeps the note that it has."""
     task = make_task()
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     for run in (make_run(task.run_id), make_run("another")):
         note_result(session, run, catalogue)
         assert note(session, run) is None

@@ -190,7 +190,7 @@ def test_a_storage_that_lost_the_source_stops_the_task(
     Storage.of(settings).delete(TASK_ID)
     with pytest.raises(AirflowFailException):
         airflow.call(tasks.shard, 0)
-    assert catalogue.tasks.get(TASK_ID).last_error == f"no source is kept for task {TASK_ID}"
+    assert catalogue.tasks.get(TASK_ID).last_error == f"no source is stored for task {TASK_ID}"
 
 
 def test_a_request_to_end_stops_the_try(airflow: FakeAirflow, task: ImportTask, attempt: FakeTry) -> None:

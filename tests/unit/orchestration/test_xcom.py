@@ -73,7 +73,7 @@ def test_nothing_is_left_to_pull_of_a_deleted_import(task: ImportTask, catalogue
     """Neither while it is being purged, plan and rows bit by bit, nor afterwards; the reference itself may stay."""
     stored = LedgerXCom.serialize_value(batch(task, Code.NO_FACE), **WHERE)
     assert len(pulled(stored)) == 1
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     assert pulled(stored) == []
     while catalogue.tasks.purge_some(task.id):
         assert pulled(stored) == []
@@ -90,7 +90,7 @@ def test_a_try_that_lost_its_lease_writes_nothing(task: ImportTask, catalogue: C
 
 def test_a_deleted_task_gets_no_outcomes(task: ImportTask, catalogue: Catalogue) -> None:
     """A shard in flight learns of the delete when it writes."""
-    catalogue.tasks.bury(task.id)
+    catalogue.tasks.mark_deleted(task.id)
     with pytest.raises(TaskStopped):
         LedgerXCom.serialize_value(batch(task, Code.OK), **WHERE)
 

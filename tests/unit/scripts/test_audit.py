@@ -24,8 +24,8 @@ def answer(*packages: dict[str, Any], stderr: str = "") -> subprocess.CompletedP
     ("answer", "status", "said"),
     [
         (answer(GOOD), 0, "1 packages, 0 known vulnerabilities\n"),
-        (answer(GOOD, BAD), 1, "bad 1.0: PYSEC-1, mended in 1.1\n"),
-        (answer(GOOD, UNKNOWN), 0, ", 1 NOT CHECKED: this index knows nothing of them\n"),
+        (answer(GOOD, BAD), 1, "bad 1.0: PYSEC-1, fixed in 1.1\n"),
+        (answer(GOOD, UNKNOWN), 0, ", 1 NOT CHECKED: unknown to this index\n"),
         (answer(stderr="requests.exceptions.ConnectionError: no route"), 0, "NOT CHECKED, the package index"),
         (answer(stderr="error: no such option"), 2, "pip-audit failed: error: no such option\n"),
     ],

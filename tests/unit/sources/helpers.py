@@ -4,7 +4,7 @@ import io
 
 from face_import.domain.models import Row, Shard, SourceIndex
 from face_import.domain.planning import plan_shards
-from face_import.sources import Bounds, read_rows, take_in
+from face_import.sources import Bounds, ingest, read_rows
 
 BOUNDS = Bounds(source_bytes=2**30, cell_bytes=2**24)
 
@@ -28,7 +28,7 @@ class Dribble(io.RawIOBase):
 def taken_in(data: bytes, bounds: Bounds = BOUNDS) -> tuple[SourceIndex, bytes]:
     """The index of a file and what is stored of it."""
     sink = io.BytesIO()
-    index = take_in(io.BytesIO(data), sink, bounds)
+    index = ingest(io.BytesIO(data), sink, bounds)
     return index, sink.getvalue()
 
 

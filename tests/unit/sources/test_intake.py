@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from face_import.errors import SourceError, SourceTooLarge
-from face_import.sources import Bounds, take_in
+from face_import.sources import Bounds, ingest
 from face_import.sources.blocks import BLOCK_BYTES, MAX_BLOCKS, BlockTable
 from tests.unit.sources.helpers import BOUNDS, Dribble, all_rows, taken_in
 
@@ -76,7 +76,7 @@ def test_rows_are_read(data: bytes, uris: list[str]) -> None:
 def test_refusals_name_reason_and_line(data: bytes, message: str, line: int | None, step: int) -> None:
     """What cannot be read as a whole is refused with its reason and the line of the file."""
     with pytest.raises(SourceError, match=message) as caught:
-        take_in(Dribble(data, step), io.BytesIO(), BOUNDS)
+        ingest(Dribble(data, step), io.BytesIO(), BOUNDS)
     assert caught.value.line == line
 
 
@@ -98,7 +98,7 @@ def test_encodings_are_recognised(encoding: str, mark: bytes, name: str, step: i
     """Whatever the encoding, UTF-8 is stored, without a mark."""
     text = "uri,tag\r\nhttp://host/1.jpg,男\r\nhttp://host/女𠮷.jpg,é€\r\n"
     sink = io.BytesIO()
-    index = take_in(Dribble(mark + text.encode(encoding), step), sink, BOUNDS)
+    index = ingest(Dribble(mark + text.encode(encoding), step), sink, BOUNDS)
     assert (sink.getvalue().decode(), index.encoding, index.rows) == (text, name, 2)
 
 
@@ -200,5 +200,5 @@ def test_the_source_is_bounded() -> None:
     """Reading stops at the bound, whatever comes after."""
     stream = io.BytesIO(ASCII_ROWS)
     with pytest.raises(SourceTooLarge):
-        take_in(stream, io.BytesIO(), Bounds(source_bytes=100_000, cell_bytes=2048))
+        ingest(stream, io.BytesIO(), Bounds(source_bytes=100_000, cell_bytes=2048))
     assert stream.tell() < 200_000

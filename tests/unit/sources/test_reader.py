@@ -55,7 +55,7 @@ def expected_rows(text: str) -> list[Row]:
     for record in reader:
         if len(record) > 1 or "".join(record).strip():
             uri, tag, description = (*record, "", "", "")[:3]
-            problem = f"{len(record)} columns, but there are names for 3 (line {line})" if len(record) > 3 else ""
+            problem = f"{len(record)} values for 3 columns (line {line})" if len(record) > 3 else ""
             rows.append(Row(len(rows) + 1, line, uri.strip(), tag, description, problem=problem))
         line = reader.line_num + 1
     return rows
@@ -86,7 +86,7 @@ def test_rows_carry_number_line_and_cells() -> None:
 def test_a_row_with_too_many_cells_has_a_problem() -> None:
     """The row is known by its uri, and its problem says how many cells there are and where."""
     _, row = all_rows(b"a\n\n\nb,t,d,e,f")
-    assert (row.uri, row.problem) == ("b", "5 columns, but there are names for 3 (line 4)")
+    assert (row.uri, row.problem) == ("b", "5 values for 3 columns (line 4)")
 
 
 @pytest.mark.parametrize(

@@ -34,5 +34,5 @@ def test_a_deep_home_keeps_its_socket_elsewhere(tmp_path: Path) -> None:
 def test_a_home_that_cannot_be_made_is_said_in_a_line(tmp_path: Path) -> None:
     """A file in the home's place is an operator's mistake, not a traceback."""
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"^FACE_IMPORT_HOME: cannot make .*$"):
+    with pytest.raises(ConfigError, match=r"^FACE_IMPORT_HOME: cannot create .*$"):
         Layout.of(tmp_path / "file" / "home").create()

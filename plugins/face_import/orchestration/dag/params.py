@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from face_import.catalogue import TaskConfig
-from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MOST_THREADS, UPLOAD, Mode
+from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MAX_CONCURRENCY, UPLOAD, Mode
 from face_import.domain.models import LIMITS, Limit, Limits
 from face_import.domain.uri import redact
 from face_import.settings import Settings
@@ -67,7 +67,7 @@ def import_params(settings: Settings) -> dict[str, Param]:
             DEFAULT_THREAD_NUM,
             type="integer",
             minimum=1,
-            maximum=MOST_THREADS,
+            maximum=MAX_CONCURRENCY,
             title="Concurrency",
             description="Maximum number of rows with a request to an image host or a face service in flight, "
             f"at most {settings.max_threads}.",

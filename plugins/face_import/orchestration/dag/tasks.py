@@ -207,7 +207,7 @@ def finish() -> dict[str, Any]:
 
 def _unfinished(catalogue: Catalogue, task: ImportTask) -> str:
     """Why the task could not be completed, and what to do."""
-    done = catalogue.plans.complete(task.id)
+    done = catalogue.plans.finished_shards(task.id)
     missing = [s for s in catalogue.plans.shards(task.id) if s.number not in done]
     if not missing:
         return f"the import was not planned; see the log of `plan` in Airflow's run {task.run_id}, then start it again"

@@ -66,7 +66,7 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
     """Make the run's pool, and start the task again if somebody cleared the run in Airflow."""
     threads = _requested_threads(dag_run)
     try:
-        task = _catalogue(os.getpid()).runs.is_queued(dag_run.run_id, _seconds(dag_run.queued_at))
+        task = _catalogue(os.getpid()).runs.run_queued(dag_run.run_id, _seconds(dag_run.queued_at))
         threads = task.config.thread_num if task else threads
     finally:
         _set_pool(dag_run, threads)
@@ -83,7 +83,7 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
 def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
     """Drop the pool, stop the task unless it has ended, and note the result."""
     _drop_pool(dag_run)
-    _catalogue(os.getpid()).runs.has_failed(
+    _catalogue(os.getpid()).runs.run_failed(
         dag_run.run_id,
         _seconds(dag_run.start_date or dag_run.queued_at),
         f"Airflow's run {dag_run.run_id} failed: {msg}",

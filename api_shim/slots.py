@@ -14,14 +14,14 @@ from face_import.errors import RequestError
 
 
 class Busy(RequestError):
-    """All places for this kind of request are taken."""
+    """All slots for this kind of request are taken."""
 
     status = 503
     code = "busy"
     headers = MappingProxyType({"Retry-After": "5"})
 
 
-class Places:
+class Slots:
     """A maximum number of concurrent requests of one kind.
 
     Args:
@@ -35,24 +35,24 @@ class Places:
         self._free = BoundedSemaphore(number)
 
     def take(self) -> None:
-        """Take a place until the request has been handled.
+        """Take a slot until the request has been handled.
 
         Raises:
-            Busy: all places are taken.
+            Busy: all slots are taken.
         """
         self._take()
-        if "places" not in g:
-            g.places = ExitStack()
-        g.places.callback(self._free.release)
+        if "slots" not in g:
+            g.slots = ExitStack()
+        g.slots.callback(self._free.release)
 
     def sending(self, pieces: Iterator[str]) -> Iterator[str]:
-        """Yield the pieces, holding a place from now until they are sent or abandoned: a request ends before that.
+        """Yield the pieces, holding a slot from now until they are sent or abandoned: a request ends before that.
 
         Raises:
-            Busy: all places are taken.
+            Busy: all slots are taken.
         """
         sent = self._sending(pieces)
-        next(sent)  # once started, the generator always releases its place
+        next(sent)  # once started, the generator always releases its slot
         return sent
 
     def _sending(self, pieces: Iterator[str]) -> Iterator[str]:
@@ -68,17 +68,17 @@ class Places:
             raise Busy(f"{self.number} {self._what} are in progress, the maximum; try again later")
 
 
-UPLOADS = Places(64, "uploads")
-FORMS = Places(16, "requests with a long or chunked body")
-"""Requests with a login form need no key, so anybody can take these places."""
-DOWNLOADS = Places(32, "downloads of logs")
+UPLOADS = Slots(64, "uploads")
+FORMS = Slots(16, "requests with a long or chunked body")
+"""Requests with a login form need no key, so anybody can take these slots."""
+DOWNLOADS = Slots(32, "downloads of logs")
 INTAKE = Semaphore(16)
 """So many received uploads are ingested at a time, since that takes memory; the others wait."""
 
 
 def register(app: Flask) -> None:
-    """Release places when requests end."""
+    """Release slots when requests end."""
 
     @app.teardown_request
     def give_back(_error: BaseException | None) -> None:
-        g.pop("places", ExitStack()).close()
+        g.pop("slots", ExitStack()).close()
