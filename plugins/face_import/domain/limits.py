@@ -84,7 +84,7 @@ def check_group_name(name: str, settings: Settings) -> None:
 
 
 def check_thread_num(thread_num: int, settings: Settings) -> None:
-    """Refuse more rows in flight than this installation allows.
+    """Refuse a higher concurrency than this installation allows.
 
     Raises:
         InvalidRequest: above `FACE_IMPORT_MAX_THREADS`.

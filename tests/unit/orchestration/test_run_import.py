@@ -158,7 +158,7 @@ def test_a_retry_starts_what_no_try_before_it_has_started(supervisor: FakeSuperv
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"), [("stop", "it was stopped"), ("bury", "it was deleted")], ids=["stopped", "deleted"]
+    ("change", "reason"), [("stop", "it was stopped"), ("mark_deleted", "it was deleted")], ids=["stopped", "deleted"]
 )
 def test_the_task_fails_with_its_import(
     supervisor: FakeSupervisor, task: ImportTask, catalogue: Catalogue, change: str, reason: str
