@@ -1,4 +1,4 @@
-"""Request guards: no foreign Host, no requests from other sites' pages, no open port without keys."""
+"""Request guards: no foreign Host, no requests from other sites, no open port without keys (design decision 17)."""
 
 import ipaddress
 from urllib.parse import urlsplit

@@ -34,7 +34,7 @@ def shard(bench: Workbench) -> Iterator[Figure]:
 
 @dataclass(frozen=True)
 class Costs:
-    """What one run came to, per row: seconds, CPU seconds, and seconds between its middle and its end."""
+    """Costs of one run per row: seconds, CPU seconds, and seconds of its second half."""
 
     seconds: float
     cpu_s: float

@@ -84,7 +84,7 @@ def _measured(bench: Workbench, stack: RealStack, added: ExitStack) -> tuple[dic
             joined.append(time.monotonic() - began)
         running = workers
         has_shards(workers * SLOTS)
-        time.sleep(SETTLE_S)  # the grants are shared out anew at the next renewals
+        time.sleep(SETTLE_S)  # grants are shared out again at the next renewals
         rates[workers] = [_rate(bench) for _ in range(WINDOWS)]
     assert stack.api.detail(task_id)["failed_num"] == 0
     stack.api.ok(f"{task_id}/stop")

@@ -1,4 +1,4 @@
-"""The one place that imports MediaPipe, with its native chatter turned down to warnings."""
+"""The only module that imports MediaPipe, with its native logging reduced to warnings."""
 
 import collections
 import os
@@ -25,6 +25,6 @@ def _namedtuple(name: str, fields: Iterable[str]) -> type:
     return _class_of(name, tuple(fields))
 
 
-# Each result gets a class of its own there, made while Python's lock is held: measured, three fifths of all the time
-# in which engines could not run side by side. One class for all of them is enough.
+# MediaPipe creates a class for each result while holding Python's lock: as measured, three fifths of the time in which
+# engines could not run in parallel. One class for all of them is enough.
 solution_base.collections = SimpleNamespace(namedtuple=_namedtuple)

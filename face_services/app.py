@@ -27,7 +27,7 @@ def create_app(
     make_engine: MakeEngine | None = None,
     make_pool: MakePool = process_pool,
 ) -> Flask:
-    """Makes the application; `GET /healthz` answers without touching an engine or the database.
+    """Creates the application; `GET /healthz` uses neither an engine nor the database.
 
     Args:
         services: which of `info` and `library` to serve.
@@ -58,7 +58,7 @@ def create_app(
 
 
 def healthz() -> dict[str, str]:
-    """Says that the process answers."""
+    """Liveness: the process answers."""
     return {"status": "ok"}
 
 
@@ -91,7 +91,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _storage_away(error: OperationalError) -> Response:
-    """A locked database or a full disk passes; the client is to come again."""
+    """A locked database or a full disk is transient: the client should retry."""
     _log.error("storage failed path=%s error=%s", request.path, error.orig)
     return _failure(503, "the library's storage is unavailable", come_again=True)
 
@@ -102,7 +102,7 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _failure(status: int, text: str, *, come_again: bool = False) -> Response:
-    """An error in the form of the service that was asked; of a URL that is no service's, in both forms."""
+    """An error in the format of the service; for a URL of neither service, in both formats."""
     discard_body()
     forms = {"info": {"code": status, "message": text}, "library": {"error": text}}
     response = jsonify(forms.get(request.blueprint or "", {**forms["info"], **forms["library"]}))

@@ -1,4 +1,4 @@
-"""A square, upright piece of a picture around one face, and the way of points back into the picture."""
+"""A square, upright crop of a picture around one face, and mapping points back into the picture."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Crop:
 
     @classmethod
     def around(cls, image: Image, box: Box, margin: float = 2.0) -> "Crop":
-        """Cuts a square `margin` times the box's longer side about its centre; what lies outside is black."""
+        """Crops a square of `margin` times the box's longer side around its centre; parts outside are black."""
         reach = box.side * margin
         x, y = box.centre[0] - reach / 2, box.centre[1] - reach / 2
         scale = CROP_SIDE / reach
@@ -57,7 +57,7 @@ class Crop:
 
 
 def _shrunk_window(image: Image, x: float, y: float, scale: float) -> Image:
-    """Samples the window; a face much larger than the crop is averaged first, else it would alias."""
+    """Samples the window; a face much larger than the crop is averaged first to avoid aliasing."""
     if scale < 0.5:
         reach = CROP_SIDE / scale
         box = Box(x, y, x + reach, y + reach).clipped(image.shape[1], image.shape[0])

@@ -1,4 +1,4 @@
-"""From a data URI to an upright RGB picture; every bound is checked before anything large is made."""
+"""From a data URI to an upright RGB picture; all limits are checked before anything large is allocated."""
 
 import binascii
 import io
@@ -13,20 +13,20 @@ from face_services.engine import Image
 from face_services.errors import BadImage
 from face_services.tiff import MOST_SIDE, check_tiff
 
-# What a photograph comes as (MPO is opened as JPEG). Pillow knows more: EPS, for which it would start another
-# program, and AVIF, where the picture inside may be larger than its header says, up to 268 megapixels.
+# Formats of photographs (MPO is opened as JPEG). Pillow supports more: EPS, for which it would start another program,
+# and AVIF, where the picture may be larger than its header says, up to 268 megapixels.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-Pillow.MAX_IMAGE_PIXELS = None  # the bound is ours to set; it is checked before anything is decoded
+Pillow.MAX_IMAGE_PIXELS = None  # our own limit is checked before anything is decoded
 _MOST_READS = 2**20
 _MOST_EXIF = 2**20
 _EXIF_PIECES = 16
 _SLOW = {"bmp_rle": 8, "ppm": 8, "webp": 2}
-"""Decoders in Python, and one that holds four copies: how much smaller a picture has to be for them."""
+"""By how much the pixel limit is lower for decoders in Python, and for one that holds four copies."""
 _DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 
 
 class _File(io.BytesIO):
-    """May be read so many times: Pillow makes objects of every segment, chunk, block or tag that it reads."""
+    """Limits the number of reads: Pillow creates objects for every segment, chunk, block or tag that it reads."""
 
     left = _MOST_READS
 
@@ -38,7 +38,7 @@ class _File(io.BytesIO):
 
 
 def picture(uri: str, max_pixels: int) -> Image:
-    """Decodes the picture of a data URI, EXIF orientation applied: boxes refer to the picture a viewer shows.
+    """Decodes the picture of a data URI and applies its EXIF orientation, so that boxes refer to the upright picture.
 
     Args:
         uri: `data:...;base64,...`; nothing else, for the embedded services never fetch.
@@ -66,7 +66,7 @@ def picture(uri: str, max_pixels: int) -> Image:
 
 
 def _check_file(data: bytes, max_pixels: int) -> None:
-    """Bounds what Pillow reads as it opens a file."""
+    """Limits what Pillow reads when it opens a file."""
     if data.startswith((b"II", b"MM")):
         check_tiff(data, max_pixels)
     if data.startswith(b"\xff\xd8") and data.count(b"Exif\0\0") > _EXIF_PIECES:
@@ -102,5 +102,5 @@ def _turn_upright(opened: Pillow.Image) -> None:
     opened.load()
     if max(len(opened.info.get(name, "")) for name in ("exif", "Raw profile type exif")) > _MOST_EXIF:
         raise BadImage(f"EXIF data is larger than {_MOST_EXIF} bytes")
-    with suppress(Exception):  # damaged EXIF data does not make the picture bad
+    with suppress(Exception):  # damaged EXIF data does not invalidate the picture
         ImageOps.exif_transpose(opened, in_place=True)

@@ -18,7 +18,7 @@ LONG_PICTURE, LONGEST_PICTURE = 2, 12
 
 @dataclass(frozen=True)
 class Candidate:
-    """A place that may be a face; `agreed` says that both detectors named it."""
+    """A possible face; `agreed` says that both detectors found it."""
 
     box: Box
     score: float
@@ -66,7 +66,7 @@ class Detector:
         return full, short
 
     def closely(self, crop: Image) -> list[Candidate]:
-        """What the short-range detector sees in a crop around one face, upright faces with the best scores."""
+        """Detections of the short-range detector in a crop around one face; upright faces score best."""
         return _hits(self._short_range, crop)
 
 
@@ -87,7 +87,7 @@ def _moved(hits: Iterable[Candidate], x: int, y: int) -> list[Candidate]:
 
 
 def _merged(full: list[Candidate], short: list[Candidate]) -> list[Candidate]:
-    """Non-maximum suppression over both lists; what is kept knows whether the other detector saw it too."""
+    """Non-maximum suppression over both lists; notes which candidates both detectors found."""
     kept: list[Candidate] = []
     for own, other in ((full, short), (short, full)):
         kept += [Candidate(hit.box, hit.score, any(hit.box.same_face(theirs.box) for theirs in other)) for hit in own]

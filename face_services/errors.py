@@ -50,13 +50,13 @@ class UnknownGroup(ServiceError):
 
 
 class Conflict(ServiceError):
-    """Something of that name exists already, or does not fit any more."""
+    """The name already exists, or the capacity is exceeded."""
 
     status = 409
 
 
 class Passing(ServiceError):
-    """Nothing is wrong with the request; asking again a little later is the right answer."""
+    """The request is valid, but cannot be served now: the client should retry later."""
 
     status = 503
     retry_after_seconds = 1
@@ -70,7 +70,7 @@ class Busy(Passing):
 
 
 class EngineDied(Passing):
-    """A process of the pool was killed or crashed, and with it went what all of them worked on."""
+    """A process of the pool was killed or crashed, and all of the pool's current jobs were lost."""
 
     def __init__(self) -> None:
         super().__init__("the engine ended unexpectedly, try again")

@@ -9,11 +9,11 @@ except SettingsError as error:
     raise SystemExit(f"face services: {error}") from None
 
 worker_class = "gthread"
-# One process, for the search index and the queue live in it; its engines have processes of their own.
+# One process, since it holds the search index and the queue; its engines have their own processes.
 workers = 1
-# More threads than there are places: whoever finds no place is told so at once, and /healthz always answers.
+# More threads than queue slots, so that requests beyond the queue are rejected at once, and /healthz always answers.
 threads = _settings.engines + _settings.queue + 4
-# Connections beyond these may idle between two requests.
+# Further connections may idle between two requests.
 worker_connections = threads + 1000
 timeout = 120
 graceful_timeout = 10

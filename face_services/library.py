@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Library:
-    """What the endpoints work on."""
+    """What the endpoints share."""
 
     store: Store
     index: SearchIndex
@@ -38,7 +38,7 @@ class Library:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One face of a picture, ready to be stored or looked for."""
+    """One face of a picture, ready to be stored or searched for."""
 
     face: Face
     embedding: Embedding
@@ -55,7 +55,7 @@ def names() -> dict[str, Any]:
 
 @blueprint.post("/<group>")
 def create(group: str) -> dict[str, Any]:
-    """Makes an empty group."""
+    """Creates an empty group."""
     _library().store.create(group, body(CreateRequest).config.capacity)
     _log.info("group created group=%s", group)
     return {}
@@ -63,7 +63,7 @@ def create(group: str) -> dict[str, Any]:
 
 @blueprint.get("/<group>")
 def describe(group: str) -> dict[str, Any]:
-    """Tells a group's capacity (0: no limit), and how many faces and different tags it has."""
+    """A group's capacity (0: no limit), and its numbers of faces and of distinct tags."""
     info = _library().store.describe(group)
     return {"config": {"capacity": info.capacity}, "tags": info.tags, "count": info.count}
 
@@ -78,7 +78,7 @@ def remove(group: str) -> dict[str, Any]:
 
 @blueprint.post("/<group>/delete")
 def delete(group: str) -> dict[str, Any]:
-    """Removes faces by id; unknown ids do no harm."""
+    """Removes faces by id; unknown ids are ignored."""
     _library().store.delete(group, body(DeleteRequest).ids)
     return {}
 
@@ -107,10 +107,10 @@ def add(group: str) -> dict[str, Any]:
 
 @blueprint.post("/<group>/search")
 def search(group: str) -> dict[str, Any]:
-    """Looks every face of every picture up in a group."""
+    """Searches a group for every face of every picture."""
     with current_runner().place():
         asked = body(SearchRequest)
-        _library().store.version(group)  # refuses an unknown group before an engine works for it
+        _library().store.version(group)  # rejects an unknown group before using an engine
         pictures = current_runner().run(_embedded, asked.images, current_settings().max_pixels)
     find = _library().index.matches
     return {

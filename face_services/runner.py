@@ -1,4 +1,4 @@
-"""Engines in processes of their own, a bounded number of them, and a bounded number of requests waiting for them.
+"""A bounded number of engines, each in its own process, and a bounded queue of requests.
 
 Processes, because an engine holds Python's lock for much of its work: an embedding for 75 ms. In threads of one process
 a second engine gains little, and whatever else the process does waits.
@@ -29,11 +29,11 @@ MakeEngine = Callable[[], Engine]
 MakePool = Callable[[MakeEngine, int], Executor]
 
 _PIPE_BYTES = 2**20
-"""As much as a user's process may ask for without further rights; by default it is 64 KiB."""
+"""Maximum for unprivileged processes; the default is 64 KiB."""
 
 
 def process_pool(make_engine: MakeEngine, engines: int) -> Executor:
-    """Makes an executor with a process for each engine; they end with the process that made it, however that ends.
+    """Creates an executor with a process per engine; these end with the process that created it, however that ends.
 
     They are forked from a server that has imported the engine and has no threads: quick to make, and with their
     libraries in memory once. If there is one for each processor, each has its own: left to the system, two of them
@@ -51,26 +51,26 @@ def process_pool(make_engine: MakeEngine, engines: int) -> Executor:
 
 
 def _processors() -> set[int]:
-    """Numbers of the processors that this process may use; none where the system does not say."""
+    """Processors that this process may use; empty if the system does not tell."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def _settle(make_engine: MakeEngine, processors: "SimpleQueue[int]") -> None:
-    """Begin a process of the pool, on a processor of its own if there is one left."""
+    """Initialise a process of the pool, on its own processor if one is left."""
     if not processors.empty():
         os.sched_setaffinity(0, {processors.get()})  # before the engine starts threads, which inherit it
     equip(make_engine)
 
 
 def _widen(pool: ProcessPoolExecutor) -> None:
-    """Let the pool's pipe hold whole pictures.
+    """Enlarge the pool's pipe to hold whole pictures.
 
     In a narrow one the last bytes of the next job wait until an engine is free and reads, and then the engine waits
     for them: a fiftieth of its time, measured. The executor has no setting for it.
     """
     queue = getattr(pool, "_call_queue", None)
     if queue is not None and hasattr(fcntl, "F_SETPIPE_SZ"):  # on Linux only
-        with suppress(OSError):  # a limit of this user's pipes: slower, and no more
+        with suppress(OSError):  # over the user's pipe limit: just slower
             fcntl.fcntl(queue._writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # noqa: SLF001
 
 
@@ -92,16 +92,16 @@ class EngineRunner:
         self._pool = self._make()
 
     def warm_up(self) -> None:
-        """Has the engines made now, in the background."""
+        """Creates the engines in the background."""
         for _ in range(self._engines):
             self._pool.submit(_ready).add_done_callback(_note_failure)
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Holds one of the places in the queue; taken before a body is read, so waiting memory is bounded too.
+        """Holds a slot of the queue, taken before a body is read, so that the memory of waiting requests is bounded.
 
         Raises:
-            Busy: all places are taken.
+            Busy: all slots are taken.
         """
         if not self._places.acquire(blocking=False):
             raise Busy
@@ -131,7 +131,7 @@ class EngineRunner:
             raise EngineDied from None
 
     def _replace(self, broken: Executor) -> None:
-        """Make a new pool, once for all the jobs that saw the old one break."""
+        """Replace a broken pool, once for all the jobs that saw it break."""
         with self._lock:
             if self._pool is broken:
                 _log.error("an engine's process ended unexpectedly; all are made anew")
@@ -140,7 +140,7 @@ class EngineRunner:
 
 
 class _Worker(threading.local):
-    """The engine of this process, or of this thread where the pool is one of threads."""
+    """The engine of this process, or of this thread in a pool of threads."""
 
     make: MakeEngine
     engine: Engine | None = None
@@ -150,7 +150,7 @@ _worker = _Worker()
 
 
 def equip(make_engine: MakeEngine) -> None:
-    """Begin a worker of the pool: make its engine; one that cannot be made now is tried again by each job."""
+    """Initialise a worker of the pool: create its engine; if that fails, each job retries."""
     if (parent := parent_process()) is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _worker.make = make_engine
@@ -161,13 +161,13 @@ def equip(make_engine: MakeEngine) -> None:
 
 
 def _end_with(parent: object) -> None:
-    """A pool's process waits for work for ever, also when the process that would give it some was killed."""
+    """Exit with the parent: otherwise a worker would wait for work forever after its parent was killed."""
     parent.join()  # type: ignore[attr-defined]  # multiprocessing has no public name for what parent_process() returns
     os._exit(1)
 
 
 def _ready() -> None:
-    """Nothing to do: the worker that takes this has its engine."""
+    """No-op job, to see that a worker has its engine."""
 
 
 def _on_engine(
@@ -181,7 +181,7 @@ def _on_engine(
     except ServiceError:
         raise
     except Exception:
-        # A native graph that failed once may fail for ever: the next job gets a new engine.
+        # A native graph that failed once may keep failing: the next job gets a new engine.
         _worker.engine = None
         raise
 

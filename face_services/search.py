@@ -1,4 +1,4 @@
-"""Who is it: the most alike faces of a group, by brute force over a cached matrix of its embeddings."""
+"""Search: the most similar faces of a group, by brute force over a cached matrix of its embeddings."""
 
 import threading
 from collections import OrderedDict
@@ -21,7 +21,7 @@ CACHED_GROUPS = 16
 
 @dataclass(frozen=True)
 class Match:
-    """A face that resembles the one asked for; the score is 1 for the same embedding."""
+    """A similar face; the score is 1 for the same embedding."""
 
     face: KnownFace
     score: float
@@ -45,7 +45,7 @@ class _Matrix:
         squares = np.einsum("ij,ij->i", self.vectors, self.vectors) - 2 * (self.vectors @ wanted)
         limit = min(limit, len(self.keys))
         rows = np.argpartition(squares, limit - 1)[:limit]
-        # The expanded square loses digits near 0, where they tell most: the few that count are measured again.
+        # The expanded square is imprecise near 0, where precision matters most: the few nearest are computed again.
         distances = np.linalg.norm(self.vectors[rows] - wanted, axis=1)
         order = np.argsort(distances, kind="stable")
         return [(int(self.keys[rows[n]]), float(distances[n])) for n in order]
@@ -63,7 +63,7 @@ class SearchIndex:
         self._matrices: OrderedDict[int, _Matrix] = OrderedDict()
 
     def matches(self, group: str, wanted: Embedding, threshold: float, limit: int) -> list[Match]:
-        """Returns the group's most alike faces with at least that score, best first; raises `UnknownGroup`."""
+        """Returns the group's most similar faces with at least that score, best first; raises `UnknownGroup`."""
         nearest = self._matrix(group).nearest(wanted, limit)
         good = {key: score(distance) for key, distance in nearest if score(distance) >= threshold}
         faces = self._store.faces(list(good))

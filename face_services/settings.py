@@ -15,7 +15,7 @@ EXTENSION = "face_services.settings"
 
 @dataclass(frozen=True)
 class Settings:
-    """What an operator can set.
+    """Settings of the face services.
 
     Attributes:
         database: path of the library's SQLite file; its folder is made when missing.

@@ -16,14 +16,14 @@ from face_services.errors import BadRequest, Conflict, UnknownGroup
 from face_services.tables import WRITES, Group, StoredFace, open_database
 
 GROUP_NAME = re.compile(r"[a-z][a-z0-9_-]{2,31}")
-"""The protocol's rule: 3-32 characters of a-z, 0-9, `_` and `-`, the first one a letter."""
+"""The protocol's rule: 3-32 characters of a-z, 0-9, `_` and `-`, starting with a letter."""
 
 _BATCH = 500
 
 
 @dataclass(frozen=True)
 class GroupInfo:
-    """What is known of a group: its limit (0: none), its faces, and how many different tags they have."""
+    """Facts about a group: its capacity (0: no limit), and its numbers of faces and of distinct tags."""
 
     capacity: int
     count: int
@@ -32,7 +32,7 @@ class GroupInfo:
 
 @dataclass(frozen=True)
 class KnownFace:
-    """A face of a group: the caller's own data, and where it was in its picture (`box` as the protocol's `pts`)."""
+    """A face of a group: the caller's data, and its position in the picture (`box` as the protocol's `pts`)."""
 
     id: str
     tag: str
@@ -43,14 +43,14 @@ class KnownFace:
 
 @dataclass(frozen=True)
 class Version:
-    """Which group it is and how often faces were removed: while both stay, faces were only added."""
+    """A group's key and number of removals: while both are unchanged, faces were only added."""
 
     group_key: int
     deletions: int
 
 
 class Store:
-    """The library's groups. Names are checked at creation, so an impossible one is simply not there."""
+    """The library's groups. Names are checked on creation, so an invalid one is simply not found."""
 
     def __init__(self, path: Path) -> None:
         engine = open_database(path)
@@ -58,7 +58,7 @@ class Store:
         self._writing = sessionmaker(engine.execution_options(**WRITES))
 
     def create(self, name: str, capacity: int) -> None:
-        """Makes an empty group.
+        """Creates an empty group.
 
         Raises:
             BadRequest: the name breaks the rule.
@@ -78,7 +78,7 @@ class Store:
             return list(session.scalars(select(Group.name).order_by(Group.name)))
 
     def describe(self, name: str) -> GroupInfo:
-        """What is known of a group; raises `UnknownGroup`."""
+        """Facts about a group; raises `UnknownGroup`."""
         with self._reading() as session:
             group = _group(session, name)
             tags = select(func.count(distinct(StoredFace.tag))).where(
@@ -92,7 +92,7 @@ class Store:
             session.execute(delete(Group).where(Group.key == _group(session, name).key))
 
     def check_free(self, name: str, face_id: str) -> None:
-        """Says early what `add` would refuse, so that no engine works in vain; raises as `add` does."""
+        """Rejects early what `add` would reject, before an engine is used; raises as `add` does."""
         with self._reading() as session:
             group = _group(session, name)
             taken = select(StoredFace.key).where(StoredFace.group_key == group.key, StoredFace.id == face_id)
@@ -101,7 +101,7 @@ class Store:
             _check_room(group)
 
     def add(self, name: str, face: KnownFace, embedding: Embedding) -> None:
-        """Adds a face. Of several adds of one id at once exactly one succeeds.
+        """Adds a face. Of concurrent adds of one id, exactly one succeeds.
 
         Raises:
             UnknownGroup: the group is not there, or not any more.
@@ -118,7 +118,7 @@ class Store:
             raise Conflict("id already exists") from None
 
     def delete(self, name: str, ids: list[str]) -> None:
-        """Removes the faces of these ids; ids that are not there do no harm. Raises `UnknownGroup`."""
+        """Removes the faces of these ids; unknown ids are ignored. Raises `UnknownGroup`."""
         with self._writing.begin() as session:
             group = _group(session, name)
             for start in range(0, len(ids), _BATCH):
@@ -145,7 +145,7 @@ class Store:
         return keys, vectors.reshape(len(rows), EMBEDDING_SIZE)
 
     def faces(self, keys: list[int]) -> dict[int, KnownFace]:
-        """The faces of these keys (at most 1000); those removed meanwhile are left out."""
+        """The faces of these keys (at most 1000), except those removed meanwhile."""
         with self._reading() as session:
             stored = session.scalars(select(StoredFace).where(StoredFace.key.in_(keys)))
             return {f.key: KnownFace(f.id, f.tag, f.desc, f.box, f.score) for f in stored}

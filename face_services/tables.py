@@ -32,12 +32,12 @@ class Group(Base):
 
 
 class StoredFace(Base):
-    """A known face. Keys only rise, in the order of the commits: what is new has a key above all that was seen."""
+    """A known face. Keys increase in commit order: new faces have keys above all that were seen."""
 
     __tablename__ = "face"
     __table_args__ = (
         UniqueConstraint("group_key", "id"),
-        Index("face_by_age", "group_key", "key"),  # what is new in a group, without a look at all of it
+        Index("face_by_age", "group_key", "key"),  # finds new faces without scanning the group
         {"sqlite_autoincrement": True},
     )
 
@@ -52,7 +52,7 @@ class StoredFace(Base):
 
 
 def open_database(path: Path) -> Engine:
-    """Opens the file, making it, its folder and its tables when missing, in write-ahead mode.
+    """Opens the file in write-ahead mode, creating it, its folder and its tables if missing.
 
     A connection with the execution options `WRITES` takes SQLite's write lock when its transaction begins: what it
     reads then cannot change before it writes.
@@ -76,10 +76,10 @@ def open_database(path: Path) -> Engine:
 
 
 def _set_up(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where _begin says, not where sqlite3 guesses
+    connection.isolation_level = None  # transactions begin in _begin, not where sqlite3 guesses
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")  # an answered add survives a power cut too
+    connection.execute("PRAGMA synchronous = FULL")  # an acknowledged add survives even a power failure
 
 
 def _begin(connection: Connection) -> None:

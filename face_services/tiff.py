@@ -1,4 +1,4 @@
-"""TIFF directories, read before Pillow and libtiff do: they allocate and repeat whatever one says."""
+"""TIFF directories, checked before Pillow and libtiff read them: they allocate and repeat whatever one says."""
 
 import struct
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from face_services.errors import BadImage
 
 MOST_SIDE = 2**16 - 1
 MOST_VALUES = 2**18
-"""Numbers in a directory, and strips or tiles. Pillow makes an object of 300 bytes of each fraction."""
+"""Maximum values in a directory, and strips or tiles. Pillow creates an object of 300 bytes for each fraction."""
 _MOST_TAGS, _MOST_DIRECTORIES = 4096, 8
 
 _WIDTH, _HEIGHT, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 278, 322, 323
@@ -20,23 +20,23 @@ _DIRECTORIES = frozenset({34665, 34853, 40965})
 _TEXTS = frozenset({1, 2, 6, 7})
 _NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 _TIMES = {1: 0, 6: 3, 7: 3, 50001: 4}
-"""How often a strip or tile is held while it is decoded: raw ones never, JPEG and WebP several times."""
+"""Copies of a strip or tile in memory while it is decoded: none of raw ones, several of JPEG and WebP."""
 
 
 class _Form(NamedTuple):
-    """Order of bytes, and whether offsets have eight of them instead of four."""
+    """Byte order, and whether offsets have eight bytes instead of four."""
 
     order: str
     big: bool
 
     @property
     def offset(self) -> str:
-        """As `struct` calls it; counts of values are as wide."""
+        """The `struct` format of an offset; counts of values have the same."""
         return "Q" if self.big else "I"
 
 
 def check_tiff(data: bytes, max_pixels: int) -> None:
-    """Refuses a TIFF that takes much more than its pixels.
+    """Rejects a TIFF that takes much more memory than its pixels.
 
     Raises:
         BadImage: strips, tiles or tags are too large or too many.
@@ -51,7 +51,7 @@ def check_tiff(data: bytes, max_pixels: int) -> None:
 
 
 def _entries(data: bytes, at: int, form: _Form) -> Iterator[tuple[int, int, int, int]]:
-    """Tag, type, number of values and, for tags that are looked at, the first of them."""
+    """Tag, type, number of values and, for relevant tags, the first value."""
     (count,) = unpack_from(form.order + ("Q" if form.big else "H"), data, at)
     if count > _MOST_TAGS:
         raise BadImage(f"TIFF directory has {count} tags, at most {_MOST_TAGS} are allowed")
@@ -71,7 +71,7 @@ def _entries(data: bytes, at: int, form: _Form) -> Iterator[tuple[int, int, int,
 
 
 def _read(data: bytes, start: int, form: _Form) -> tuple[dict[int, int], int]:
-    """The first directory's layout, and how many strips or tiles it names; bounds what the others hold as well."""
+    """The first directory's layout, and its number of strips or tiles; also limits the other directories."""
     single, named = dict[int, int](), 0
     waiting, seen = [start], {start}
     while waiting:
@@ -92,7 +92,7 @@ def _read(data: bytes, start: int, form: _Form) -> tuple[dict[int, int], int]:
 
 
 def _check_layout(single: dict[int, int], named: int, max_pixels: int) -> None:
-    """Bounds a strip or tile, all of them together, and how often they are named."""
+    """Limits each strip or tile, their total, and their offsets."""
     width, height = single.get(_WIDTH, 0), single.get(_HEIGHT, 0)
     rows = min(single.get(_ROWS) or height, height)
     across, down = single.get(_TILE_WIDTH, width) or 1, single.get(_TILE_HEIGHT, rows) or 1
@@ -102,7 +102,7 @@ def _check_layout(single: dict[int, int], named: int, max_pixels: int) -> None:
     samples = max(1, single.get(_SAMPLES, 1))
     if blocks > MOST_VALUES or named > 64 + blocks * samples:
         raise BadImage(f"TIFF has {max(blocks, named)} strips or tiles, too many for {width}x{height} pixels")
-    if blocks * across * down > 2 * max_pixels:  # beyond the edges there may be as much again
+    if blocks * across * down > 2 * max_pixels:  # parts beyond the edges may double it
         raise BadImage(
             f"TIFF strips or tiles have {blocks * across * down} pixels together, more than {2 * max_pixels}"
         )

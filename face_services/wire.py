@@ -1,4 +1,4 @@
-"""The protocol's request bodies, and the shapes that both services answer with."""
+"""The protocol's request bodies, and response formats shared by both services."""
 
 import json
 from typing import Annotated, Any, TypeVar
@@ -75,7 +75,7 @@ class _GroupConfig(BaseModel):
 
 
 class CreateRequest(BaseModel):
-    """Body of a group's creation; a capacity of 0 is no limit."""
+    """Body of a group's creation; a capacity of 0 means no limit."""
 
     config: _GroupConfig = _GroupConfig()
 
@@ -128,7 +128,7 @@ def body(model: type[Body]) -> Body:
 
 
 def discard_body() -> None:
-    """Reads what is left of the current request's body, so that a client still sending gets to read its answer.
+    """Reads the rest of the current request's body, so that a client that is still sending can read the response.
 
     A server that answers and closes while the client sends makes the client see a broken pipe instead of the error.
     """

@@ -1,7 +1,7 @@
 """Run control: what start, stop, delete and a changed concurrency do to the catalogue and to Airflow's run.
 
 The catalogue comes first: its state fences the rows, so a stop holds even while Airflow is unavailable, and the keeper
-reconciles Airflow's run later.
+reconciles Airflow's run later (design decisions 2, 12-14).
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The keeper: a loop that reconciles the catalogue with Airflow; safe to run twice.
+"""The keeper: a loop that reconciles the catalogue with Airflow; safe to run twice (design decision 2).
 
 The API's reads never call Airflow, and listeners and stops may miss events. This loop recovers, within seconds, from
 whatever somebody does in Airflow's UI and whatever a crash leaves behind.

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     max_bytes_in_flight: Annotated[int, Field(ge=1)] = 256 * 2**20
     max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
 
-    # leases; shortened only in tests
+    # leases (design decision 3); shortened only in tests
     lease_renew_s: Seconds = 0.5
     lease_ttl_s: Seconds = 2.0
     lease_start_window_s: Seconds = 1.0

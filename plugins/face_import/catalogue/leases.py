@@ -1,4 +1,4 @@
-"""Leases fence the tries of a shard, and their grants share out the concurrency, `thread_num`.
+"""Leases fence the tries of a shard, and their grants share out the concurrency, `thread_num` (design decision 3).
 
 A try may work on a shard only while it holds the shard's lease. A grant is how many rows of the holder may have a
 call in flight; the live grants of a task never sum to more than its `thread_num`. Every call is one short transaction

@@ -1,4 +1,4 @@
-"""The ledger: the outcome of every row, written once, and the log that is read from it."""
+"""The ledger: the outcome of every row, written once, and the log that is read from it (design decision 4)."""
 
 import logging
 from collections import Counter

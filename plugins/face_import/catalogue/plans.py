@@ -1,4 +1,4 @@
-"""The shards of a task: committed once, read by every try."""
+"""The shards of a task: committed once, read by every try (design decision 7)."""
 
 from collections.abc import Sequence
 from typing import Any

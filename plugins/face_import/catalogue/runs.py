@@ -1,4 +1,4 @@
-"""What events of Airflow's runs mean for their tasks, and the lock for operations on a run (ADR 2)."""
+"""What events of Airflow's runs mean for their tasks, and the lock for operations on a run (design decision 2)."""
 
 import time
 from collections.abc import Iterator

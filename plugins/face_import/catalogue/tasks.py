@@ -1,4 +1,4 @@
-"""Import tasks: their state is a column here, changed by compare-and-set only (ADR 4)."""
+"""Import tasks: their state is a column here, changed by compare-and-set only (design decision 2)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -255,7 +255,7 @@ class Tasks:
         return self._change(task_id, allowed, change, "its thread_num cannot be changed")
 
     def mark_deleted(self, task_id: str) -> ImportTask:
-        """Mark a task as deleted: no lease can be taken and nothing written for it any more.
+        """Mark a task as deleted: no lease can be taken and nothing written for it any more (design decision 14).
 
         Raises:
             TaskNotFound: there is no such task, or it is already deleted.
@@ -294,12 +294,12 @@ class Tasks:
         with self._engine.begin() as connection:
             first = connection.scalar(select(func.min(shard.c.first_row)).where(planned))
             if first is not None:
-                behind = first + PURGE_ROWS
-                rows = outcome.c.row.between(first, behind - 1)
+                next_row = first + PURGE_ROWS
+                rows = outcome.c.row.between(first, next_row - 1)
                 connection.execute(delete(outcome).where(outcome.c.task_id == task_id, rows))
-                connection.execute(delete(shard).where(planned, last < behind))
-                shorter = {"first_row": behind, "rows": last - behind + 1}
-                connection.execute(update(shard).where(planned, shard.c.first_row < behind).values(shorter))
+                connection.execute(delete(shard).where(planned, last < next_row))
+                shorter = {"first_row": next_row, "rows": last - next_row + 1}
+                connection.execute(update(shard).where(planned, shard.c.first_row < next_row).values(shorter))
                 return True
             connection.execute(delete(sent).where(sent.c.task_id == task_id))
             connection.execute(delete(tally).where(tally.c.task_id == task_id))

@@ -25,7 +25,7 @@ def is_task_id(text: str) -> bool:
 
 
 def task_id_of_run(run_id: str) -> str:
-    """Id of an Airflow run's import task: the run id if it is a task id, else 12 characters hashed from it."""
+    """Id of an Airflow run's import task: the run id, or 12 characters hashed from it (design decision 1)."""
     if is_task_id(run_id):
         return run_id
     digest = hashlib.sha256(run_id.encode()).digest()
@@ -38,7 +38,7 @@ def import_of_run(dag_id: str, run_id: str) -> str:
 
 
 def made_face_id(task_id: str, row: int) -> str:
-    """Face id generated for a row without an id; unique to the row."""
+    """Face id generated for a row without an id; unique to the row (design decision 10)."""
     return f"{task_id}-{row}"
 
 

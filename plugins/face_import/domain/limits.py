@@ -1,4 +1,4 @@
-"""A task's limits: which face counts, and the first limit it breaks."""
+"""A task's limits: which face counts, and the first limit that it exceeds."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ Violation = tuple[Code, str]
 
 
 def largest(faces: Iterable[Face]) -> Face:
-    """Return the face with the largest box; of equals the first, as the service ordered them.
+    """Return the face with the largest box; among equals, the first in the service's order.
 
     Raises:
         ValueError: there is no face.
@@ -33,8 +33,8 @@ def size_violation(face: Face, limits: Limits) -> Violation | None:
 def pose_violation(pose: Pose | None, limits: Limits) -> Violation | None:
     """Check pitch (202), yaw (203) and roll (204), in degrees, by magnitude.
 
-    A pose that could not be measured breaks the first limit that is set: very blurred or half-hidden
-    faces have no landmarks, and letting them pass would let the worst pictures in.
+    A pose that could not be measured violates the first limit that is set: very blurred or half-hidden faces have no
+    landmarks, and accepting them would accept the worst images.
     """
     pitch, yaw, roll = (pose.pitch, pose.yaw, pose.roll) if pose else (None, None, None)
     angles = (
@@ -60,31 +60,31 @@ def blur_violation(blur: int, limits: Limits) -> Violation | None:
 
 
 def _degrees(angle: float, limit: int) -> str:
-    """One decimal, unless that would show an angle over the limit as the limit itself."""
+    """Format with one decimal, unless an angle over the limit would be shown as the limit itself."""
     shown = f"{angle:.1f}"
     return shown if abs(float(shown)) > limit else repr(angle)
 
 
 _MAX_NAME = 250
-"""Characters the catalogue has room for. The operator's pattern may take the square of a longer name's time."""
+"""Length of the catalogue's column. On longer names, the operator's pattern may take quadratic time."""
 
 
 def check_group_name(name: str, settings: Settings) -> None:
-    """Refuse a name that the library service would refuse.
+    """Reject a group name that the library service would refuse.
 
     Raises:
         InvalidRequest: it does not match `FACE_IMPORT_GROUP_NAME_PATTERN`.
     """
     if len(name) > _MAX_NAME or re.fullmatch(settings.group_name_pattern, name) is None:
         raise InvalidRequest(
-            f"group_name: {name[:80]!r} is not a group name: 3-32 of a-z, 0-9, _ and -, the first one a letter "
+            f"group_name: {name[:80]!r} is not a group name: 3-32 of a-z, 0-9, _ and -, starting with a letter "
             f"(pattern {settings.group_name_pattern})",
             field="group_name",
         )
 
 
 def check_thread_num(thread_num: int, settings: Settings) -> None:
-    """Refuse a higher concurrency than this installation allows.
+    """Reject a higher concurrency than this installation allows.
 
     Raises:
         InvalidRequest: above `FACE_IMPORT_MAX_THREADS`.

@@ -10,13 +10,13 @@ from face_import.errors import RefusalKind
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What is to be known of one limit, wherever it is asked for or shown.
+    """Description of one limit, for every form, parameter and page.
 
     Attributes:
-        title: in words.
-        most: the largest value.
-        unit: in words.
-        symbol: of the unit, empty if there is none.
+        title: label.
+        most: maximum value.
+        unit: unit in words.
+        symbol: symbol of the unit, or empty.
     """
 
     title: str
@@ -33,7 +33,7 @@ def _limit(title: str, most: int, unit: str, symbol: str = "") -> Any:
 class Limits:
     """Limits of a task; 0 means no limit.
 
-    Angles are compared by magnitude, sizes are those of the upright image.
+    Angles are compared by magnitude; sizes are those of the upright image.
     """
 
     pos_pitch: int = _limit("Maximum pitch", 180, "degrees", "°")
@@ -50,7 +50,7 @@ class Limits:
 
 
 LIMITS: dict[str, Limit] = {limit.name: limit.metadata["limit"] for limit in fields(Limits)}
-"""The limits by name, in their order: parameters, form fields, columns, options and settings are made from these."""
+"""The limits by name, in order; parameters, form fields, columns, options and settings derive from these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Utf8Chunks:
     ordinary text reaches within its first kilobytes; the first sequence that is not valid decides
     for GB18030.
 
-    UTF-8 is passed on unchecked, because whoever splits it into lines decodes it anyway.
+    UTF-8 is passed on unchecked, because it is decoded anyway when it is split into lines.
 
     Args:
         stream: any binary stream; short reads are fine.

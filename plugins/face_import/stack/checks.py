@@ -1,4 +1,4 @@
-"""What can be known to fail before anything is started: `up` raises the first problem, `doctor` shows them all."""
+"""Checks before anything is started: `up` raises the first problem, `doctor` shows all of them."""
 
 import difflib
 import errno
@@ -21,12 +21,12 @@ from face_import.stack.supervisor import embeds_services, ports
 
 _PREFIX = "FACE_IMPORT_"
 _NOT_SETTINGS = {STACK_VARIABLE, "FACE_IMPORT_TEST_POSTGRES_URL", "FACE_IMPORT_TEST_REDIS_URL"}
-"""The mark of a stack's processes, and where tests and `make up-distributed` find their servers."""
+"""The id of a stack's processes, and the servers of tests and `make up-distributed`."""
 _TIMEOUT_S = 5
 
 
 class Level(StrEnum):
-    """How bad a finding is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -35,7 +35,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, how it is, and what to do if it is not well."""
+    """One line: what was checked, the result, and advice if there is a problem."""
 
     level: Level
     subject: str
@@ -44,10 +44,10 @@ class Finding:
 
 
 def require(findings: Iterable[Finding]) -> None:
-    """Look until something is wrong.
+    """Raise the first problem.
 
     Raises:
-        ConfigError: it is; in one line that names the variable, or says what to do.
+        ConfigError: there is one; the text is one line that names the variable or the remedy.
     """
     for finding in findings:
         if finding.level is Level.PROBLEM:
@@ -55,14 +55,14 @@ def require(findings: Iterable[Finding]) -> None:
 
 
 def check_start(settings: Settings) -> Iterator[Finding]:
-    """Whether the programs are installed, their ports are free, and databases and broker answer."""
+    """Check that programs are installed, their ports are free, and databases and broker respond."""
     yield from check_programs(settings)
     yield from check_ports(settings)
     yield from check_servers(settings)
 
 
 def check_variables() -> Iterator[Finding]:
-    """The `FACE_IMPORT_*` variables that are no setting: a misspelt one would silently do nothing."""
+    """Find `FACE_IMPORT_*` variables that are not settings: a misspelt one would be silently ignored."""
     known = {_PREFIX + name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
     for name in sorted(os.environ):
         if name.startswith(_PREFIX) and name not in known:
@@ -72,11 +72,11 @@ def check_variables() -> Iterator[Finding]:
 
 
 def check_programs(settings: Settings) -> Iterator[Finding]:
-    """Whether what the stack starts is installed."""
+    """Check that the stack's programs are installed."""
     if not (CHECKOUT / "dags").is_dir():
         text = (
             f"{CHECKOUT} has no dags/: `face-import up` runs from a checkout;"
-            " the commands about imports work from here, with --url"
+            " commands for imports work from here with --url"
         )
         yield Finding(Level.PROBLEM, "programs", text)
         return
@@ -87,17 +87,17 @@ def check_programs(settings: Settings) -> Iterator[Finding]:
     ]
     if embeds_services(settings) and not _is_program(settings.services_python):
         missing.append(
-            f"FACE_IMPORT_SERVICES_PYTHON: {settings.services_python} is not a program: run make setup,"
+            f"FACE_IMPORT_SERVICES_PYTHON: {settings.services_python} is not an executable: run make setup,"
             " or set FACE_IMPORT_INFO_URL and FACE_IMPORT_LIBRARY_URL"
         )
     for text in missing:
         yield Finding(Level.PROBLEM, "programs", text)
     if not missing:
-        yield Finding(Level.OK, "programs", "all are installed")
+        yield Finding(Level.OK, "programs", "all installed")
 
 
 def check_ports(settings: Settings) -> Iterator[Finding]:
-    """Whether the stack's ports are free, or used by itself."""
+    """Check that the stack's ports are free, or used by itself."""
     taken: dict[int, str] = {}
     for variable, (host, port) in ports(settings).items():
         if port in taken:
@@ -120,12 +120,12 @@ def _port(variable: str, host: str, port: int, settings: Settings) -> Finding:
                 if not users.isdisjoint(process.pid for process in members(Layout.of(settings.home).stack_id)):
                     return Finding(Level.OK, "port", f"{variable}: {port} is used by this stack")
                 text = f"port {port} is in use{_named(users)}"
-            return Finding(Level.PROBLEM, "port", f"{variable}: {text}", "end that program, or set another port")
+            return Finding(Level.PROBLEM, "port", f"{variable}: {text}", "stop that program, or set another port")
     return Finding(Level.OK, "port", f"{variable}: {port} is free")
 
 
 def _listeners(port: int) -> set[int]:
-    """The processes that listen on a port, as far as this user may know."""
+    """Processes that listen on a port, as far as visible to this user."""
     with suppress(psutil.Error, PermissionError):
         return {
             connection.pid
@@ -146,7 +146,7 @@ def _named(users: Iterable[int]) -> str:
 
 
 def check_servers(settings: Settings) -> Iterator[Finding]:
-    """Whether PostgreSQL and the broker answer, where the settings name them; the databases of the home are none."""
+    """Check that PostgreSQL and the broker respond, if configured."""
     for variable, url in {
         "FACE_IMPORT_DATABASE_URL": settings.database_url,
         "FACE_IMPORT_AIRFLOW_DATABASE_URL": settings.airflow_database_url,
@@ -164,8 +164,8 @@ def _server(variable: str, url: str, trouble_with: Callable[[str], str]) -> Find
     from sqlalchemy import make_url  # noqa: PLC0415 - slow to import, and few commands need it
 
     if trouble := trouble_with(url):
-        return Finding(Level.PROBLEM, "server", f"{variable}: {trouble}", "start it, or mend the variable")
-    return Finding(Level.OK, "server", f"{variable}: {make_url(url).render_as_string()} answers")
+        return Finding(Level.PROBLEM, "server", f"{variable}: {trouble}", "start it, or fix the variable")
+    return Finding(Level.OK, "server", f"{variable}: {make_url(url).render_as_string()} responds")
 
 
 def _database_trouble(url: str) -> str:
@@ -192,7 +192,7 @@ def _broker_trouble(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what the driver says."""
+    """First line of the driver's message."""
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 

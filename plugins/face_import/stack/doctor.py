@@ -1,4 +1,4 @@
-"""What could be wrong with this machine's Face import, and what to do about it; nothing is changed, or started."""
+"""Diagnoses Face import on this machine, with advice; changes and starts nothing."""
 
 import shutil
 import sys
@@ -33,22 +33,22 @@ from face_import.stack.supervisor import programs, states
 _GIB = 2**30
 _DISK_WARNING, _DISK_PROBLEM = 5 * _GIB, _GIB // 2
 _MEMORY_WARNING = 3 * _GIB // 2
-"""What the stack's processes take together before the first import (docs/how-to/operations.md)."""
+"""Memory of the stack's processes before the first import (docs/how-to/operations.md)."""
 _TIMEOUT_S = 3.0
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, the quick and fundamental things first."""
+    """Check everything, the fast and fundamental things first."""
     yield from _python()
     try:
         require(check_variables())
         stack = Stack(get_settings())
     except ConfigError as error:
-        yield Finding(Level.PROBLEM, "settings", str(error), "mend the variable; the other checks need it")
+        yield Finding(Level.PROBLEM, "settings", str(error), "fix the variable; the other checks depend on it")
         return
     yield Finding(Level.OK, "settings", "every FACE_IMPORT_* variable is known and valid")
     yield from check_programs(stack.settings)
-    yield _folder("home", stack.layout.home, "set FACE_IMPORT_HOME to a folder of yours")
+    yield _folder("home", stack.layout.home, "set FACE_IMPORT_HOME to a writable folder")
     yield _memory(running=states(stack.layout) is not None)
     yield from check_ports(stack.settings)
     yield from _processes(stack)
@@ -61,25 +61,25 @@ def examine() -> Iterator[Finding]:
 def _python() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     if not (3, 11) <= sys.version_info < (3, 13):
-        yield Finding(Level.PROBLEM, "Python", version, "it has to be 3.11 or 3.12: make setup PYTHON=<path>")
+        yield Finding(Level.PROBLEM, "Python", version, "3.11 or 3.12 is required: make setup PYTHON=<path>")
     elif sys.prefix == sys.base_prefix:
-        yield Finding(Level.WARNING, "Python", f"{version}, not in a virtual environment", "make setup makes one")
+        yield Finding(Level.WARNING, "Python", f"{version}, not in a virtual environment", "make setup creates one")
     else:
         yield Finding(Level.OK, "Python", f"{version} in {sys.prefix}")
 
 
 def _folder(subject: str, folder: Path, advice: str) -> Finding:
-    """Whether a folder, or the one it would be made in, can be written, and how much room there is."""
+    """Check that a folder, or its existing parent, is writable and has enough space."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
             free = shutil.disk_usage(existing).free
     except OSError as error:
-        return Finding(Level.PROBLEM, subject, f"{existing} cannot be written: {error.strerror}", advice)
+        return Finding(Level.PROBLEM, subject, f"{existing} is not writable: {error.strerror}", advice)
     text = f"{folder}, {free / _GIB:.1f} GiB free"
     if free < _DISK_WARNING:
         level = Level.PROBLEM if free < _DISK_PROBLEM else Level.WARNING
-        return Finding(level, subject, text, "make room, or delete imports that are not needed any more")
+        return Finding(level, subject, text, "free disk space, or delete imports that are no longer needed")
     return Finding(Level.OK, subject, text)
 
 
@@ -87,24 +87,24 @@ def _memory(*, running: bool) -> Finding:
     available = psutil.virtual_memory().available
     text = f"{available / _GIB:.1f} GiB available"
     if available < _MEMORY_WARNING and not running:
-        return Finding(Level.WARNING, "memory", text, f"the stack wants {_MEMORY_WARNING / _GIB:.1f}; end something")
+        return Finding(Level.WARNING, "memory", text, f"the stack needs {_MEMORY_WARNING / _GIB:.1f} GiB")
     return Finding(Level.OK, "memory", text)
 
 
 def _processes(stack: Stack) -> Iterator[Finding]:
     running = states(stack.layout)
     if running is None:
-        yield Finding(Level.OK, "processes", "none runs", "start them with face-import up")
+        yield Finding(Level.OK, "processes", "not running", "start them with face-import up")
         return
     listed = programs(stack.settings)
     found = problems(stack.settings, listed, running)
     for name, problem in found.items():
-        yield Finding(Level.PROBLEM, "processes", f"{name}: {problem}", f"read {stack.layout.log_of(name)}")
+        yield Finding(Level.PROBLEM, "processes", f"{name}: {problem}", f"see {stack.layout.log_of(name)}")
     yield Finding(Level.OK, "processes", f"{len(listed) - len(found)} of {len(listed)} are healthy")
 
 
 def _services(settings: Settings) -> Iterator[Finding]:
-    """The face services that are not the stack's own: those are among its processes."""
+    """Check external face services; embedded ones are among the stack's processes."""
     for variable, url in {
         "FACE_IMPORT_INFO_URL": settings.info_url,
         "FACE_IMPORT_LIBRARY_URL": settings.library_url,
@@ -114,10 +114,10 @@ def _services(settings: Settings) -> Iterator[Finding]:
         try:
             requests.get(url, timeout=_TIMEOUT_S, allow_redirects=False, stream=True).close()
         except requests.RequestException as error:
-            advice = "start the service, or mend the variable"
+            advice = "start the service, or fix the variable"
             yield Finding(Level.PROBLEM, "face service", f"{variable}: {type(error).__name__} at {url}", advice)
         else:
-            yield Finding(Level.OK, "face service", f"{variable}: {url} answers")
+            yield Finding(Level.OK, "face service", f"{variable}: {url} responds")
 
 
 def _database(settings: Settings) -> Finding:
@@ -125,17 +125,17 @@ def _database(settings: Settings) -> Finding:
         url = make_url(settings.catalogue_url)
         shown = url.render_as_string()
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-            return Finding(Level.OK, "database", f"{shown} is not there yet", "the first face-import up makes it")
+            return Finding(Level.OK, "database", f"{shown} does not exist yet", "the first face-import up creates it")
         current, known = revisions(settings.catalogue_url, timeout_s=_TIMEOUT_S)
     except (SQLAlchemyError, ImportError) as error:
         text = str(getattr(error, "orig", None) or error).splitlines()[0]
-        return Finding(Level.PROBLEM, "database", text, "start it, or mend FACE_IMPORT_DATABASE_URL")
+        return Finding(Level.PROBLEM, "database", text, "start it, or fix FACE_IMPORT_DATABASE_URL")
     if current == known[0]:
         return Finding(Level.OK, "database", f"{shown}, revision {current}")
     if current is None or current in known:
         advice = "face-import down, then up, migrates it"
         return Finding(Level.WARNING, "database", f"{shown} is at revision {current}, not {known[0]}", advice)
-    advice = "go back to that release, or restore a backup"
+    advice = "install that release, or restore a backup"
     return Finding(Level.PROBLEM, "database", f"{shown} is at revision {current} of another release", advice)
 
 
@@ -144,15 +144,15 @@ def _storage(settings: Settings) -> Finding:
         system, path = file_system(settings.storage_root)
     except ConfigError as error:
         return Finding(
-            Level.PROBLEM, "storage", str(error), "install its fsspec package, or mend FACE_IMPORT_STORAGE_URL"
+            Level.PROBLEM, "storage", str(error), "install its fsspec package, or fix FACE_IMPORT_STORAGE_URL"
         )
     if isinstance(system, LocalFileSystem):
-        return _folder("storage", Path(path), "set FACE_IMPORT_STORAGE_URL to a folder of yours")
+        return _folder("storage", Path(path), "set FACE_IMPORT_STORAGE_URL to a writable folder")
     probe = f"{path.rstrip('/')}/doctor-{uuid4().hex}"
     try:
         system.pipe_file(probe, b"can this be written?")
         system.rm_file(probe)
-    except Exception as error:  # noqa: BLE001 - every object store has errors of its own
-        advice = "mend FACE_IMPORT_STORAGE_URL, or the access to it"
-        return Finding(Level.PROBLEM, "storage", f"{path} cannot be written: {type(error).__name__}: {error}", advice)
-    return Finding(Level.OK, "storage", f"{path} can be written")
+    except Exception as error:  # noqa: BLE001 - every object store raises errors of its own
+        advice = "fix FACE_IMPORT_STORAGE_URL or its credentials"
+        return Finding(Level.PROBLEM, "storage", f"{path} is not writable: {type(error).__name__}: {error}", advice)
+    return Finding(Level.OK, "storage", f"{path} is writable")

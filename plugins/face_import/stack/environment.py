@@ -30,7 +30,7 @@ _LIVELINESS = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
 }
-"""A run starts at once, with as many shards as its pool allows."""
+"""A run starts at once, with as many shards as its pool allows (design decision 6)."""
 
 _RESILIENCE = {
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",

@@ -40,7 +40,7 @@ class Program:
     """One program under supervisord.
 
     Attributes:
-        late: started only after `stop-active`: it would resume imports that have to be stopped.
+        late: started only after `stop-active`: it would resume imports that have to be stopped (design decision 13).
         sign: how its health is checked.
         url: URL for `Sign.ANSWERS`.
     """

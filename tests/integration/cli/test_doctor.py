@@ -34,7 +34,7 @@ def test_nothing_runs_and_all_is_well(settings: Settings) -> None:
     subjects = {"Python", "settings", "programs", "home", "port", "processes", "database", "storage"}
     assert {f"ok {subject}" for subject in subjects} <= lines.keys()
     assert lines["ok port"][0] == f"FACE_IMPORT_PORT: {settings.port} is free"
-    assert lines["ok processes"] == ["none runs: start them with face-import up"]
+    assert lines["ok processes"] == ["not running: start them with face-import up"]
     assert not settings.home.exists()
 
 
@@ -44,10 +44,10 @@ def test_nothing_runs_and_all_is_well(settings: Settings) -> None:
         ({"FACE_IMPORT_PRT": "1"}, "problem settings", "did you mean FACE_IMPORT_PORT?"),
         ({"FACE_IMPORT_PORT": "x"}, "problem settings", "FACE_IMPORT_PORT: Input should be a valid integer"),
         ({"FACE_IMPORT_INFO_URL": "localhost:8100"}, "problem settings", "must be an http or https URL"),
-        ({"FACE_IMPORT_HOME": "/proc/x"}, "problem home", "cannot be written"),
+        ({"FACE_IMPORT_HOME": "/proc/x"}, "problem home", "is not writable"),
         ({"FACE_IMPORT_STORAGE_URL": "file:///proc/x"}, "problem storage", "set FACE_IMPORT_STORAGE_URL"),
         ({"FACE_IMPORT_STORAGE_URL": "nofs://x"}, "problem storage", "nofs: URLs cannot be opened"),
-        ({"FACE_IMPORT_DATABASE_URL": "nodb://x"}, "problem database", "mend FACE_IMPORT_DATABASE_URL"),
+        ({"FACE_IMPORT_DATABASE_URL": "nodb://x"}, "problem database", "fix FACE_IMPORT_DATABASE_URL"),
         ({"FACE_IMPORT_BROKER_URL": "redis://127.0.0.1:9"}, "problem server", "workers need PostgreSQL"),
         ({"FACE_IMPORT_INFO_URL": "http://127.0.0.1:9"}, "problem face service", "FACE_IMPORT_INFO_URL"),
     ],

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Self, cast
 from uuid import uuid4
 
+import croniter  # noqa: F401 - starts a process when Airflow imports it in the middle of a test, which no unit test may
 import pytest
 from airflow.models.asset import AssetAliasModel, AssetModel, alias_association_table
 from airflow.models.base import Base

@@ -46,9 +46,9 @@ def result(
         return f"{group}: stopped. {last_error}".rstrip()[:LONGEST]
     rows = sum(by_code.values())
     failures = {code: count for code, count in by_code.items() if code}
-    by_change = (
-        "" if changes is None else "; " + ", ".join(f"{count} {what}" for what, count in asdict(changes).items())
-    )
+    by_change = ""
+    if changes is not None:
+        by_change = "; " + ", ".join(f"{count} {change}" for change, count in asdict(changes).items())
     if not failures:
         return f"{group}: {rows} of {rows} imported{by_change}"
     often = sorted(failures.items(), key=lambda failure: (-failure[1], failure[0]))
