@@ -83,7 +83,7 @@ class Keys:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._limit = RateLimitItemPerMinute(settings.key_requests_per_minute)
 
-    def by_header(self) -> bool:
+    def authenticate_by_header(self) -> bool:
         """Authenticate by the request's Authorization header; False if it has none.
 
         Raises:
@@ -100,7 +100,7 @@ class Keys:
         g.by_header = True
         return True
 
-    def by_session(self) -> bool:
+    def authenticate_by_session(self) -> bool:
         """Authenticate by the browser's session; False if it has none or its key was revoked.
 
         Raises:
@@ -153,11 +153,11 @@ def register(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def check() -> None:
-        if request.path in _OPEN or keys.by_header():
+        if request.path in _OPEN or keys.authenticate_by_header():
             return
         if request.path.startswith("/v1/"):
             raise _unauthorized()
-        if _is_open_page() or keys.by_session():
+        if _is_open_page() or keys.authenticate_by_session():
             return
         if wants_page() or request.headers.get("HX-Request") == "true":
             raise LoginNeeded("log in with your API key")

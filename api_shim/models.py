@@ -157,7 +157,7 @@ class Detail(BaseModel):
     dag_run_id: str
 
 
-class Entry(BaseModel):
+class LogEntry(BaseModel):
     """A failed row."""
 
     row: int
@@ -169,7 +169,7 @@ class Entry(BaseModel):
 class Log(BaseModel):
     """Failed rows in row order, and the total number (with the requested code)."""
 
-    logs: list[Entry]
+    logs: list[LogEntry]
     total_count: int
 
 

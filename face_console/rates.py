@@ -31,17 +31,17 @@ class Rates:
         """
         now = time.monotonic() if now is None else now
         with self._lock:
-            looks = self._seen.pop((task_id, attempt), None) or deque()
-            self._seen[task_id, attempt] = looks  # most recently viewed last: evicted last
+            samples = self._seen.pop((task_id, attempt), None) or deque()
+            self._seen[task_id, attempt] = samples  # most recently viewed last: evicted last
             while len(self._seen) > MOST_TASKS:
                 self._seen.pop(next(iter(self._seen)))
-            if not looks or now - looks[-1][0] >= 0.5:
-                looks.append((now, handled))
-            while len(looks) > 2 and looks[1][0] <= now - WINDOW_S:
-                looks.popleft()
-            if now - looks[0][0] > 2 * WINDOW_S and len(looks) == 2:
-                looks.popleft()  # not viewed for long: an average over that is not the current rate
-            since, before = looks[0]
+            if not samples or now - samples[-1][0] >= 0.5:
+                samples.append((now, handled))
+            while len(samples) > 2 and samples[1][0] <= now - WINDOW_S:
+                samples.popleft()
+            if now - samples[0][0] > 2 * WINDOW_S and len(samples) == 2:
+                samples.popleft()  # not viewed for long: an average over that is not the current rate
+            since, before = samples[0]
         if now - since < MIN_SPAN_S:
             return None
         return max(0, handled - before) / (now - since)

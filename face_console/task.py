@@ -13,8 +13,8 @@ from api_shim.app_context import app_context
 from api_shim.models import ConcurrencyForm
 from api_shim.tasks import csv_file
 from face_console.charts import Throughput, throughput
-from face_console.look import Look, look_at, overview
 from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
+from face_console.snapshot import Snapshot, overview, snapshots_of
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, link, moved
 from face_import.catalogue import LogEntry
@@ -42,12 +42,12 @@ def task_live(task_id: str) -> str | Response:
     Elements that can have the keyboard focus (buttons) are sent only if the state differs from the page's.
     """
     try:
-        look = _look(task_id)
+        snapshot = _snapshot(task_id)
     except TaskNotFound:
         return Response(status=204, headers={"HX-Refresh": "true"})
-    changed = request.args.get("mark") != look.mark
+    changed = request.args.get("mark") != snapshot.mark
     seen = request.args.get("failed", 0, int)
-    return render_template("task_live.html", look=look, changed=changed, seen=seen, chart=_throughput(look))
+    return render_template("task_live.html", snapshot=snapshot, changed=changed, seen=seen, chart=_throughput(snapshot))
 
 
 @blueprint.post("/tasks/<task_id>/start")
@@ -122,18 +122,20 @@ def _done(task_id: str, act: Callable[[], None], then: str = "") -> Response | t
     return moved(then or link("show", task_id=task_id))
 
 
-def _look(task_id: str) -> Look:
-    (look,) = look_at([load_task(task_id)])
-    if not look.task.config.entry:
-        return look
-    return replace(look, changes=app_context().catalogue.ledger.changes(task_id))
+def _snapshot(task_id: str) -> Snapshot:
+    (snapshot,) = snapshots_of([load_task(task_id)])
+    if not snapshot.task.config.entry:
+        return snapshot
+    return replace(snapshot, changes=app_context().catalogue.ledger.changes(task_id))
 
 
 def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tuple[str, str] | None = None) -> str:
-    look, context = _look(task_id), app_context()
+    snapshot, context = _snapshot(task_id), app_context()
     shard = _shard(task_id)
     failures = (
-        look.progress.failures if shard is None else context.catalogue.ledger.progress(task_id, shard.number).failures
+        snapshot.progress.failures
+        if shard is None
+        else context.catalogue.ledger.progress(task_id, shard.number).failures
     )
     code = wanted if (wanted := _code()) in failures else None
     total = sum(failures.values()) if code is None else failures[code]
@@ -141,10 +143,10 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tu
     number = min(max(request.args.get("page", 1, int), 1), max(pages, 1))
     skip = (number - 1) * LOG_PAGE
     log = context.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard)
-    airflow = f"{context.settings.airflow_pages}/dags/{DAG_ID}/runs/{quote(look.task.run_id, safe='')}"
+    airflow = f"{context.settings.airflow_pages}/dags/{DAG_ID}/runs/{quote(snapshot.task.run_id, safe='')}"
     return render_template(
         "task.html",
-        look=look,
+        snapshot=snapshot,
         log=[(entry, _pictured(entry)) for entry in log],
         shard=shard,
         failures=failures,
@@ -152,10 +154,10 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tu
         total=total,
         number=number,
         pages=pages,
-        chart=_throughput(look),
+        chart=_throughput(snapshot),
         airflow=airflow,
         error=error,
-        concurrency=concurrency or (str(look.task.config.thread_num), ""),
+        concurrency=concurrency or (str(snapshot.task.config.thread_num), ""),
         max_concurrency=context.settings.max_threads,
     )
 
@@ -180,7 +182,7 @@ def _pictured(entry: LogEntry) -> bool:
     return bool(entry.uri) and entry.code not in NOT_TRIED
 
 
-def _throughput(look: Look) -> Throughput | None:
-    if not look.progress.handled:
+def _throughput(snapshot: Snapshot) -> Throughput | None:
+    if not snapshot.progress.handled:
         return None
-    return throughput(overview().handled(look.task.id, look.task.total_num), look.progress.handled)
+    return throughput(overview().handled(snapshot.task.id, snapshot.task.total_num), snapshot.progress.handled)

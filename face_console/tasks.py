@@ -4,7 +4,7 @@ from flask import Response, jsonify, render_template, request
 
 from api_shim import access
 from api_shim.app_context import app_context
-from face_console.look import look_at, overview
+from face_console.snapshot import overview, snapshots_of
 from face_console.view import blueprint, by_htmx, link, moved
 from face_import import __version__
 from face_import.contract import DAG_ID, TaskState
@@ -25,7 +25,7 @@ def index() -> str | Response:
     found = overview().page(group=group, state=state, skip=(number - 1) * PAGE, limit=PAGE)
     return render_template(
         "tasks.html",
-        looks=look_at(found.tasks),
+        snapshots=snapshots_of(found.tasks),
         total=found.total,
         number=number,
         pages=-(-found.total // PAGE),
@@ -40,7 +40,7 @@ def index() -> str | Response:
 def live() -> str:
     """Live updates for the imports on a page of the list."""
     ids = [task_id for task_id in request.args.getlist("id")[:PAGE] if is_task_id(task_id)]
-    return render_template("tasks_live.html", looks=look_at(overview().tasks(ids)))
+    return render_template("tasks_live.html", snapshots=snapshots_of(overview().tasks(ids)))
 
 
 @blueprint.get("/runs/<path:run_id>")

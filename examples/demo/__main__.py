@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import requests
 
-from examples.demo.album import LIMITS, Entry, album, csv_file, hosted
+from examples.demo.album import LIMITS, AlbumRow, album, csv_file, hosted
 from examples.demo.checks import Evidence, checks, surprises
 from examples.demo.client import Api, DemoError, Group, Hit
 from examples.demo.host import picture_host
@@ -71,7 +71,7 @@ def demonstrate(report: Report, *, keep: bool) -> bool:
     return all(check.holds for check in listed)
 
 
-def import_album(report: Report, stack: Stack, entries: Sequence[Entry]) -> Evidence:
+def import_album(report: Report, stack: Stack, entries: Sequence[AlbumRow]) -> Evidence:
     """Import the rows through the API and collect the evidence."""
     api = Api(stack.api)
     files = hosted(entries)

@@ -34,7 +34,7 @@ PEOPLE = {COLLINS: "艾琳·柯林斯", HOPPER: "葛丽丝·霍普", PHOTOGRAPHE
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AlbumRow:
     """One row of the import.
 
     Attributes:
@@ -62,7 +62,7 @@ class Entry:
         return f"{host}/{self.name}" if self.name and ":" not in self.name else self.name
 
 
-def album() -> list[Entry]:
+def album() -> list[AlbumRow]:
     """All rows, in the order of the file."""
     return [
         *_portraits(),
@@ -76,12 +76,12 @@ def album() -> list[Entry]:
     ]
 
 
-def hosted(entries: Sequence[Entry]) -> Mapping[str, bytes]:
+def hosted(entries: Sequence[AlbumRow]) -> Mapping[str, bytes]:
     """The files for the host to serve, by name."""
     return {entry.name: entry.data for entry in entries if entry.data is not None and not entry.inline}
 
 
-def csv_file(entries: Sequence[Entry], host: str) -> bytes:
+def csv_file(entries: Sequence[AlbumRow], host: str) -> bytes:
     """The file as written by a spreadsheet program: UTF-8 with a byte order mark, CR LF, quotes where needed."""
     text = io.StringIO()
     writer = csv.writer(text)
@@ -91,12 +91,12 @@ def csv_file(entries: Sequence[Entry], host: str) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def _portraits() -> Iterator[Entry]:
+def _portraits() -> Iterator[AlbumRow]:
     for person, who, note in ((COLLINS, "collins", "宇航员"), (HOPPER, "hopper", "海军准将")):
         name = PEOPLE[person]
         for side in (260, 400, 640, 960):
             picture = encoded(portrait(person, side))
-            yield Entry(
+            yield AlbumRow(
                 Code.OK, f"{who}-{side}.jpg", picture, person, f"{name}，{note}，{side} 像素", id=f"{who}-{side}"
             )
         changed = {
@@ -107,20 +107,20 @@ def _portraits() -> Iterator[Entry]:
             "tilted-right": (tilted(portrait(person), 7), "向右\n倾斜"),
         }
         for change, (altered, remark) in changed.items():
-            yield Entry(Code.OK, f"{who}-{change}.jpg", encoded(altered), person, f"{name}，{remark}")
+            yield AlbumRow(Code.OK, f"{who}-{change}.jpg", encoded(altered), person, f"{name}，{remark}")
 
 
-def _formats() -> Iterator[Entry]:
+def _formats() -> Iterator[AlbumRow]:
     for form, person in (("PNG", COLLINS), ("WEBP", HOPPER), ("BMP", COLLINS), ("TIFF", HOPPER)):
         picture = encoded(portrait(person, 280), form)
-        yield Entry(Code.OK, f"portrait.{form.lower()}", picture, person, f"{PEOPLE[person]}，{form} 格式")
-    yield Entry(Code.OK, "from-a-phone.jpg", stored_sideways(portrait(HOPPER)), HOPPER, "手机照片，EXIF 方向")
+        yield AlbumRow(Code.OK, f"portrait.{form.lower()}", picture, person, f"{PEOPLE[person]}，{form} 格式")
+    yield AlbumRow(Code.OK, "from-a-phone.jpg", stored_sideways(portrait(HOPPER)), HOPPER, "手机照片，EXIF 方向")
     for person in (COLLINS, HOPPER):
         picture = encoded(mirrored(portrait(person, 270)))
-        yield Entry(Code.OK, "", picture, person, f"{PEOPLE[person]}，data URI", inline=True)
+        yield AlbumRow(Code.OK, "", picture, person, f"{PEOPLE[person]}，data URI", inline=True)
 
 
-def _groups() -> Iterator[Entry]:
+def _groups() -> Iterator[AlbumRow]:
     """Pictures of two people, of which the larger face counts."""
     pairs = {
         "collins-and-hopper.jpg": (Code.OK, COLLINS, portrait(COLLINS), portrait(HOPPER, 260)),
@@ -128,47 +128,49 @@ def _groups() -> Iterator[Entry]:
         "tilted-collins-and-hopper.jpg": (Code.ROLL, COLLINS, tilted(portrait(COLLINS), 45), portrait(HOPPER, 260)),
     }
     for name, (code, person, *pictures) in pairs.items():
-        yield Entry(code, name, encoded(side_by_side(*pictures)), person, f"双人照，较大的脸：{PEOPLE[person]}")
+        yield AlbumRow(code, name, encoded(side_by_side(*pictures)), person, f"双人照，较大的脸：{PEOPLE[person]}")
 
 
-def _turned_away() -> Iterator[Entry]:
+def _turned_away() -> Iterator[AlbumRow]:
     for n, (left, right, scale) in enumerate(((130, 330, 1.0), (110, 340, 1.0), (150, 310, 1.5), (60, 400, 2.0)), 1):
-        yield Entry(Code.PITCH, f"collins-from-below-{n}.jpg", encoded(from_below(left, right, scale)), COLLINS, "仰拍")
+        yield AlbumRow(
+            Code.PITCH, f"collins-from-below-{n}.jpg", encoded(from_below(left, right, scale)), COLLINS, "仰拍"
+        )
     for side in (400, 480, 640):
         name = f"photographer-{side}.jpg"
-        yield Entry(Code.YAW, name, encoded(portrait(PHOTOGRAPHER, side)), PHOTOGRAPHER, "侧脸")
-    yield Entry(Code.YAW, "", encoded(portrait(PHOTOGRAPHER, 520)), PHOTOGRAPHER, "侧脸，data URI", inline=True)
+        yield AlbumRow(Code.YAW, name, encoded(portrait(PHOTOGRAPHER, side)), PHOTOGRAPHER, "侧脸")
+    yield AlbumRow(Code.YAW, "", encoded(portrait(PHOTOGRAPHER, 520)), PHOTOGRAPHER, "侧脸，data URI", inline=True)
     for person, who in ((COLLINS, "collins"), (HOPPER, "hopper")):
         for degrees in (-40, 90):
             picture = encoded(tilted(portrait(person), degrees))
-            yield Entry(Code.ROLL, f"{who}-rolled{degrees:+}.jpg", picture, person, f"旋转 {degrees} 度")
+            yield AlbumRow(Code.ROLL, f"{who}-rolled{degrees:+}.jpg", picture, person, f"旋转 {degrees} 度")
 
 
-def _too_small_or_blurred() -> Iterator[Entry]:
+def _too_small_or_blurred() -> Iterator[AlbumRow]:
     for person, who in ((COLLINS, "collins"), (HOPPER, "hopper")):
         thumbnail, small = portrait(person, 75), portrait(person, 150)
-        yield Entry(Code.WIDTH, f"{who}-thumbnail.jpg", encoded(thumbnail), person, "缩略图")
-        yield Entry(Code.HEIGHT, f"{who}-small.jpg", encoded(small), person, "小图")
-        yield Entry(Code.BLUR, f"{who}-blurred.jpg", encoded(blurred(portrait(person), 5)), person, "失焦")
+        yield AlbumRow(Code.WIDTH, f"{who}-thumbnail.jpg", encoded(thumbnail), person, "缩略图")
+        yield AlbumRow(Code.HEIGHT, f"{who}-small.jpg", encoded(small), person, "小图")
+        yield AlbumRow(Code.BLUR, f"{who}-blurred.jpg", encoded(blurred(portrait(person), 5)), person, "失焦")
 
 
-def _without_a_face() -> Iterator[Entry]:
+def _without_a_face() -> Iterator[AlbumRow]:
     for name in ("coffee.png", "chelsea.png", "moon.png", "rocket.jpg", "page.png"):
-        yield Entry(Code.NO_FACE, name.replace(".png", ".jpg"), encoded(photograph(name)), "", "没有人脸")
+        yield AlbumRow(Code.NO_FACE, name.replace(".png", ".jpg"), encoded(photograph(name)), "", "没有人脸")
 
 
-def _unreachable() -> Iterator[Entry]:
-    yield Entry(Code.URI_UNREACHABLE, "missing.jpg", description="已删除的照片")
-    yield Entry(Code.URI_UNREACHABLE, "", tag=COLLINS, description="没有 uri")
-    yield Entry(Code.URI_UNREACHABLE, "ftp://files.example/face.jpg", description="不支持的协议")
-    yield Entry(Code.URI_UNREACHABLE, "http://169.254.169.254/face.jpg", description="内网地址，拒绝访问")
-    yield Entry(Code.URI_UNREACHABLE, "data:image/jpeg;base64,/9j/4AAQSk", description="损坏的 data URI")
+def _unreachable() -> Iterator[AlbumRow]:
+    yield AlbumRow(Code.URI_UNREACHABLE, "missing.jpg", description="已删除的照片")
+    yield AlbumRow(Code.URI_UNREACHABLE, "", tag=COLLINS, description="没有 uri")
+    yield AlbumRow(Code.URI_UNREACHABLE, "ftp://files.example/face.jpg", description="不支持的协议")
+    yield AlbumRow(Code.URI_UNREACHABLE, "http://169.254.169.254/face.jpg", description="内网地址，拒绝访问")
+    yield AlbumRow(Code.URI_UNREACHABLE, "data:image/jpeg;base64,/9j/4AAQSk", description="损坏的 data URI")
 
 
-def _unreadable() -> Iterator[Entry]:
+def _unreadable() -> Iterator[AlbumRow]:
     whole = encoded(portrait(COLLINS))
-    yield Entry(Code.IMAGE_UNREADABLE, "truncated.jpg", whole[: len(whole) // 2], COLLINS, "下载到一半")
-    yield Entry(Code.IMAGE_UNREADABLE, "text.jpg", "这不是图片".encode(), "", "改了扩展名的文本")
-    yield Entry(Code.IMAGE_UNREADABLE, "empty.jpg", b"", "", "空文件")
+    yield AlbumRow(Code.IMAGE_UNREADABLE, "truncated.jpg", whole[: len(whole) // 2], COLLINS, "下载到一半")
+    yield AlbumRow(Code.IMAGE_UNREADABLE, "text.jpg", "这不是图片".encode(), "", "改了扩展名的文本")
+    yield AlbumRow(Code.IMAGE_UNREADABLE, "empty.jpg", b"", "", "空文件")
     surplus = ("一个没有引号的逗号",)
-    yield Entry(Code.SYSTEM, "surplus.jpg", whole, COLLINS, "多出一列", id="surplus", surplus=surplus)
+    yield AlbumRow(Code.SYSTEM, "surplus.jpg", whole, COLLINS, "多出一列", id="surplus", surplus=surplus)

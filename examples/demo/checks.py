@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from examples.demo.album import Entry
+from examples.demo.album import AlbumRow
 from examples.demo.client import Failure, Hit
 from face_import.contract import Code
 
@@ -51,7 +51,7 @@ def outcomes(log: Sequence[Failure], rows: int) -> Outcomes:
     return dict.fromkeys(range(1, rows + 1), int(Code.OK)) | {failure.row: failure.code for failure in log}
 
 
-def surprises(entries: Sequence[Entry], log: Sequence[Failure]) -> list[str]:
+def surprises(entries: Sequence[AlbumRow], log: Sequence[Failure]) -> list[str]:
     """One line for each row with an unexpected result."""
     messages = {failure.row: failure.message for failure in log}
     came_out = outcomes(log, len(entries))
@@ -63,7 +63,7 @@ def surprises(entries: Sequence[Entry], log: Sequence[Failure]) -> list[str]:
     ]
 
 
-def checks(entries: Sequence[Entry], evidence: Evidence) -> list[Check]:
+def checks(entries: Sequence[AlbumRow], evidence: Evidence) -> list[Check]:
     """All claims about the import of these entries."""
     detail, log = evidence.detail, evidence.log
     expected = {row: int(entry.code) for row, entry in enumerate(entries, 1)}
@@ -91,7 +91,7 @@ def _imported(evidence: Evidence) -> tuple[int, int]:
     return evidence.detail["success_num"], evidence.group_size
 
 
-def _searches(entries: Sequence[Entry], evidence: Evidence) -> list[tuple[str, Sequence[Hit], set[str]]]:
+def _searches(entries: Sequence[AlbumRow], evidence: Evidence) -> list[tuple[str, Sequence[Hit], set[str]]]:
     """Each person searched for, the hits, and the expected tags: the person's own, if any row was imported."""
     members = {entry.tag for entry in entries if entry.code is Code.OK}
     return [(person, hits, {person} & members) for person, hits in evidence.found.items()]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from examples.demo.album import Entry
+from examples.demo.album import AlbumRow
 from examples.demo.checks import Check
 from examples.demo.client import Failure, Hit
 from face_import.contract import MEANINGS, Code
@@ -53,7 +53,7 @@ class Report:
                 bar.update(task, completed=detail["handled_num"], total=detail["total_num"])
         return detail
 
-    def result(self, entries: Sequence[Entry], log: Sequence[Failure]) -> None:
+    def result(self, entries: Sequence[AlbumRow], log: Sequence[Failure]) -> None:
         """Print the number of rows with each code, and an example."""
         by_code = defaultdict(list)
         for failure in log:

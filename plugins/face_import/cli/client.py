@@ -56,7 +56,7 @@ class Task(BaseModel):
         return self.state.name.lower()
 
 
-class Entry(BaseModel):
+class LogEntry(BaseModel):
     """A failed row."""
 
     model_config = ConfigDict(frozen=True)
@@ -70,7 +70,7 @@ class Entry(BaseModel):
 class Log(BaseModel):
     """A page of the log."""
 
-    logs: list[Entry]
+    logs: list[LogEntry]
 
 
 class Created(BaseModel):
@@ -144,7 +144,7 @@ class Client:
         task = self._read(self._call("GET", _of(task_id, "detail")), Task)
         return task.model_copy(update={"id": task_id})
 
-    def log(self, task_id: str, code: int | None = None) -> Iterator[list[Entry]]:
+    def log(self, task_id: str, code: int | None = None) -> Iterator[list[LogEntry]]:
         """Failed rows in row order, in pages of up to `LOG_PAGE`.
 
         Rows that fail meanwhile shift later pages; no row is returned twice.

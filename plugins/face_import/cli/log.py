@@ -13,7 +13,7 @@ from typing import Annotated, TextIO
 import typer
 from rich.table import Table
 
-from face_import.cli.client import Client, Entry
+from face_import.cli.client import Client, LogEntry
 from face_import.cli.imports import TaskId
 from face_import.cli.server import Key, Server, Url
 from face_import.cli.terminal import cell, plain, stderr, stdout
@@ -46,7 +46,7 @@ def log(
                 _print_lines(page)
 
 
-def _print_table(page: Iterable[Entry], *, first: bool) -> None:
+def _print_table(page: Iterable[LogEntry], *, first: bool) -> None:
     """Print one page; column widths are fixed so that the pages of a long log line up."""
     table = Table(box=None, expand=True, show_header=first, pad_edge=False)
     table.add_column("row", width=9, justify="right")
@@ -58,7 +58,7 @@ def _print_table(page: Iterable[Entry], *, first: bool) -> None:
     stdout.print(table, soft_wrap=False)
 
 
-def _print_lines(page: Iterable[Entry]) -> None:
+def _print_lines(page: Iterable[LogEntry]) -> None:
     for entry in page:
         print(entry.row, entry.code, plain(entry.uri), plain(entry.message), sep="\t")  # noqa: T201 - for programs
 

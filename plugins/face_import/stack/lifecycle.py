@@ -59,7 +59,7 @@ class Stack:
         require(check_variables())
         self.layout.create()
         with self._exclusively():
-            if self._complete():
+            if self._is_complete():
                 listed = programs(self.settings)
                 self._start(listed)
                 self._await(listed)
@@ -97,7 +97,7 @@ class Stack:
         self._await(listed, process)
         return process
 
-    def _complete(self) -> bool:
+    def _is_complete(self) -> bool:
         """Whether the stack is running and its start got past `stop-active`."""
         states = supervisor.states(self.layout)
         late = [program.name for program in programs(self.settings) if program.late]

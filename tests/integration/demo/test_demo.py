@@ -7,7 +7,7 @@ import io
 import pytest
 import requests
 
-from examples.demo.album import HEADER, Entry, album, csv_file, hosted
+from examples.demo.album import HEADER, AlbumRow, album, csv_file, hosted
 from examples.demo.checks import Evidence, checks, outcomes, surprises
 from examples.demo.client import Failure, Hit
 from examples.demo.host import picture_host
@@ -22,23 +22,23 @@ HOST = "http://127.0.0.1:1"
 
 
 @pytest.fixture(scope="module")
-def entries() -> list[Entry]:
+def entries() -> list[AlbumRow]:
     """The demo's rows."""
     return album()
 
 
-def test_every_code_of_a_row_occurs(entries: list[Entry]) -> None:
+def test_every_code_of_a_row_occurs(entries: list[AlbumRow]) -> None:
     """The rows are few enough to read, and come out in every way a row can while the services are up."""
     assert 40 <= len(entries) <= 60
     assert {entry.code for entry in entries} >= REQUIRED | {Code.OK, Code.BLUR, Code.SYSTEM}
 
 
-def test_the_input_is_the_same_every_time(entries: list[Entry]) -> None:
+def test_the_input_is_the_same_every_time(entries: list[AlbumRow]) -> None:
     """Two albums are equal to the byte."""
     assert album() == entries
 
 
-def test_names_and_ids_are_unique(entries: list[Entry]) -> None:
+def test_names_and_ids_are_unique(entries: list[AlbumRow]) -> None:
     """No picture hides another one, and no row's id is a duplicate."""
     served = [entry.name for entry in entries if entry.data is not None and not entry.inline]
     assert len(hosted(entries)) == len(served)
@@ -47,7 +47,7 @@ def test_names_and_ids_are_unique(entries: list[Entry]) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_pictures_open_unless_they_must_not(entries: list[Entry]) -> None:
+def test_pictures_open_unless_they_must_not(entries: list[AlbumRow]) -> None:
     """Exactly the rows of code 102 have a file that is no whole picture."""
     for entry in entries:
         if entry.data is None:
@@ -60,7 +60,7 @@ def test_pictures_open_unless_they_must_not(entries: list[Entry]) -> None:
             assert entry.code is not Code.IMAGE_UNREADABLE, entry.name
 
 
-def test_the_csv_file_has_every_row(entries: list[Entry]) -> None:
+def test_the_csv_file_has_every_row(entries: list[AlbumRow]) -> None:
     """What a spreadsheet program would write: a mark, a header, a cell over two lines, data URIs."""
     text = csv_file(entries, HOST).decode("utf-8-sig")
     header, *rows = csv.reader(io.StringIO(text, newline=""))
@@ -79,7 +79,7 @@ def test_the_host_serves_what_it_has_and_nothing_else() -> None:
             assert requests.get(f"{host}/{path}", timeout=5).status_code == 404
 
 
-def faultless(entries: list[Entry]) -> Evidence:
+def faultless(entries: list[AlbumRow]) -> Evidence:
     """Evidence of an import in which everything came out as it must."""
     log = [Failure(n, entry.uri(HOST), int(entry.code), "why") for n, entry in enumerate(entries, 1) if entry.code]
     imported = len(entries) - len(log)
@@ -90,7 +90,7 @@ def faultless(entries: list[Entry]) -> Evidence:
     return Evidence(detail, log, download, imported, found)
 
 
-def test_a_faultless_import_passes(entries: list[Entry]) -> None:
+def test_a_faultless_import_passes(entries: list[AlbumRow]) -> None:
     """Every claim holds, and no row surprises."""
     evidence = faultless(entries)
     assert all(check.holds for check in checks(entries, evidence))
@@ -124,14 +124,14 @@ def test_a_faultless_import_passes(entries: list[Entry]) -> None:
         "stranger-known",
     ],
 )
-def test_any_fault_is_noticed(entries: list[Entry], change) -> None:  # type: ignore[no-untyped-def]
+def test_any_fault_is_noticed(entries: list[AlbumRow], change) -> None:  # type: ignore[no-untyped-def]
     """One wrong thing anywhere fails at least one claim."""
     evidence = faultless(entries)
     spoilt = dataclasses.replace(evidence, **change(evidence))
     assert not all(check.holds for check in checks(entries, spoilt))
 
 
-def test_a_surprise_names_its_row(entries: list[Entry]) -> None:
+def test_a_surprise_names_its_row(entries: list[AlbumRow]) -> None:
     """A row that came out otherwise is named with what was expected, what came out and why."""
     log = [*faultless(entries).log, Failure(1, "", 201, "no face found")]
     assert outcomes(log, len(entries))[1] == 201

@@ -25,7 +25,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """A snapshot of an import.
 
     Attributes:
@@ -76,15 +76,15 @@ def overview() -> Overview:
     return Overview(app_context().catalogue.engine, access.groups())
 
 
-def look_at(tasks: Sequence[ImportTask]) -> list[Look]:
+def snapshots_of(tasks: Sequence[ImportTask]) -> list[Snapshot]:
     """Snapshots of several imports, in two queries."""
     progress = overview().progress([task.id for task in tasks])
-    return [_look(task, progress[task.id]) for task in tasks]
+    return [_snapshot(task, progress[task.id]) for task in tasks]
 
 
-def _look(task: ImportTask, progress: Progress) -> Look:
+def _snapshot(task: ImportTask, progress: Progress) -> Snapshot:
     limits = [(limit, value) for name, limit in LIMITS.items() if (value := getattr(task.config.limits, name))]
-    return Look(task, progress, _rate(task, progress), limits)
+    return Snapshot(task, progress, _rate(task, progress), limits)
 
 
 def _rate(task: ImportTask, progress: Progress) -> float | None:
