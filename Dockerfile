@@ -4,8 +4,6 @@ FROM python:3.12-slim-bookworm
 
 ENV PIP_NO_CACHE_DIR=1 \
     UV_NO_CACHE=1 \
-    # Its user may write no .pyc files beside the packages: without them every process would compile again.
-    UV_COMPILE_BYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     # Airflow 3.3.2 uses a name deprecated by pathspec, with a warning in every task's log.
     PYTHONWARNINGS=ignore:GitWildMatchPattern
