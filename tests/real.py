@@ -31,19 +31,6 @@ def free_ports(count: int) -> list[int]:
         return [s.getsockname()[1] for s in sockets]
 
 
-def until(condition: Callable[[], Any], deadline_s: float = 60.0, every_s: float = 0.1) -> Any:
-    """Wait until a condition holds, and return its value.
-
-    Raises:
-        AssertionError: it did not within the deadline.
-    """
-    end = time.monotonic() + deadline_s
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {deadline_s} s"
-        time.sleep(every_s)
-    return value
-
-
 def answers(url: str) -> bool:
     """Whether a server is there, and well."""
     try:

@@ -12,8 +12,10 @@ from face_import.catalogue.engine import migrate
 from face_import.settings import Settings
 from face_import.stack.layout import STACK_VARIABLE
 from face_import.stack.supervisor import programs
+from tests.doubles.process import end
 from tests.memory import peak_bytes
-from tests.real import CHECKOUT, answers, free_ports, until
+from tests.real import CHECKOUT, answers, free_ports
+from tests.waiting import until
 
 
 class Shim:
@@ -70,12 +72,7 @@ class Shim:
     def end(self) -> None:
         """End it, gracefully if it does so within some seconds."""
         assert self._process is not None
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process, 20)
 
     def worker(self) -> psutil.Process:
         """The only worker of gunicorn."""

@@ -76,8 +76,8 @@ class Code(IntEnum):
 
 MEANINGS = {
     Code.OK: "imported",
-    Code.URI_UNREACHABLE: "image could not be downloaded",
-    Code.IMAGE_UNREADABLE: "image could not be decoded",
+    Code.URI_UNREACHABLE: "image not downloaded",
+    Code.IMAGE_UNREADABLE: "image not decoded",
     Code.DUPLICATE_FACE: "face already in the group",
     Code.DUPLICATE_ID: "id already in the group",
     Code.NO_FACE: "no face",

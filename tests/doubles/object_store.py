@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +11,9 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-START_DEADLINE_S = 60.0
+from tests.doubles.process import end
+from tests.waiting import until
+
 RUNNING = re.compile(r"Running on (http://127\.0\.0\.1:\d+)")
 
 
@@ -70,26 +71,18 @@ class ObjectStore:
             command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
             # werkzeug is quiet about its address under a supervisor of its own reloader, and takes that from here
             environment = {name: value for name, value in os.environ.items() if not name.startswith("WERKZEUG_")}
-            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        end = time.monotonic() + START_DEADLINE_S
-        while not (found := RUNNING.search(self.log.read_text())):
-            if self._process.poll() is not None or time.monotonic() > end:
-                self._end()
-                raise RuntimeError(f"the object store did not start:\n{self.log.read_text()}")
-            time.sleep(0.05)
-        self.url = found.group(1)
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            until(lambda: process.poll() is not None or RUNNING.search(self.log.read_text()))
+            (self.url,) = RUNNING.findall(self.log.read_text())
+        except (AssertionError, ValueError):
+            end(process)
+            raise RuntimeError(f"the object store did not start:\n{self.log.read_text()}") from None
+        self._process = process
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
-
-    def _end(self) -> None:
         assert self._process is not None
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)

@@ -19,6 +19,16 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 20.0
 
 
+def end(process: subprocess.Popen[Any], patience_s: float = 5.0) -> None:
+    """End a process, gracefully if it does so in time."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Double:
     """A server process from `tests.doubles`, as a context manager.
 
@@ -75,12 +85,7 @@ class Double:
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
         if process.stdout is not None:
             process.stdout.close()
 

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from face_import.catalogue.schema import outcome
 from tests.doubles.process import FaceServices, ImageHost
-from tests.real import RealStack, until
+from tests.real import RealStack
+from tests.waiting import until
 
 
 @dataclass

@@ -13,7 +13,7 @@ from face_import.errors import AirflowUnavailable
 from face_import.settings import Settings
 from tests.conftest import MakeTask
 from tests.doubles.runs import Runs
-from tests.real import until
+from tests.waiting import until
 
 
 class Hanging(Runs):

@@ -29,8 +29,8 @@ from tests.integration.api.slow_clients import (
     head,
     is_held,
 )
-from tests.real import until
 from tests.shim import Shim
+from tests.waiting import until
 
 IMPATIENT = ("--worker-class", "tests.integration.api.deadlines.Impatient")
 PATIENT = ("--worker-class", "tests.integration.api.deadlines.Patient")

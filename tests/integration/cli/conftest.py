@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-import requests
 
 from face_import.catalogue import Catalogue, TaskConfig
 from face_import.catalogue.engine import migrate
@@ -20,7 +19,8 @@ from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, Outcome, OutcomeBatch, Shard
 from face_import.settings import Settings
 from face_import.stack.supervisor import programs
-from tests.real import CHECKOUT, COMMAND, free_ports, until
+from tests.real import CHECKOUT, COMMAND, answers, free_ports
+from tests.waiting import until
 
 MAX_SOURCE = 2_000_000
 
@@ -99,7 +99,7 @@ def _shim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shim]:
         subprocess.Popen(program.command, cwd=CHECKOUT, env=environment, stdout=log, stderr=log) as process,
     ):
         try:
-            until(lambda: _healthy(f"http://127.0.0.1:{port}"))
+            until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
             catalogue = Catalogue.open(settings)
             yield Shim(settings, catalogue, environment)
             catalogue.engine.dispose()
@@ -111,13 +111,6 @@ def _shim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shim]:
 def shim(_shim: Shim) -> Shim:
     """The server; it keeps the tasks of other tests, in other groups or under other ids."""
     return _shim
-
-
-def _healthy(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/healthz", timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 @dataclass

@@ -11,7 +11,7 @@ from face_import.cli.watch import summarize
 from face_import.contract import Code, TaskState
 from face_import.domain.models import Outcome
 from tests.integration.cli.conftest import MAX_SOURCE, OnTerminal, Shim
-from tests.real import until
+from tests.waiting import until
 
 NO_FACE = Outcome(2, "http://x/2.jpg", Code.NO_FACE, "no face found")
 

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from face_import.clients import keepalive
 from face_import.clients.keepalive import Answer, AnswerTooLarge, KeepAlive, NoAnswer, NoConnection
+from tests.waiting import eventually
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 MADE = b"HTTP/1.1 201 Made it\r\nX-A: b\r\n"
@@ -70,13 +71,6 @@ async def talking(
         client.close()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, 5 s at most."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - most of them come true on the server's side
-            await asyncio.sleep(0.01)
-
-
 async def post(client: KeepAlive, body: bytes = b"{}") -> Answer:
     """One request."""
     return await client.post("/x", body, 5)
@@ -113,7 +107,7 @@ async def test_an_idle_connection_grows_old(monkeypatch: pytest.MonkeyPatch) -> 
         await post(client)
         monkeypatch.setattr(keepalive, "IDLE_S", -1)
         await post(client)
-        await until(lambda: origin.open == 1)
+        await eventually(lambda: origin.open == 1)
     assert [number for number, *_ in origin.asked] == [1, 2]
 
 
@@ -121,7 +115,7 @@ async def test_a_connection_that_the_server_closed_is_not_used() -> None:
     """Though it did not say that it would."""
     async with talking(OK, OK, closes=True) as (client, _):
         await post(client)
-        await until(lambda: not client._idle[0].reusable)
+        await eventually(lambda: not client._idle[0].reusable)
         assert (await post(client)).body == b"ok"
 
 
@@ -194,7 +188,7 @@ async def test_an_answer_that_is_none(answer: bytes) -> None:
     async with talking(answer, closes=True) as (client, origin):
         with pytest.raises(NoAnswer):
             await post(client)
-        await until(lambda: origin.open == 0)
+        await eventually(lambda: origin.open == 0)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +205,7 @@ async def test_an_answer_has_a_largest_size(answer: bytes) -> None:
     async with talking(answer) as (client, origin):
         with pytest.raises(AnswerTooLarge, match="more than 10000 bytes"):
             await post(client)
-        await until(lambda: origin.open == 0)
+        await eventually(lambda: origin.open == 0)
 
 
 async def test_an_answer_may_come_before_the_request_was_sent() -> None:
@@ -236,16 +230,16 @@ async def test_a_service_that_is_silent_is_given_up() -> None:
     async with talking() as (client, origin):
         with pytest.raises(TimeoutError):
             await client.post("/x", b"{}", 0.1)
-        await until(lambda: origin.open == 0)
+        await eventually(lambda: origin.open == 0)
 
 
 async def test_a_broken_off_call_closes_its_connection() -> None:
     """Its answer would be taken for another's."""
     async with talking() as (client, origin):
         call = asyncio.create_task(post(client))
-        await until(lambda: len(origin.asked) == 1)
+        await eventually(lambda: len(origin.asked) == 1)
         call.cancel()
-        await until(lambda: origin.open == 0)
+        await eventually(lambda: origin.open == 0)
         with pytest.raises(asyncio.CancelledError):
             await call
 

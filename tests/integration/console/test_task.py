@@ -143,7 +143,7 @@ def test_an_import_is_stopped_and_deleted(client: FlaskClient, get: Get, make_ta
     assert client.post(f"/tasks/{task.id}/stop").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["start", "stop", "delete", "threads"])
+@pytest.mark.parametrize("path", ["start", "stop", "delete", "concurrency"])
 def test_nothing_is_done_by_a_link(client: FlaskClient, make_task: MakeTask, path: str) -> None:
     """What changes something takes POST only."""
     assert client.get(f"/tasks/{make_task().id}/{path}").status_code == 405

@@ -17,7 +17,7 @@ from face_import.errors import ServiceUnavailable, TaskStopped
 from face_import.pipeline.shard import ShardImport
 from tests.integration.pipeline.conftest import Bench
 from tests.integration.pipeline.test_changes import FOREIGN, Night, night, sha
-from tests.integration.pipeline.test_shard import until
+from tests.waiting import eventually
 
 __all__ = ["night"]  # the fixture
 
@@ -41,7 +41,7 @@ async def killed(bench: Bench, task: ImportTask, when: Callable[[], bool]) -> No
     environment = os.environ | {"PYTHONPATH": "plugins:."}
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", TRY, told, env=environment)
     try:
-        await until(lambda: when() or process.returncode is not None, 30)
+        await eventually(lambda: when() or process.returncode is not None, 30)
         assert process.returncode is None, "it ended before it could be killed"
     finally:
         process.kill()
@@ -90,7 +90,7 @@ async def test_nor_does_a_stop_while_the_library_hangs(bench: Bench) -> None:
     task = bench.task(rows(bench, 12, ids=True, mark="?new"), thread_num=5)
 
     async def stop(_attempt: ShardImport) -> None:
-        await until(lambda: bench.services.record()["in_flight"] == 5)
+        await eventually(lambda: bench.services.record()["in_flight"] == 5)
         bench.catalogue.tasks.stop(task.id)
 
     with pytest.raises(TaskStopped):

@@ -10,7 +10,8 @@ from face_import.errors import TaskStopped
 from face_import.pipeline.meter import Calls, Measured
 from face_import.pipeline.shard import ShardImport
 from tests.integration.pipeline.conftest import Bench
-from tests.integration.pipeline.test_shard import lines, until
+from tests.integration.pipeline.test_shard import lines
+from tests.waiting import eventually
 
 
 def total(told: list[Measured]) -> Measured:
@@ -59,7 +60,7 @@ async def test_a_stop_is_told_with_its_length(bench: Bench) -> None:
     told: list[Measured] = []
 
     async def stop(attempt: ShardImport) -> None:
-        await until(lambda: bench.services.record()["in_flight"] >= 5)
+        await eventually(lambda: bench.services.record()["in_flight"] >= 5)
         bench.catalogue.tasks.stop(task.id)
 
     with pytest.raises(TaskStopped):

@@ -22,6 +22,7 @@ from face_import.pipeline.gate import ROWS_ASIDE
 from face_import.pipeline.shard import ShardImport
 from tests.doubles.process import FaceServices
 from tests.integration.pipeline.conftest import Bench
+from tests.waiting import eventually
 
 T = TypeVar("T")
 
@@ -30,14 +31,6 @@ def lines(bench: Bench, rows: int, *, bad: set[int] = frozenset()) -> list[str]:
     """Rows with a picture each, without a face in those of `bad`."""
     image = bench.images.image
     return [f"{image(n=n, **({'faces': []} if n in bad else {}))},t{n},d" for n in range(1, rows + 1)]
-
-
-async def until(condition: Callable[[], bool], deadline_s: float = 15.0) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("thread_num", [1, 7, 40])
@@ -134,9 +127,9 @@ async def test_rows_aside_end_at_a_stop(bench: Bench, monkeypatch: pytest.Monkey
     task = bench.task(lines(bench, 60), thread_num=1)
 
     async def stop(attempt: ShardImport) -> None:
-        await until(lambda: bench.images.record()["fetches"] >= 3)
+        await eventually(lambda: bench.images.record()["fetches"] >= 3)
         bench.catalogue.tasks.stop(task.id)
-        await until(lambda: attempt._gate.closed is not None)
+        await eventually(lambda: attempt._gate.closed is not None)
         go_on.set()
 
     with pytest.raises(TaskStopped):
@@ -154,7 +147,7 @@ async def test_thread_num_changes_on_the_way(bench: Bench) -> None:
 
     async def change(_attempt: ShardImport) -> None:
         nonlocal changed
-        await until(lambda: bench.services.record()["in_flight"] >= 15)
+        await eventually(lambda: bench.services.record()["in_flight"] >= 15)
         bench.catalogue.tasks.set_concurrency(task.id, 3)
         changed = time.time()
 
@@ -170,7 +163,7 @@ async def test_a_stop_ends_the_try_and_a_start_goes_on(bench: Bench) -> None:
     task = bench.task(lines(bench, 300))
 
     async def stop(_attempt: ShardImport) -> None:
-        await until(lambda: bench.catalogue.ledger.progress(task.id).handled >= 10)
+        await eventually(lambda: bench.catalogue.ledger.progress(task.id).handled >= 10)
         bench.catalogue.tasks.stop(task.id)
 
     with pytest.raises(TaskStopped):
@@ -193,7 +186,7 @@ async def test_a_sigterm_ends_the_try_in_good_order(bench: Bench) -> None:
     task = bench.task(lines(bench, 60))
 
     async def terminate(attempt: ShardImport) -> None:
-        await until(lambda: bench.services.record()["in_flight"] > 0)
+        await eventually(lambda: bench.services.record()["in_flight"] > 0)
         attempt.stop("asked to")
 
     with pytest.raises(Interrupted, match="asked to"):
@@ -213,8 +206,8 @@ async def test_a_slow_hand_over_does_not_keep_the_last_rows_out_of_the_ledger(be
         answered.wait(60)
 
     async def terminate(attempt: ShardImport) -> None:
-        await until(lambda: bench.catalogue.ledger.progress(task.id).handled > 0)
-        await until(lambda: bench.services.record()["by_kind"]["add"] > 20)
+        await eventually(lambda: bench.catalogue.ledger.progress(task.id).handled > 0)
+        await eventually(lambda: bench.services.record()["by_kind"]["add"] > 20)
         attempt.stop("asked to")
 
     try:
@@ -323,7 +316,7 @@ async def test_a_long_outage_costs_the_rows_under_way_only(bench: Bench, status:
     task = bench.task(lines(bench, 40), thread_num=5)
 
     async def mend(_attempt: ShardImport) -> None:
-        await until(lambda: bench.catalogue.ledger.progress(task.id).handled >= 5)
+        await eventually(lambda: bench.catalogue.ledger.progress(task.id).handled >= 5)
         bench.services.control()
 
     await bench.run(task, use=mend)
@@ -339,7 +332,7 @@ async def test_a_vanished_group_stops_the_shard(bench: Bench) -> None:
     task = bench.task(lines(bench, 60), thread_num=2)
 
     async def remove(_attempt: ShardImport) -> None:
-        await until(lambda: bench.catalogue.ledger.progress(task.id).handled >= 4)
+        await eventually(lambda: bench.catalogue.ledger.progress(task.id).handled >= 4)
         await asyncio.to_thread(bench.services.post, "/v1/face/groups/staff/remove")
 
     with pytest.raises(TaskFailed, match="'staff' is not in the face library"):
@@ -356,9 +349,9 @@ async def test_one_service_killed_beside_the_other(bench: Bench, service: str, t
         task = bench.task(lines(bench, 400))
 
         async def kill(attempt: ShardImport) -> None:
-            await until(lambda: bench.catalogue.ledger.progress(task.id).handled > 0)
+            await eventually(lambda: bench.catalogue.ledger.progress(task.id).handled > 0)
             await asyncio.to_thread(other.kill)
-            await until(lambda: attempt._gate._down)
+            await eventually(lambda: attempt._gate._down)
             await asyncio.to_thread(other.start)
 
         await bench.run(task, use=kill)
@@ -453,7 +446,7 @@ async def test_a_lost_lease_breaks_the_rows_off(bench: Bench) -> None:
     task = bench.task(lines(bench, 30), thread_num=5)
 
     async def rob(_attempt: ShardImport) -> None:
-        await until(lambda: bench.catalogue.ledger.progress(task.id).handled >= 5)
+        await eventually(lambda: bench.catalogue.ledger.progress(task.id).handled >= 5)
         with bench.catalogue.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE shard SET lease_until = 0")
 
@@ -471,10 +464,10 @@ async def test_a_hanging_catalogue_breaks_the_rows_off_in_time(bench: Bench) -> 
     task = bench.task(["uri,id", *(f"{bench.images.image(n=n)},person{n}" for n in range(5))], thread_num=5)
 
     async def hang(_attempt: ShardImport) -> None:
-        await until(lambda: bench.services.record()["in_flight"] == 5)
+        await eventually(lambda: bench.services.record()["in_flight"] == 5)
         with bench.catalogue.engine.begin():
             held = time.monotonic()
-            await until(lambda: bench.services.record()["in_flight"] == 0, 5)
+            await eventually(lambda: bench.services.record()["in_flight"] == 0, 5)
             assert time.monotonic() - held < bench.settings.lease_ttl_s
 
     with pytest.raises(LeaseLost):

@@ -18,7 +18,8 @@ from face_import.stack.environment import stack_environment
 from face_import.stack.layout import Layout
 from face_import.stack.processes import alive, end_members, members
 from face_import.stack.supervisor import Program, programs
-from tests.unit.stack.conftest import make_settings, wait_until
+from tests.unit.stack.conftest import make_settings
+from tests.waiting import until
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 DESERTER = (
@@ -70,7 +71,7 @@ def begin(layout: Layout, cast: list[Program] = CAST) -> int:
         states = supervisor.states(layout) or {}
         return {name for name, state in states.items() if state.state == "RUNNING"} == expected
 
-    wait_until(all_run, what="programs running")
+    until(all_run, 20)
     return process.pid
 
 
@@ -94,7 +95,7 @@ def test_words_with_spaces_and_percents_survive(layout: Layout) -> None:
     file = layout.home / "100% of it"
     cast = [Program("writer", (*SLEEPER[:1], "-c", f"open({str(file)!r}, 'w'); import time; time.sleep(600)"))]
     begin(layout, cast)
-    wait_until(file.exists, what="the file")
+    until(file.exists, 20)
 
 
 def test_a_killed_program_comes_back(layout: Layout) -> None:
@@ -108,24 +109,24 @@ def test_a_killed_program_comes_back(layout: Layout) -> None:
         now = supervisor.states(layout) or {}
         return all(now[name].alive and now[name].pid != before[name].pid for name in ("guard", "sleeper"))
 
-    wait_until(back, what="both back")
+    until(back, 20)
 
 
 def test_a_late_program_starts_when_told(layout: Layout) -> None:
     """It waits for `stop-active`."""
     begin(layout)
     supervisor.start(layout, "late")
-    wait_until(lambda: (supervisor.states(layout) or {})["late"].state == "RUNNING", what="late running")
+    until(lambda: (supervisor.states(layout) or {})["late"].state == "RUNNING", 20)
 
 
 def test_killing_the_supervisor_ends_everything_and_nothing_else(layout: Layout, other: Layout) -> None:
     """Kill -9 leaves no process of this stack, not even one outside its group; the stack beside it runs on."""
     pid = begin(layout)
     begin(other)
-    wait_until(lambda: len(members(layout.stack_id)) == PROCESSES, what="the whole cast")
+    until(lambda: len(members(layout.stack_id)) == PROCESSES, 20)
     neighbours = {process.pid for process in members(other.stack_id)}
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not members(layout.stack_id), what="all gone")
+    until(lambda: not members(layout.stack_id), 20)
     assert {process.pid for process in members(other.stack_id)} >= neighbours
 
 
@@ -135,7 +136,7 @@ def test_the_death_of_the_owner_ends_everything(layout: Layout) -> None:
         begin(layout, [Program("guard", (*GUARD, "--owner", str(owner.pid))), *CAST[1:]])
         owner.kill()
         owner.wait()
-    wait_until(lambda: not members(layout.stack_id), what="all gone")
+    until(lambda: not members(layout.stack_id), 20)
 
 
 def test_ending_kills_what_does_not_listen(layout: Layout) -> None:
@@ -153,7 +154,7 @@ def test_leftovers_without_a_supervisor_are_found(layout: Layout) -> None:
         leftover = stack.enter_context(psutil.Popen(SLEEPER, env=environment, start_new_session=True))
         stranger = stack.enter_context(psutil.Popen(SLEEPER))
         stack.callback(stranger.kill)
-        wait_until(lambda: members(layout.stack_id), what="leftover seen")
+        until(lambda: members(layout.stack_id), 20)
         assert end_members(layout.stack_id) == 1
         assert not leftover.is_running()
         assert stranger.is_running()
@@ -180,12 +181,12 @@ def test_processes_that_hide_their_environment_are_found(layout: Layout) -> None
     ):
         stack.callback(stranger.kill)
         stack.callback(parent.kill)
-        wait_until(lambda: len(psutil.Process(parent.pid).children()) == 2, what="both children")
+        until(lambda: len(psutil.Process(parent.pid).children()) == 2, 20)
         everybody = {parent.pid, *(child.pid for child in psutil.Process(parent.pid).children())}
-        wait_until(lambda: named() == everybody, what="all of the stack, and nothing else")
+        until(lambda: named() == everybody, 20)
         parent.kill()
         parent.wait()
-        wait_until(lambda: named() == everybody - {parent.pid}, what="what it left behind")
+        until(lambda: named() == everybody - {parent.pid}, 20)
 
 
 def test_the_end_is_awaited_of_those_that_hide_their_environment(layout: Layout) -> None:
@@ -194,7 +195,7 @@ def test_the_end_is_awaited_of_those_that_hide_their_environment(layout: Layout)
     first = (*AS_A_USER, *PARENT, *HIDDEN_AND_SLOW, *SLEEPER)
     with subprocess.Popen(first, env=environment, start_new_session=True) as parent, ExitStack() as stack:
         stack.callback(parent.kill)
-        wait_until(lambda: len(as_a_user(NAMED, layout).split()) == 3, what="all of the stack")
+        until(lambda: len(as_a_user(NAMED, layout).split()) == 3, 20)
         children = psutil.Process(parent.pid).children()
         assert as_a_user(ENDED, layout).strip() == "3"
         assert not any(map(alive, children))

@@ -15,8 +15,9 @@ from playwright.sync_api import Page, expect
 from examples.demo.album import LIMITS, album, csv_file, hosted
 from examples.demo.host import picture_host
 from face_import.contract import Code
-from tests.real import CHECKOUT, RealStack, until
+from tests.real import CHECKOUT, RealStack
 from tests.stack.browser.conftest import MINUTE, Pages, drop
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1500)  # real faces take their time on a busy machine
 IMAGES = CHECKOUT / "docs" / "images"

@@ -8,8 +8,9 @@ from playwright.sync_api import Page, expect
 
 from tests.doubles.images import spec_path
 from tests.doubles.process import ImageHost
-from tests.real import RealStack, until
+from tests.real import RealStack
 from tests.stack.browser.conftest import MINUTE, Pages, drop, violations
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 expect.set_options(timeout=MINUTE)

@@ -7,7 +7,8 @@ import pytest
 from face_import.contract import TaskState
 from tests.doubles.process import FaceServices, ImageHost
 from tests.integration.cli.conftest import OnTerminal
-from tests.real import RealStack, until
+from tests.real import RealStack
+from tests.waiting import until
 
 
 def csv_of(path: Path, images: ImageHost, count: int, bad: frozenset[int] = frozenset()) -> str:

@@ -22,7 +22,8 @@ from face_import.errors import AirflowRefused, WrongState
 from face_import.settings import CHECKOUT, Settings
 from tests import servers
 from tests.compose import HOME, ours
-from tests.real import answers, free_ports, until
+from tests.real import answers, free_ports
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # with the first test's set-up, on a busy machine
 RECURRING = 'imports: [{name: other, schedule: {asset: "test://never"}, source: "http://x/", group: staff}]'

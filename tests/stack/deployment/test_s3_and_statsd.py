@@ -12,7 +12,8 @@ from face_import.errors import WrongState
 from tests.doubles.images import make_image
 from tests.doubles.object_store import ObjectStore
 from tests.doubles.process import FaceServices
-from tests.real import RealStack, until
+from tests.real import RealStack
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # with the first test's set-up, on a busy machine
 ROWS, MISSING = 60, 3

@@ -8,8 +8,9 @@ import pytest
 from face_import.domain.identity import task_id_of_run
 from face_import.domain.planning import Pool
 from tests.doubles.process import FaceServices, ImageHost
-from tests.real import RealStack, until
+from tests.real import RealStack
 from tests.stack.main_job.test_main_job import FORM, rows
+from tests.waiting import until
 
 
 def note(stack: RealStack, run_id: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 from face_import.domain.identity import pool_of_run, task_id_of_run
 from face_import.errors import WrongState
 from tests.doubles.process import FaceServices, ImageHost
-from tests.real import RealStack, until
+from tests.real import RealStack
+from tests.waiting import until
 
 FORM = {
     "group_name": "form",

@@ -5,7 +5,8 @@ from typing import Any
 
 from face_import.domain.identity import import_of_run
 from tests.doubles.process import FaceServices, ImageHost
-from tests.real import RealStack, until
+from tests.real import RealStack
+from tests.waiting import until
 
 ENDED = {"success", "failed"}
 

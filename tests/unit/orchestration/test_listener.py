@@ -137,7 +137,7 @@ def test_a_run_that_we_queued_does_not_undo_a_stop(
     hooks: Any, session: Session, make_run: MakeRun, task: ImportTask, catalogue: Catalogue
 ) -> None:
     """The task was stopped before Airflow came to its run."""
-    queued_at = time.time()
+    queued_at = round(time.time(), 3)  # a datetime has microseconds, a float has more
     catalogue.runs.note_queued(task.id, task.attempt, queued_at)
     catalogue.tasks.stop(task.id)
     hooks.on_dag_run_running(dag_run=make_run(task.run_id, queued_at=queued_at), msg="")

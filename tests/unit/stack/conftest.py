@@ -1,11 +1,9 @@
 """A home and free ports for every test, and the certainty that no process outlives it."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,28 +11,12 @@ import pytest
 from face_import.settings import Settings
 from face_import.stack.layout import Layout
 from face_import.stack.processes import end_members
-
-DEADLINE_S = 20.0
-
-
-def wait_until(condition: Callable[[], object], *, what: str, deadline: float = DEADLINE_S) -> None:
-    """Poll until the condition holds."""
-    end = time.monotonic() + deadline
-    while not condition():
-        assert time.monotonic() < end, f"not within {deadline} s: {what}"
-        time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.real import free_ports
 
 
 def make_settings(home: Path, **changes: object) -> Settings:
     """Settings of a stack on ports of its own, whatever the caller's environment says."""
-    ports = {"port": free_port(), "airflow_port": free_port(), "services_port": free_port()}
+    ports = dict(zip(("port", "airflow_port", "services_port"), free_ports(3), strict=True))
     return Settings.model_validate({"home": home, **ports, **changes})
 
 
