@@ -155,6 +155,7 @@ class ShardImport:
             if not self._gate.has_waiting:
                 self._hire()
             try:
+                await self._refusals.answered()
                 await self._handle(row)
             except asyncio.CancelledError:
                 self._broken_off.append(row)
@@ -166,7 +167,6 @@ class ShardImport:
             while len(self._unwritten) >= HOLD_AT and not self._gate.closed:
                 self._written.clear()
                 await self._written.wait()
-            await self._refusals.answered()
 
     async def _handle(self, row: Row) -> None:
         logs.about(row=row.number)
