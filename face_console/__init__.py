@@ -9,9 +9,9 @@ import api_shim
 from api_shim import sessions
 from api_shim.access import LoginNeeded
 from face_console import language, texts, view
+from face_console.charts import Rates
 from face_console.create import create as _create  # noqa: F401 - the modules register their pages on the blueprint
 from face_console.login import to_login
-from face_console.rates import Rates
 from face_console.task import show as _task  # noqa: F401
 from face_console.tasks import index as _tasks  # noqa: F401
 from face_import import __version__

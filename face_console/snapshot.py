@@ -7,7 +7,7 @@ from flask import current_app
 
 from api_shim import access
 from api_shim.app_context import app_context
-from face_console.rates import Rates
+from face_console.charts import Rates
 from face_import.catalogue import ImportTask, Progress
 from face_import.catalogue.reports import Overview
 from face_import.contract import MEANINGS, TaskState

@@ -11,7 +11,7 @@ from face_import import catalogue as package
 from face_import import keeper
 from face_import.catalogue import Catalogue
 from face_import.catalogue.schema import import_task
-from face_import.cli import app, parts
+from face_import.cli import app, stack
 from face_import.errors import TaskNotFound
 from face_import.keeper import DAY_S, Keeper
 from face_import.settings import Settings
@@ -109,7 +109,7 @@ def test_without_the_setting_all_is_kept(catalogue: Catalogue, kinds: Kinds, set
 def prune(catalogue: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Prune:
     """Call the command on this test's catalogue; returns its output, or the text of the error it ended with."""
     monkeypatch.setattr(package, "get_catalogue", lambda: catalogue)
-    monkeypatch.setattr(parts, "get_settings", lambda: settings)
+    monkeypatch.setattr(stack, "get_settings", lambda: settings)
 
     def call(*options: str) -> str:
         done = CliRunner().invoke(app, ["prune", *options])

@@ -3,7 +3,7 @@
 ::
 
     imports, log ──▶ watch ──▶ client ── HTTP ──▶ a Face import, on this machine or another
-    stack, parts ──▶ face_import.stack: this machine's
+    stack ──▶ face_import.stack: this machine's
 """
 
 import os
@@ -12,7 +12,7 @@ from contextlib import suppress
 import typer
 
 from face_import import logs
-from face_import.cli import imports, keys, log, parts, stack
+from face_import.cli import imports, keys, log, stack
 from face_import.cli.terminal import FAILURE, stderr
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import get_settings
@@ -49,18 +49,18 @@ app.command("doctor", rich_help_panel=_STACK)(stack.doctor)
 
 app.add_typer(keys.app, name="keys", rich_help_panel=_STACK)
 
-app.command("credentials", rich_help_panel=_PARTS)(parts.credentials)
-app.command("migrate", rich_help_panel=_PARTS)(parts.migrate)
+app.command("credentials", rich_help_panel=_PARTS)(stack.credentials)
+app.command("migrate", rich_help_panel=_PARTS)(stack.migrate)
 app.command(
     "airflow",
     rich_help_panel=_PARTS,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
-)(parts.airflow)
-app.command("worker", rich_help_panel=_PARTS)(parts.worker)
-app.command("keeper", rich_help_panel=_PARTS)(parts.keeper)
-app.command("prune", rich_help_panel=_PARTS)(parts.prune)
-app.command("stop-active", rich_help_panel=_PARTS)(parts.stop_active)
-app.command("guard", hidden=True)(parts.guard)
+)(stack.airflow)
+app.command("worker", rich_help_panel=_PARTS)(stack.worker)
+app.command("keeper", rich_help_panel=_PARTS)(stack.keeper)
+app.command("prune", rich_help_panel=_PARTS)(stack.prune)
+app.command("stop-active", rich_help_panel=_PARTS)(stack.stop_active)
+app.command("guard", hidden=True)(stack.guard)
 
 
 def main() -> None:

@@ -12,8 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from face_import.domain.bounds import CountedFile, ImageError, check_exif, check_side
-from face_import.domain.tiff import check_tiff
+from face_import.domain.bounds import CountedFile, ImageError, check_exif, check_side, check_tiff
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """Accepted formats. Pillow supports more, including some that start other programs."""

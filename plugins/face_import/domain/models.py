@@ -210,7 +210,7 @@ class Outcome:
 
     Attributes:
         refused: kind of a service's refusal that is not about the image. Whether the row or the service is to blame
-            shows only in comparison with other rows (`pipeline.refusals`).
+            shows only in comparison with other rows (`pipeline.outage`).
         change: change of the row, for a recurring import that imports changes only.
         holding: the new holding of the row for such an import; None if unchanged.
     """

@@ -26,7 +26,7 @@ from face_import.pipeline.adding import sent_of
 from face_import.pipeline.gate import Gate
 from face_import.pipeline.lease import LeaseHolder
 from face_import.pipeline.meter import Meter, Observe, unobserved
-from face_import.pipeline.refusals import Refusals
+from face_import.pipeline.outage import Refusals
 from face_import.pipeline.row import RowImporter
 from face_import.settings import Settings
 

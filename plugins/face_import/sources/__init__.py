@@ -7,8 +7,7 @@
     this URL?     as UTF-8     records     the index   rows.json   rows
 """
 
-from face_import.sources.blocks import read_rows
-from face_import.sources.intake import Bounds, ingest
+from face_import.sources.intake import Bounds, ingest, read_rows
 from face_import.sources.location import open_source
 from face_import.sources.storage import Storage
 

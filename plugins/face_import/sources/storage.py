@@ -11,10 +11,9 @@ from face_import.domain.identity import UPLOADED
 from face_import.domain.models import Row, Shard, SourceIndex
 from face_import.errors import ConfigError, TaskNotFound
 from face_import.settings import Settings
-from face_import.sources.blocks import join_blocks, read_rows
 from face_import.sources.encoding import CHUNK_BYTES
 from face_import.sources.files import as_os_error, file_system, writing
-from face_import.sources.intake import Bounds, ingest
+from face_import.sources.intake import Bounds, ingest, join_blocks, read_rows
 
 INDEX_VERSION = 1
 _READ_AHEAD = 2**20

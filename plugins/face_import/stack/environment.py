@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from face_import.settings import CHECKOUT, Settings
-from face_import.stack.layout import STACK_VARIABLE, Layout
+from face_import.stack.layout import ADMIN_USER, STACK_VARIABLE, Layout
 from face_import.stack.workers import celery_settings
-
-ADMIN_USER = "admin"
 
 _NOT_INHERITED = ("AIRFLOW", "PYTHON", "GUNICORN_", "VIRTUAL_ENV", "FACE_IMPORT_API_KEY", STACK_VARIABLE)
 """Prefixes of variables of the caller's shell that would change the processes' behaviour, or that are secret.

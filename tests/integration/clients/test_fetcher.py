@@ -85,7 +85,7 @@ async def test_failures_say_why(  # noqa: PLR0917 - fixtures
         ("data:image/png;base64,####", "damaged base64: only base64 data is allowed"),
         (
             "data:image/png;base64",
-            "not a data URI: no comma after the media type (in a CSV file it has to be in quotes)",
+            "not a data URI: no comma after the media type (in a CSV file, a data URI must be quoted)",
         ),
     ],
 )

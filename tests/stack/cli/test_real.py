@@ -57,5 +57,5 @@ def test_the_doctor_finds_a_running_stack_well(stack: RealStack) -> None:
     found = stack.run("doctor").stdout
     assert f"FACE_IMPORT_PORT: {stack.settings.port} is used by this stack" in found
     assert "7 of 7 are healthy" in found
-    assert found.count("answers\n") == 2
+    assert found.count("responds\n") == 2
     assert "revision " in found

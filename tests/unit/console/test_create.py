@@ -149,7 +149,7 @@ def test_many_unreadable_lines_are_all_listed(client: FlaskClient) -> None:
 
 def test_a_page_has_not_endlessly_many_numbers(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a file that was made to have them, the last ones are counted."""
-    monkeypatch.setattr("face_console.preview.MOST_STRETCHES", 50)
+    monkeypatch.setattr("face_console.create.MOST_STRETCHES", 50)
     page = preview(client, b"nonsense,a,b\nhttp://x,a,b\n" * 300)
     assert "300 rows cannot be imported" in page
     assert "497, 499</p>" in page

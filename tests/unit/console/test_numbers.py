@@ -2,8 +2,7 @@
 
 import pytest
 
-from face_console.charts import BARS, throughput
-from face_console.rates import Rates
+from face_console.charts import BARS, Rates, throughput
 from face_import.catalogue import Catalogue
 from face_import.catalogue.reports import SAMPLES, Handled, Overview
 from face_import.contract import Code

@@ -6,8 +6,7 @@ from face_import.contract import Code
 from face_import.domain.models import Outcome
 from face_import.domain.uri import DataUri
 from face_import.errors import RefusalKind, ServiceRefusal, TaskFailed
-from face_import.pipeline.outage import Outage
-from face_import.pipeline.refusals import MOST_REFUSALS, Refusals
+from face_import.pipeline.outage import MOST_REFUSALS, Outage, Refusals
 
 
 async def refuse(_picture: DataUri) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from face_import.errors import SourceError, SourceTooLarge
 from face_import.sources import Bounds, ingest
-from face_import.sources.blocks import BLOCK_BYTES, MAX_BLOCKS, BlockTable
+from face_import.sources.intake import BLOCK_BYTES, MAX_BLOCKS, BlockTable
 from tests.unit.sources.helpers import BOUNDS, Dribble, all_rows, taken_in
 
 ASCII_ROWS = b"".join(b"http://host/%06d.jpg,tag,description\n" % n for n in range(60_000))

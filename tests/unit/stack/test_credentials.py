@@ -8,8 +8,7 @@ import pytest
 
 from face_import.errors import ConfigError
 from face_import.settings import Settings
-from face_import.stack.credentials import create_credentials
-from face_import.stack.layout import Layout
+from face_import.stack.layout import Layout, create_credentials
 from tests.unit.stack.conftest import make_settings
 
 

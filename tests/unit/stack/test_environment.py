@@ -10,9 +10,8 @@ import yaml
 from airflow.providers.celery.get_provider_info import get_provider_info
 
 from face_import.settings import CHECKOUT, Settings
-from face_import.stack.credentials import create_credentials
 from face_import.stack.environment import airflow_settings, stack_environment
-from face_import.stack.layout import Layout
+from face_import.stack.layout import Layout, create_credentials
 from face_import.stack.supervisor import programs
 from tests.unit.stack.conftest import make_settings
 
