@@ -16,7 +16,8 @@ from face_import.clients.services import InfoService
 from face_import.domain.uri import DataUri, to_data_uri
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.supervisor import programs
-from tests.real import free_ports, until
+from tests.real import free_ports
+from tests.waiting import until
 
 FACES = 180
 TURNS = 13  # short ones: the machine's speed changes within seconds

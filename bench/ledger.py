@@ -29,7 +29,8 @@ from face_import.stack.layout import Layout
 from face_import.stack.supervisor import programs
 from tests import servers
 from tests.memory import peak_bytes
-from tests.real import free_ports, until
+from tests.real import free_ports
+from tests.waiting import until
 
 ROWS, SHARD_ROWS = 1_000_000, 5_000
 PAGE_ROWS = 100

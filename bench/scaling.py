@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from bench.figures import Figure, at_least, at_most
 from bench.workbench import Workbench, run_job
 from tests import servers
-from tests.real import COMMAND, RealStack, until
+from tests.real import COMMAND, RealStack
+from tests.waiting import until
 
 SLOTS, PER_HOST, LATENCY_S = 2, 4, 0.5
 THREADS = 64

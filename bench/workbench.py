@@ -16,7 +16,8 @@ from bench.doubles import CHECKOUT, Services, photograph, services
 from bench.shard import Shards
 from face_import.catalogue.schema import outcome
 from face_import.settings import Settings
-from tests.real import RealStack, until
+from tests.real import RealStack
+from tests.waiting import until
 
 LATENCY_S = 0.02
 
