@@ -75,8 +75,7 @@ class LeaseHolder:
                 broken off.
             SQLAlchemyError: the catalogue is in trouble; so do they.
         """
-        while True:
-            await asyncio.sleep(self._settings.lease_renew_s)
+        while True:  # at once for the first time: shards that start together learn of each other, and share
             began = time.monotonic()
             deadline = self._renewed_at + self._settings.lease_ttl_s - self._settings.lease_renew_s / 2
             try:
@@ -87,6 +86,7 @@ class LeaseHolder:
                     raise
             else:
                 self._granted(lease, began)
+            await asyncio.sleep(self._settings.lease_renew_s)
 
     async def give_back(self, *, in_doubt: bool) -> None:
         """End the lease; `in_doubt` says that rows without an outcome may have been sent."""
