@@ -149,7 +149,7 @@ def worker(
 
 def keeper() -> None:
     """Run the keeper, which reconciles the catalogue's tasks with Airflow's runs."""
-    from face_import import keeper as loop  # noqa: PLC0415 - the same
+    from face_import import keeper as loop  # noqa: PLC0415 - slow to import
 
     loop.run()
 
@@ -163,8 +163,8 @@ def prune(
 
     They disappear at once; the keeper then removes their data.
     """
-    from face_import.catalogue import get_catalogue  # noqa: PLC0415 - the same
-    from face_import.keeper import DAY_S  # noqa: PLC0415 - the same
+    from face_import.catalogue import get_catalogue  # noqa: PLC0415 - slow to import
+    from face_import.keeper import DAY_S  # noqa: PLC0415 - slow to import
 
     if not (kept := days or get_settings().retention_days):
         raise ConfigError("FACE_IMPORT_RETENTION_DAYS is 0 (keep everything): pass --days")
@@ -181,7 +181,7 @@ def prune(
 
 def stop_active() -> None:
     """Set every running import to stopped; run before the scheduler starts."""
-    from face_import import control  # noqa: PLC0415 - the same
+    from face_import import control  # noqa: PLC0415 - slow to import
 
     control.stop_active()
 

@@ -102,6 +102,8 @@ class ShardImport:
         """
         logs.about(task=self._work.task.id, shard=self._work.shard.number)
         await self._lease.take()
+        # before anything can end this try: doubt is given back with the lease
+        self._journal.in_doubt = self._lease.in_doubt
         keeping, writing = asyncio.create_task(self._lease.keep()), asyncio.create_task(self._write())
         working = asyncio.create_task(self._work_off())
         shut = asyncio.create_task(self._gate.shut())
@@ -138,7 +140,6 @@ class ShardImport:
         shard = self._work.shard
         rows = (self._work.task.id, shard.first_row, shard.last_row)
         handled = await self._in(self._read_thread, self._ledger.handled_rows, *rows)
-        self._journal.in_doubt = self._lease.in_doubt
         self._journal.earlier = await self._in(self._read_thread, self._earlier_adds, *rows)
         self._gate.left -= len(handled)
         return handled

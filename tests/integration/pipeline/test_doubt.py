@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 
 from face_import.catalogue import ImportTask
+from face_import.catalogue.schema import shard
 from face_import.clients.services import LibraryService
 from face_import.errors import ServiceUnavailable, TaskStopped
 from face_import.pipeline.shard import ShardImport
@@ -251,3 +252,21 @@ async def test_a_delete_that_is_carried_out_late_is_made_good(
     calls = night.calls()
     assert night.changes(await night.run(line)).unchanged == 1
     assert (night.calls() == calls) == (not hit), "what was found once is not looked for again"
+
+
+async def test_a_try_that_ends_before_it_has_looked_leaves_the_doubt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier try was killed: that its rows may be in the group is still so after one that did nothing."""
+    task = bench.task([f"{bench.images.image()},t,d"])
+    with bench.catalogue.engine.begin() as connection:
+        connection.execute(update(shard).values(in_doubt=True))
+
+    def fail(*_: object) -> set[int]:
+        raise OSError("the disk")
+
+    monkeypatch.setattr(bench.catalogue.ledger, "handled_rows", fail)
+    with pytest.raises(OSError, match="the disk"):
+        await bench.run(task)
+    with bench.catalogue.engine.begin() as connection:
+        assert connection.scalar(select(shard.c.in_doubt)) is True
