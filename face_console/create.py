@@ -194,7 +194,7 @@ def cell(text: str) -> str:
 def _rows(file: BinaryIO, index: SourceIndex) -> Iterator[Row]:
     for number, block in enumerate(index.blocks):
         shard = Shard(number, block.first_row, block.rows, block.start, block.end, block.line)
-        yield from read_rows(_range(file, block), index.columns, shard)
+        yield from read_rows(_range(file, block), index.reading, shard)
 
 
 def _range(file: BinaryIO, block: Block) -> Iterator[bytes]:

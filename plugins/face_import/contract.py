@@ -35,7 +35,6 @@ MAX_URI_BYTES, MAX_TAG_BYTES, MAX_DESCRIPTION_BYTES, MAX_ID_BYTES = 8192, 4096, 
 
 SOURCE_COLUMNS = ("uri", "tag", "description", "id")
 """Columns of a source file; without a header row, the first three by position."""
-SOURCE_COLUMN_ALIASES = {"desc": "description"}
 
 
 class TaskState(IntEnum):

@@ -1,8 +1,9 @@
 """Value types: rows, limits, faces, outcomes, shards. No I/O."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from face_import.contract import Code
 from face_import.errors import RefusalKind
@@ -260,19 +261,78 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """What a client says about a file; whatever it does not say is decided at intake.
+
+    Attributes:
+        encoding: a codec, or empty.
+        sheet: name of a workbook's sheet, or empty for the first one.
+        columns: for our columns, the title in the header or the number from 1; None for one that is not to be used.
+    """
+
+    encoding: str = ""
+    sheet: str = ""
+    columns: Mapping[str, str | int | None] = field(default_factory=dict)
+
+
+AS_FOUND: Final = ReadingOptions()
+"""The client says nothing: all of it is decided at intake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a source is read: decided once, at intake, for the whole file.
+
+    Attributes:
+        separator: the character between cells.
+        columns: position, from 0, of each of our columns that the source has.
+        width: number of columns; a record with text beyond them is not imported.
+        titles: the header's cells; empty without a header.
+        declared: whether the first line declares the separator (`sep=;`).
+        encoding: encoding of the file as sent; it is always stored as UTF-8.
+        sheet: the workbook's sheet, or empty.
+    """
+
+    separator: str
+    columns: Mapping[str, int]
+    width: int
+    titles: tuple[str, ...] = ()
+    declared: bool = False
+    encoding: str = "utf-8"
+    sheet: str = ""
+
+    @property
+    def ignored(self) -> list[int]:
+        """Positions of the columns that are not imported."""
+        return sorted(set(range(self.width)) - set(self.columns.values()))
+
+    def named(self, position: int) -> str | int:
+        """A column's title, or its number from 1 if it has none."""
+        return (self.titles[position] if position < len(self.titles) else "") or position + 1
+
+    def described(self) -> dict[str, Any]:
+        """The reading as the API shows it and as it is recorded with the task."""
+        return {
+            "encoding": self.encoding,
+            "separator": self.separator,
+            "header": bool(self.titles),
+            "columns": {field: self.named(position) for field, position in self.columns.items()},
+            "ignored": [self.named(position) for position in self.ignored],
+            "sheet": self.sheet or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class SourceIndex:
     """Result of ingesting a source.
 
     Attributes:
-        columns: names of the columns in file order, header or not.
-        encoding: encoding of the file as sent; it is always stored as UTF-8.
+        reading: how it is read.
         size: bytes of the stored UTF-8 source.
         blocks: all rows, in order, without a gap.
     """
 
-    columns: tuple[str, ...]
-    header: bool
-    encoding: str
+    reading: Reading
     size: int
     blocks: tuple[Block, ...]
 

@@ -23,6 +23,9 @@ _SHOWN, _LOOKED_AT = 300, 4096
 """Maximum characters of a redacted URI, and of the path examined for it. A cell may have 32 million."""
 _UNQUOTED_AT_ONCE = 2**16
 """In characters."""
+_AROUND = "".join(map(chr, (*range(33), *range(0x7F, 0xA1), 0xAD, 0x1680, *range(0x2000, 0x2010), 0x2028, 0x2029)))
+_AROUND += "".join(map(chr, (*range(0x202A, 0x2030), 0x205F, *range(0x2060, 0x206A), 0x3000, 0xFEFF)))
+_BEGIN = re.compile(r"data:|[a-z][a-z0-9+.-]{1,30}:/", re.IGNORECASE)
 _PREFIX = "data:application/octet-stream;base64,"
 
 
@@ -34,6 +37,16 @@ def scheme_of(uri: str) -> str:
     """Return the lower-case scheme of a URI, empty if it has none."""
     scheme, colon, _ = uri[:32].partition(":")
     return scheme.lower() if colon else ""
+
+
+def cleaned(uri: str) -> str:
+    """The URI without white space, control characters and characters without width around it."""
+    return uri.strip(_AROUND)
+
+
+def looks_like_uri(cell: str) -> bool:
+    """Whether a cell begins like a URI; a drive letter does not."""
+    return bool(_BEGIN.match(cleaned(cell[:64])))
 
 
 def to_data_uri(data: bytes) -> DataUri:

@@ -1,22 +1,28 @@
 """Ingesting a CSV file in one pass: validated, stored as UTF-8, indexed by blocks; and reading a shard's rows back."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import BinaryIO
 
 from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_ROW, MAX_TAG_BYTES, MAX_URI_BYTES
-from face_import.domain.models import Block, Row, Shard, SourceIndex
-from face_import.domain.uri import scheme_of
+from face_import.domain.models import AS_FOUND, Block, Reading, ReadingOptions, Row, Shard, SourceIndex
+from face_import.domain.uri import cleaned, scheme_of
 from face_import.errors import SourceError
 from face_import.settings import Settings
 from face_import.sources.encoding import Utf8Chunks
-from face_import.sources.records import POSITIONAL_COLUMNS, LineFeed, Records, header_columns
+from face_import.sources.reading import PLAIN, decide
+from face_import.sources.records import LineFeed, Records, unwrapped
 
 _OTHER_CELLS_BYTES = 64 * 2**10
-_MAX_COMMAS = 2**20
+_MAX_SEPARATORS = 2**20
 """Per record: a million short cells in Python take as much memory as the longest allowed cell."""
+_SAMPLE_BYTES = 2**18
+_LONG_BASE64 = re.compile(rb"([A-Za-z0-9+/_-]{64})[A-Za-z0-9+/_=-]{256,}")
+_LOST_DIGITS = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
+"""What spreadsheets make of a long number."""
 
 
 BLOCK_ROWS = 100
@@ -84,43 +90,44 @@ class Bounds:
         return cls(source_bytes=settings.max_source_bytes, cell_bytes=settings.max_cell_bytes, rows=settings.max_rows)
 
 
-def ingest(stream: BinaryIO, sink: BinaryIO, bounds: Bounds) -> SourceIndex:
+def ingest(
+    stream: BinaryIO,
+    sink: BinaryIO,
+    bounds: Bounds,
+    options: ReadingOptions = AS_FOUND,
+) -> SourceIndex:
     """Copy a source to `sink` as UTF-8 and index its rows, in one pass and constant memory.
 
-    A problem of a single row becomes that row's outcome; a source is rejected only if it cannot be parsed.
+    How it is read is decided from its first part. A problem of a single row becomes that row's outcome; a source is
+    rejected only if it cannot be parsed, or not in one way only.
 
     Args:
-        stream: the file as sent, in UTF-8, UTF-16 or GB18030; read once, from its current position.
+        stream: the file as sent; read once, from its current position.
         sink: receives the same text as UTF-8 without a byte order mark, with unchanged line ends.
         bounds: the limits; also sets the process's `csv.field_size_limit`.
+        options: what the client says about the file.
 
     Returns:
         The index, whose offsets count bytes of what was written to `sink`.
 
     Raises:
-        SourceError: not text, an unclosed quote, a cell or record too large, a duplicate column, no rows or too
-            many; with the physical line if known.
+        SourceError: not text, an unclosed quote, a cell or record too large, no rows or too many, ambiguous columns;
+            with the physical line if known.
         SourceTooLarge: more than `bounds.source_bytes`.
     """
     csv.field_size_limit(bounds.cell_bytes)
+    max_line = bounds.cell_bytes + _OTHER_CELLS_BYTES
     text = Utf8Chunks(stream, bounds.source_bytes)
-    feed = LineFeed(_copied(text, sink), bounds.cell_bytes + _OTHER_CELLS_BYTES, _MAX_COMMAS)
+    sample, chunks = _sampled(_copied(text, sink), max_line)
+    reading = decide(sample, options) if sample else PLAIN
+    feed = LineFeed(chunks, max_line, _MAX_SEPARATORS, reading.separator)
     records = Records(feed)
-    first = next(iter(records), [])
-    columns = header_columns(first, records.line)
-    if columns is None:
-        table = _index(records, feed, bounds.rows, rows=1 if first else 0, start=0, line=1)
-    else:
-        table = _index(records, feed, bounds.rows, rows=0, start=feed.offset(), line=records.next_line)
+    for _ in range(reading.declared + bool(reading.titles)):
+        next(iter(records))
+    table = _index(records, feed, bounds.rows)
     if not table.rows:
         raise SourceError("the file has no rows")
-    return SourceIndex(
-        columns=columns or POSITIONAL_COLUMNS,
-        header=columns is not None,
-        encoding=text.encoding,
-        size=feed.end,
-        blocks=table.blocks(feed.end),
-    )
+    return SourceIndex(reading=replace(reading, encoding=text.encoding), size=feed.end, blocks=table.blocks(feed.end))
 
 
 def _copied(chunks: Iterable[bytes], sink: BinaryIO) -> Iterator[bytes]:
@@ -129,16 +136,52 @@ def _copied(chunks: Iterable[bytes], sink: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _index(  # noqa: PLR0913 - where the first block begins is three numbers
-    records: Records, feed: LineFeed, most: int, *, rows: int, start: int, line: int
-) -> BlockTable:
-    """Record where blocks begin; the first one begins at `start`, and `rows` rows of it are already read."""
+def _sampled(chunks: Iterator[bytes], max_line: int) -> tuple[str, Iterator[bytes]]:
+    """The first lines as text, and all chunks.
+
+    Long base64 is shortened, so a sample is small, whatever the cells. It is empty if the bytes are not text: whoever
+    reads the chunks finds out where.
+    """
+    held: list[bytes] = []
+    sample = bytearray()
+    size, lines = 0, 0
+    rest: Iterator[bytes] = iter(())
+    try:
+        for chunk in chunks:
+            held.append(chunk)
+            sample += _LONG_BASE64.sub(rb"\1", chunk)
+            size, lines = size + len(chunk), lines + chunk.count(b"\n") + chunk.count(b"\r")
+            if (size >= _SAMPLE_BYTES and lines > 3) or size > 2 * max_line:
+                del sample[max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1 or len(sample) :]
+                rest = chunks
+                break
+        text = "" if 0 in sample else sample.decode()
+    except UnicodeDecodeError as error:
+        text, rest = "", _raising(error)
+    return text, chain(_given_up(held), rest)
+
+
+def _given_up(held: list[bytes]) -> Iterator[bytes]:
+    """The chunks, each released as it is passed on."""
+    held.reverse()
+    while held:
+        yield held.pop()
+
+
+def _raising(error: Exception) -> Iterator[bytes]:
+    raise error
+    yield b""
+
+
+def _index(records: Records, feed: LineFeed, most: int) -> BlockTable:
+    """Record where blocks begin, from the records' current position."""
     table, total = BlockTable(), 0
-    while rows := rows + records.skip(table.max_rows - rows, start + table.max_bytes):
+    start, line = feed.offset(), records.next_line
+    while rows := records.skip(table.max_rows, start + table.max_bytes):
         if (total := total + rows) > most:
             raise SourceError(f"more than {most} rows", line=line)
         table.add(rows, start, line)
-        rows, start, line = 0, feed.offset(), records.next_line
+        start, line = feed.offset(), records.next_line
     return table
 
 
@@ -160,49 +203,63 @@ def join_blocks(rows: Iterable[int], starts: Iterable[int], lines: Iterable[int]
     )
 
 
-def read_rows(chunks: Iterable[bytes], columns: Sequence[str], shard: Shard) -> Iterator[Row]:
+def read_rows(chunks: Iterable[bytes], reading: Reading, shard: Shard) -> Iterator[Row]:
     """Read the rows of one shard lazily, by the same rules as ingesting.
 
     Args:
         chunks: bytes `shard.start` to `shard.end` of the stored source, in pieces cut anywhere.
-        columns: names of the columns in file order, from the source's index.
+        reading: how the source is read, from its index.
         shard: the shard; no cell is larger than its range, so `csv.field_size_limit` is raised to that if necessary.
 
     Yields:
-        The rows, numbered from `shard.first_row`. A row without a uri has an empty one; one with
-        more cells than there are columns, or a cell that is too long, has a `problem`.
+        The rows, numbered from `shard.first_row`. A row without a uri has an empty one; one with text beyond the
+        columns, or a cell that cannot be right, has a `problem`.
 
     Raises:
         SourceError: there are not exactly `shard.rows` rows: the stored source was changed.
     """
     size = shard.end - shard.start
     csv.field_size_limit(max(csv.field_size_limit(), size))
-    records = Records(LineFeed(chunks, max_line=size, max_commas=size), first_line=shard.line)
+    feed = LineFeed(chunks, max_line=size, max_separators=size, separator=reading.separator)
+    records = Records(feed, first_line=shard.line)
     number = shard.first_row - 1
     for number, record in enumerate(records, shard.first_row):
-        yield _row(record, columns, number, records.line)
+        yield _row(record, reading, number, records.line)
     if number != shard.last_row:
         found = number - shard.first_row + 1
         raise SourceError(f"shard {shard.number} of the stored source has {found} rows, not {shard.rows}")
 
 
-def _row(record: list[str], columns: Sequence[str], number: int, line: int) -> Row:
-    cells = dict(zip(columns, record, strict=False))
-    problem = ""
-    if len(record) > len(columns):
-        problem = f"{len(record)} values for {len(columns)} columns (line {line})"
-        if any(cell.startswith("data:") for cell in record):
-            problem += "; a data URI contains a comma and must be quoted"
+def _row(record: list[str], reading: Reading, number: int, line: int) -> Row:
+    cells = {
+        column: unwrapped(record[position]) for column, position in reading.columns.items() if position < len(record)
+    }
     row = Row(
         number=number,
         line=line,
-        uri=cells["uri"].strip() if "uri" in cells else "",
+        uri=cleaned(cells.get("uri", "")),
         tag=cells.get("tag", ""),
         description=cells.get("description", ""),
         id=cells.get("id", "").strip(),
-        problem=problem,
     )
-    return row if problem or not (problem := _too_long(row)) else replace(row, problem=problem)
+    problem = _too_many(record, reading.width) or _lost_digits(row.id) or _too_long(row)
+    return replace(row, problem=f"{problem} (line {line})") if problem else row
+
+
+def _too_many(record: list[str], width: int) -> str:
+    """A message if there is text beyond the columns; empty surplus cells are no cells."""
+    if len(record) <= width or not any(map(str.strip, record[width:])):
+        return ""
+    problem = f"{len(record)} cells for {width} columns"
+    if any(cell.startswith("data:") for cell in record):
+        problem += "; a data URI contains a comma and must be quoted"
+    return problem
+
+
+def _lost_digits(face_id: str) -> str:
+    if "+" in face_id and _LOST_DIGITS.fullmatch(face_id):
+        return f"the id {face_id} was shortened by a spreadsheet; format its column as text, and enter the ids again"
+    return ""
 
 
 def _too_long(row: Row) -> str:
@@ -219,5 +276,5 @@ def _too_long(row: Row) -> str:
         bounds.append(("uri", row.uri, MAX_URI_BYTES))
     for name, cell, most in bounds:
         if len(cell) > most // 4 and (size := len(cell.encode(errors="surrogatepass"))) > most:
-            return f"the {name} is {size} bytes long, more than {most} (line {row.line})"
+            return f"the {name} is {size} bytes long, more than {most}"
     return ""

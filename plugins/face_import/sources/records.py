@@ -4,12 +4,9 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Final
 
-from face_import.contract import SOURCE_COLUMN_ALIASES, SOURCE_COLUMNS
 from face_import.errors import SourceError
 
-POSITIONAL_COLUMNS: Final = SOURCE_COLUMNS[:3]
 _SENTINEL = "\0"
 _LONG_LINE = 2**20
 """Longer lines are passed on by themselves: a `StringIO` would hold them twice, at four bytes per character."""
@@ -54,19 +51,22 @@ class LineFeed:
         chunks: non-empty chunks of UTF-8, split anywhere.
         max_line: maximum bytes of a line; bounds what is held until a line's end. A record over many lines may have as
             many, besides the batches it begins and ends in.
-        max_commas: maximum commas in a record, give or take those of a batch.
+        max_separators: maximum separators in a record, give or take those of a batch.
+        separator: the character between cells.
 
     Attributes:
         end: offset in bytes after the current batch.
         settled: `end` when the last record was complete, set by the reader of the records.
+        separator: as given.
     """
 
-    def __init__(self, chunks: Iterable[bytes], max_line: int, max_commas: int) -> None:
+    def __init__(self, chunks: Iterable[bytes], max_line: int, max_separators: int, separator: str = ",") -> None:
         self.end = self.settled = 0
-        self._commas = 0
+        self.separator = separator
+        self._separators = 0
         self._chunks = chunks
         self._max_line = max_line
-        self._max_commas = max_commas
+        self._max_separators = max_separators
         self._text = ""
         self._lines: io.StringIO | _LongLine = io.StringIO()
         self._position = self._offset = 0
@@ -113,10 +113,10 @@ class LineFeed:
         is_open = self.settled < self.end
         if self.end - self.settled > self._max_line:
             raise RecordTooLarge(f"longer than {self._max_line} bytes")
-        if is_open or len(batch) > self._max_commas:  # ordinary batches are not scanned
-            self._commas = is_open * self._commas + batch.count(b",")
-        if self._commas > self._max_commas:
-            raise RecordTooLarge(f"more than {self._max_commas} commas")
+        if is_open or len(batch) > self._max_separators:  # ordinary batches are not scanned
+            self._separators = is_open * self._separators + batch.count(self.separator.encode())
+        if self._separators > self._max_separators:
+            raise RecordTooLarge(f"more than {self._max_separators} cells")
 
     def _whole_lines(self) -> Iterator[bytes]:
         pending: list[bytes] = []
@@ -165,7 +165,7 @@ def _first_line_end(batch: bytes) -> int:
 
 
 class Records:
-    """CSV records, except blank ones: without cells, or with one cell of white space.
+    """CSV records, except blank ones, whose cells are all empty or white space: spreadsheets write thousands of them.
 
     The rules are `csv.reader`'s own. A stray quote within one line is read as by default (`"a"b` is `ab`). A quoted
     cell over several lines must be closed properly, though: otherwise a forgotten quote would silently swallow the
@@ -186,7 +186,7 @@ class Records:
         self.line = first_line
         self._first_line = first_line
         self._feed = feed
-        self._reader = csv.reader(feed, strict=True)
+        self._reader = csv.reader(feed, delimiter=feed.separator, strict=True)
 
     @property
     def next_line(self) -> int:
@@ -204,7 +204,7 @@ class Records:
             except (csv.Error, Unreadable, RecordTooLarge) as error:
                 record = self._recovered(error, done)
             self._feed.settled = self._feed.end
-            if not _is_blank(record):
+            if not is_blank(record):
                 self.line = self._first_line + done
                 yield record
 
@@ -224,13 +224,14 @@ class Records:
             try:
                 for record in reader:
                     feed.settled = feed.end
-                    if len(record) > 1 or not _is_blank(record):
+                    # A first cell that begins with printable ASCII settles it without a call.
+                    if (record and "!" <= record[0] < "\x7f") or not is_blank(record):
                         passed += 1
                         if passed >= rows or feed.end >= end:
                             return passed
                     done = reader.line_num
             except (csv.Error, Unreadable, RecordTooLarge) as error:
-                passed += not _is_blank(self._recovered(error, done))
+                passed += not is_blank(self._recovered(error, done))
                 feed.settled = feed.end
                 done = reader.line_num
             else:
@@ -255,7 +256,7 @@ class Records:
                 line=line,
             ) from None
         try:
-            record, *rest = csv.reader((self._feed.last_line(), _SENTINEL))
+            record, *rest = csv.reader((self._feed.last_line(), _SENTINEL), delimiter=self._feed.separator)
         except csv.Error:
             raise SourceError(f"a cell of more than {limit} characters", line=line) from None
         if not rest:
@@ -263,23 +264,13 @@ class Records:
         return record
 
 
-def _is_blank(record: list[str]) -> bool:
-    return not record or (len(record) == 1 and not record[0].strip())
+def is_blank(record: list[str]) -> bool:
+    """Whether a record has no text in any cell."""
+    return not any(map(str.strip, record))
 
 
-def header_columns(record: list[str], line: int) -> tuple[str, ...] | None:
-    """Columns named by a first record, or None if it is data.
-
-    A header's cells are all among uri, tag, description (or desc) and id, in any case, and include uri.
-
-    Raises:
-        SourceError: it names a column twice.
-    """
-    names = [cell.strip().lower() for cell in record]
-    columns = tuple(SOURCE_COLUMN_ALIASES.get(name, name) for name in names)
-    if "uri" not in columns or not set(columns) <= set(SOURCE_COLUMNS):
-        return None
-    for column in columns:
-        if columns.count(column) > 1:
-            raise SourceError(f"the header lists {column} twice", line=line)
-    return columns
+def unwrapped(cell: str) -> str:
+    """A cell without the formula by which spreadsheets are made to keep text as it is: `="00123"` is 00123."""
+    if cell.startswith('="') and cell.endswith('"') and len(cell) > 2 and '"' not in (inner := cell[2:-1]):
+        return inner
+    return cell

@@ -5,17 +5,18 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from face_import.domain.identity import UPLOADED
-from face_import.domain.models import Row, Shard, SourceIndex
+from face_import.domain.models import AS_FOUND, Reading, ReadingOptions, Row, Shard, SourceIndex
 from face_import.errors import ConfigError, TaskNotFound
 from face_import.settings import Settings
 from face_import.sources.encoding import CHUNK_BYTES
 from face_import.sources.files import as_os_error, file_system, writing
 from face_import.sources.intake import Bounds, ingest, join_blocks, read_rows
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 _READ_AHEAD = 2**20
 _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -48,7 +49,9 @@ class Storage:
         """The configured storage."""
         return cls(settings.storage_root, Bounds.of(settings))
 
-    def store(self, task_id: str, stream: BinaryIO, name: str = UPLOADED) -> SourceIndex:
+    def store(
+        self, task_id: str, stream: BinaryIO, name: str = UPLOADED, options: ReadingOptions = AS_FOUND
+    ) -> SourceIndex:
         """Ingest a source and store it under a name that nobody else uses.
 
         Raises:
@@ -57,7 +60,7 @@ class Storage:
         """
         try:
             with writing(self._fs, self._path(task_id, f"{name}.csv")) as sink:
-                index = ingest(stream, sink, self._bounds)
+                index = ingest(stream, sink, self._bounds, options)
             with writing(self._fs, self._path(task_id, f"{name}.json")) as sink:
                 sink.write(dump_index(index))
         except BaseException:
@@ -91,7 +94,7 @@ class Storage:
         index = self.index(task_id, name)
         if index is None:
             raise TaskNotFound(f"no source is stored for task {task_id}")
-        return read_rows(self._range(self._path(task_id, f"{name}.csv"), shard.start, shard.end), index.columns, shard)
+        return read_rows(self._range(self._path(task_id, f"{name}.csv"), shard.start, shard.end), index.reading, shard)
 
     def keep_only(self, task_id: str, name: str) -> None:
         """Remove other sources of a task: from tries of `plan` that died or lost the race."""
@@ -151,9 +154,7 @@ def dump_index(index: SourceIndex) -> bytes:
     blocks = index.blocks
     document = {
         "version": INDEX_VERSION,
-        "columns": index.columns,
-        "header": index.header,
-        "encoding": index.encoding,
+        "reading": asdict(index.reading),
         "size": index.size,
         "rows": [block.rows for block in blocks],
         "starts": [block.start for block in blocks],
@@ -163,20 +164,33 @@ def dump_index(index: SourceIndex) -> bytes:
 
 
 def load_index(document: bytes) -> SourceIndex:
-    """An index written by `dump_index`.
+    """An index written by `dump_index`, of this release or the one before.
 
     Raises:
-        ConfigError: another release wrote it.
+        ConfigError: a later release wrote it.
     """
     fields: dict[str, Any] = json.loads(document)
-    if fields["version"] != INDEX_VERSION:
+    if not 1 <= fields["version"] <= INDEX_VERSION:
         raise ConfigError(
-            f"source index version {fields['version']} is not {INDEX_VERSION}: written by another release"
+            f"source index version {fields['version']} is above {INDEX_VERSION}: a later release wrote it"
         )
     return SourceIndex(
-        columns=tuple(fields["columns"]),
-        header=fields["header"],
-        encoding=fields["encoding"],
+        reading=_reading_of_version_1(fields) if fields["version"] == 1 else _reading(fields["reading"]),
         size=fields["size"],
         blocks=join_blocks(fields["rows"], fields["starts"], fields["lines"], fields["size"]),
+    )
+
+
+def _reading(fields: dict[str, Any]) -> Reading:
+    return Reading(**(fields | {"titles": tuple(fields["titles"])}))
+
+
+def _reading_of_version_1(fields: dict[str, Any]) -> Reading:
+    columns = fields["columns"]
+    return Reading(
+        separator=",",
+        columns={name: position for position, name in enumerate(columns)},
+        width=len(columns),
+        titles=tuple(columns) if fields["header"] else (),
+        encoding=fields["encoding"],
     )

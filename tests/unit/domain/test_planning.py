@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from face_import.domain.models import Block, Shard, SourceIndex
 from face_import.domain.planning import MAX_SHARD_BYTES, MAX_SHARDS, plan_shards, pool_slots
+from face_import.sources.reading import PLAIN
 
 MIB = 2**20
 
@@ -18,7 +19,7 @@ def index_of(blocks: list[tuple[int, int]]) -> SourceIndex:
     for rows, size in blocks:
         made.append(Block(row, rows, offset, offset + size, row))
         row, offset = row + rows, offset + size
-    return SourceIndex(("uri",), header=False, encoding="utf-8", size=offset, blocks=tuple(made))
+    return SourceIndex(PLAIN, size=offset, blocks=tuple(made))
 
 
 def uniform(rows: int, row_bytes: int = 70, block: int = 100) -> SourceIndex:

@@ -2,7 +2,7 @@
 
 import io
 
-from face_import.domain.models import Row, Shard, SourceIndex
+from face_import.domain.models import AS_FOUND, ReadingOptions, Row, Shard, SourceIndex
 from face_import.domain.planning import plan_shards
 from face_import.sources import Bounds, ingest, read_rows
 
@@ -25,10 +25,14 @@ class Dribble(io.RawIOBase):
         return self._data.read(min(size, self._step) if size >= 0 else self._step)
 
 
-def taken_in(data: bytes, bounds: Bounds = BOUNDS) -> tuple[SourceIndex, bytes]:
+def taken_in(
+    data: bytes,
+    bounds: Bounds = BOUNDS,
+    options: ReadingOptions = AS_FOUND,
+) -> tuple[SourceIndex, bytes]:
     """The index of a file and what is stored of it."""
     sink = io.BytesIO()
-    index = ingest(io.BytesIO(data), sink, bounds)
+    index = ingest(io.BytesIO(data), sink, bounds, options)
     return index, sink.getvalue()
 
 
@@ -36,10 +40,10 @@ def shard_rows(stored: bytes, index: SourceIndex, shard: Shard, step: int = 7) -
     """Rows of one shard, its range given in pieces of `step` bytes."""
     part = stored[shard.start : shard.end]
     chunks = (part[i : i + step] for i in range(0, len(part), step))
-    return list(read_rows(chunks, index.columns, shard))
+    return list(read_rows(chunks, index.reading, shard))
 
 
-def all_rows(data: bytes) -> list[Row]:
+def all_rows(data: bytes, options: ReadingOptions = AS_FOUND) -> list[Row]:
     """Rows of a file, by the way of intake and shards."""
-    index, stored = taken_in(data)
+    index, stored = taken_in(data, options=options)
     return [row for shard in plan_shards(index, 1) for row in shard_rows(stored, index, shard)]

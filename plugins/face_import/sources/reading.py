@@ -1,0 +1,272 @@
+"""One reading of a file: its separator, its header and its columns, decided once from its first records."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from face_import.contract import SOURCE_COLUMNS
+from face_import.domain.models import Reading, ReadingOptions
+from face_import.domain.uri import cleaned, display, looks_like_uri
+from face_import.errors import SourceError
+from face_import.sources.headers import check_fields, field_of, find_column
+from face_import.sources.records import is_blank, unwrapped
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+SAMPLE_ROWS = 100
+POSITIONAL = {"uri": 0, "tag": 1, "description": 2}
+"""Columns of a file without a header."""
+PLAIN = Reading(separator=",", columns=POSITIONAL, width=3)
+_SHOWN = 80
+_DECLARATION = re.compile(r'"?sep=(.?)"?(?=[\r\n]|\Z)', re.IGNORECASE)
+_PATH_PARAMETER = re.compile(r";\w+=")
+"""As in `/a;jsessionid=5`: this semicolon separates no cells."""
+_WORDS = re.compile(r"[^/.:\\]{1,64}")
+"""May be a title, and is no broken address."""
+
+Record = list[str]
+
+
+def decide(sample: str, options: ReadingOptions) -> Reading:
+    """Decide how a source is read.
+
+    Args:
+        sample: its first lines, whole ones; long runs of base64 may be shortened.
+        options: what the client says about it.
+
+    Raises:
+        SourceError: it is ambiguous or has no column with URIs; the text names the candidates and what to do.
+    """
+    declaration = _DECLARATION.match(sample)
+    text = sample[declaration.end() :] if declaration else sample
+    separator = _declared(declaration[1]) if declaration else _separator(text, options)
+    records = list(_records(text, separator))
+    if not records:
+        raise SourceError("the file has no rows")
+    titles = _titles(records[0], options)
+    table = _Table(titles, records[bool(titles) :])
+    if not table.rows:
+        raise SourceError("the file has no rows below its header")
+    table.check_quoting(separator)
+    columns = _columns(table, options)
+    width = len(titles) or (table.widest if options.columns else len(POSITIONAL))
+    table.check_width(width)
+    table.check_uris(columns["uri"], records[0] if not options.columns else ())
+    return Reading(separator=separator, declared=bool(declaration), titles=tuple(titles), columns=columns, width=width)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The sample as a table: titles (none without a header) and rows."""
+
+    titles: Sequence[str]
+    rows: Sequence[Record]
+
+    @property
+    def widest(self) -> int:
+        return max(len(row) for row in self.rows)
+
+    def name(self, position: int) -> str:
+        """A column for a message."""
+        title = self.titles[position] if position < len(self.titles) else ""
+        return f"column {position + 1} ({_short(title)})" if title else f"column {position + 1}"
+
+    def choice(self, position: int) -> str | int:
+        """A column as it is given in `columns`."""
+        title = self.titles[position] if position < len(self.titles) else ""
+        return title if title and list(self.titles).count(title) == 1 else position + 1
+
+    def has_uris(self, position: int) -> bool:
+        return any(looks_like_uri(row[position]) for row in self.rows if position < len(row))
+
+    def check_quoting(self, separator: str) -> None:
+        """Reject a file whose lines are each one quoted cell."""
+        whole = [row[0] for row in self.rows if len(row) == 1 and _is_a_record(row[0], separator, len(self.titles))]
+        if 2 * len(whole) > len(self.rows):
+            raise SourceError(
+                f"each line is one quoted cell, for instance {_short(whole[0])}; "
+                "remove the quotation marks around the lines, or save the table as CSV again"
+            )
+
+    def check_width(self, width: int) -> None:
+        """Reject a file most of whose rows have more cells than there are columns: all these rows would fail."""
+        longer = [number for number, row in enumerate(self.rows, 1) if any(map(str.strip, row[width:]))]
+        if 2 * len(longer) <= len(self.rows):
+            return
+        row = self.rows[longer[0] - 1]
+        text = f"row {longer[0]} has {len(row)} cells for {width} columns, like most of the rows"
+        if any(cell.startswith("data:") for cell in row):
+            raise SourceError(f"{text}; a data URI contains a comma and must be quoted")
+        if self.titles:
+            raise SourceError(f"{text}; quote cells that contain the separator, or complete the header")
+        raise SourceError(
+            f"{text}, which are uri, tag and description if there is no header; "
+            f"add a header, or say which column is which: {_advice(uri=self._uri_columns()[:1] or [0])}"
+        )
+
+    def check_uris(self, position: int, first: Sequence[str]) -> None:
+        """Reject a file whose uri column has no URI, or whose first record may be a header or a row."""
+        if self.has_uris(position):
+            cell = first[position] if position < len(first) else ""
+            if not self.titles and _WORDS.fullmatch(cell.strip()) and not looks_like_uri(cell):
+                raise SourceError(
+                    f"the first row has no URI and no known column name ({_short(cell)}): if it is a header, say which "
+                    f'column is which by title: columns={{"uri": {json.dumps(cell, ensure_ascii=False)}}}; if it is a '
+                    'row, by number: columns={"uri": 1, "tag": 2, "description": 3}'
+                )
+            return
+        cell = next((row[position] for row in self.rows if position < len(row)), "")
+        text = f"{self.name(position)} has no URI in the first {len(self.rows)} rows; row 1 has {_short(cell)}"
+        if others := self._uri_columns():
+            found = " and ".join(map(self.name, others))
+            raise SourceError(f"{text}. {found} has URIs: {_advice(uri=[self.choice(other) for other in others])}")
+        raise SourceError(f"{text}. A URI begins with http://, https:// or data:")
+
+    def _uri_columns(self) -> list[int]:
+        return [position for position in range(self.widest) if self.has_uris(position)]
+
+
+def _declared(separator: str) -> str:
+    if separator not in SEPARATORS or not separator:
+        raise SourceError(f"sep={separator}: the separator must be one of {', '.join(SEPARATORS.values())}", line=1)
+    return separator
+
+
+def _separator(text: str, options: ReadingOptions) -> str:
+    """The separator by which the sample is a table; a comma if it has a single column."""
+    tables = {separator: list(_records(text, separator)) for separator in SEPARATORS}
+    named = [separator for separator, records in tables.items() if _has_titles(records, options)]
+    fitting = named or [separator for separator, records in tables.items() if _has_rows(records)]
+    if len(fitting) > 1 and "," in fitting:
+        others = "".join(set(fitting) - {","})
+        if not named and not _in_cells(tables[","], others):
+            return ","
+    if len(fitting) > 1:
+        names = " or ".join(
+            f"{SEPARATORS[separator]} (row 1: {_short(str(tables[separator][0]))})" for separator in fitting
+        )
+        raise SourceError(
+            f"the separator may be a {names}; say which in a first line, for instance sep={fitting[-1]}", line=1
+        )
+    return fitting[0] if fitting else ","
+
+
+def _has_titles(records: Sequence[Record], options: ReadingOptions) -> bool:
+    return bool(records) and len(records[0]) > 1 and bool(_titles(records[0], options))
+
+
+def _has_rows(records: Sequence[Record]) -> bool:
+    """Whether most records have several cells, one of them an address without other separators in it."""
+    fitting = sum(1 for record in records if len(record) > 1 and any(map(_is_address, record)))
+    return 2 * fitting > len(records)
+
+
+def _is_address(cell: str) -> bool:
+    cell = cleaned(cell)
+    if not looks_like_uri(cell):
+        return False
+    if cell.startswith("data:"):
+        return "," in cell
+    path = _PATH_PARAMETER.sub("", cell.partition("?")[0])
+    return not any(character.isspace() or character in ';|"' for character in path)
+
+
+def _in_cells(records: Sequence[Record], separators: str) -> bool:
+    """Whether most records have one of the separators in a cell that is no address."""
+    having = sum(
+        1 for record in records if any(set(separators) & set(cell) for cell in record if not _is_address(cell))
+    )
+    return 2 * having > len(records)
+
+
+def _records(text: str, separator: str) -> Iterator[Record]:
+    """The first records of the sample, without blank ones, as a lenient reader sees them."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    found = 0
+    try:
+        for record in reader:
+            if not is_blank(record):
+                yield record
+                found += 1
+            if found > SAMPLE_ROWS:
+                return
+    except csv.Error:  # the strict reader will name its line
+        return
+
+
+def _titles(record: Record, options: ReadingOptions) -> list[str]:
+    """The cells of a header; none if the record is a row."""
+    cells = [cleaned(unwrapped(cell)) for cell in record]
+    chosen = [choice for choice in options.columns.values() if isinstance(choice, str) and not choice.isdecimal()]
+    known = any(map(field_of, cells)) or any(find_column(cells, choice, 0) is not None for choice in chosen)
+    if not known or any(map(looks_like_uri, cells)):
+        return []
+    while not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _columns(table: _Table, options: ReadingOptions) -> dict[str, int]:
+    """Position of each of our columns: those that the client chose, and those that the header names."""
+    chosen = {
+        field: None if choice is None else _chosen(table, field, choice)
+        for field, choice in check_fields(options.columns).items()
+    }
+    columns = {field: position for field, position in chosen.items() if position is not None}
+    if not table.titles:
+        columns = columns or POSITIONAL
+    else:
+        for field, positions in _known(table.titles, set(columns.values())).items():
+            if field not in chosen:
+                columns[field] = _only(table, field, positions)
+    if "uri" not in columns:
+        seen = ", ".join(map(_short, table.titles)) or "no header"
+        candidates = [table.choice(p) for p in range(table.widest) if table.has_uris(p)]
+        raise SourceError(f"no column is known to have the URIs ({seen}): {_advice(uri=candidates or ['…'])}")
+    return {field: columns[field] for field in SOURCE_COLUMNS if field in columns}
+
+
+def _known(titles: Sequence[str], taken: Iterable[int]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for position, title in enumerate(titles):
+        if (field := field_of(title)) and position not in taken:
+            found.setdefault(field, []).append(position)
+    return found
+
+
+def _only(table: _Table, field: str, positions: Sequence[int]) -> int:
+    if len(positions) > 1:
+        names = " and ".join(map(table.name, positions))
+        raise SourceError(f"{names} may all be the {field}: {_advice(**{field: [table.choice(p) for p in positions]})}")
+    return positions[0]
+
+
+def _chosen(table: _Table, field: str, choice: str | int) -> int:
+    position = find_column(table.titles, choice, max(len(table.titles), table.widest))
+    if position is None:
+        seen = ", ".join(map(_short, table.titles)) or f"{table.widest} without titles"
+        raise SourceError(f"columns: there is no column {choice!r} for {field}; the file has {seen}")
+    return position
+
+
+def _is_a_record(cell: str, separator: str, width: int) -> bool:
+    """Whether a cell is itself a record of several cells."""
+    cells = next(csv.reader([cell], delimiter=separator), [])
+    several = len(cells) == width if width > 1 else len(cells) > 1 and ('"' in cell or " " in cell)
+    return several and any(map(looks_like_uri, cells))
+
+
+def _advice(**candidates: Sequence[str | int]) -> str:
+    """How a client says which column is which."""
+    return "say which with " + " or ".join(
+        f"columns={json.dumps({field: choice}, ensure_ascii=False)}"
+        for field, choices in candidates.items()
+        for choice in choices
+    )
+
+
+def _short(text: str) -> str:
+    shown = display(text)
+    return repr(shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…")
