@@ -1,5 +1,6 @@
 """Ingesting a CSV file in one pass: validated, stored as UTF-8, indexed by blocks; and reading a shard's rows back."""
 
+import codecs
 import csv
 import re
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,8 @@ _OTHER_CELLS_BYTES = 64 * 2**10
 _MAX_SEPARATORS = 2**20
 """Per record: a million short cells in Python take as much memory as the longest allowed cell."""
 _SAMPLE_BYTES = 2**18
-_LONG_BASE64 = re.compile(rb"([A-Za-z0-9+/_-]{64})[A-Za-z0-9+/_=-]{256,}")
+_SAMPLE_LINES = 3
+_LONG_CELL = re.compile(r"([^,;\t|\"\r\n]{64})[^,;\t|\"\r\n]{256,}")
 _LOST_DIGITS = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
 """What spreadsheets make of a long number."""
 
@@ -139,29 +141,27 @@ def _copied(chunks: Iterable[bytes], sink: BinaryIO) -> Iterator[bytes]:
 def _sampled(chunks: Iterator[bytes], max_line: int) -> tuple[str, Iterator[bytes]]:
     """The first lines as text, and all chunks.
 
-    Long base64 is shortened, so a sample is small, whatever the cells. It is empty if the bytes are not text: whoever
-    reads the chunks finds out where.
+    Long cells are shortened, so a sample is small, whatever the cells. It is empty if the bytes are not text: the
+    reader of the chunks finds out where.
     """
     held: list[bytes] = []
-    sample = bytearray()
-    size, lines = 0, 0
-    rest: Iterator[bytes] = iter(())
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    sample, size, lines = "", 0, 0
     try:
         for chunk in chunks:
             held.append(chunk)
-            sample += _LONG_BASE64.sub(rb"\1", chunk)
+            sample += _LONG_CELL.sub(r"\1", decoder.decode(chunk))
             size, lines = size + len(chunk), lines + chunk.count(b"\n") + chunk.count(b"\r")
-            if (size >= _SAMPLE_BYTES and lines > 3) or size > 2 * max_line:
-                del sample[max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1 or len(sample) :]
-                rest = chunks
+            if (size >= _SAMPLE_BYTES and lines > _SAMPLE_LINES) or size > 2 * max_line:
+                sample = sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1] or sample
                 break
-        text = "" if 0 in sample else sample.decode()
     except UnicodeDecodeError as error:
-        text, rest = "", _raising(error)
-    return text, chain(_given_up(held), rest)
+        rest = chunks if error.encoding == "utf-8" else _raising(error)  # what was recoded is valid UTF-8
+        return "", chain(_released(held), rest)
+    return "" if "\0" in sample else sample, chain(_released(held), chunks)
 
 
-def _given_up(held: list[bytes]) -> Iterator[bytes]:
+def _released(held: list[bytes]) -> Iterator[bytes]:
     """The chunks, each released as it is passed on."""
     held.reverse()
     while held:

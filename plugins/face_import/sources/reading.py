@@ -101,9 +101,10 @@ class _Table:
             raise SourceError(f"{text}; a data URI contains a comma and must be quoted")
         if self.titles:
             raise SourceError(f"{text}; quote cells that contain the separator, or complete the header")
+        uris = [position + 1 for position in self._uri_columns()]
         raise SourceError(
             f"{text}, which are uri, tag and description if there is no header; "
-            f"add a header, or say which column is which: {_advice(uri=self._uri_columns()[:1] or [0])}"
+            f"add a header, or {_advice(uri=uris or [1])} and so on"
         )
 
     def check_uris(self, position: int, first: Sequence[str]) -> None:
@@ -253,7 +254,7 @@ def _chosen(table: _Table, field: str, choice: str | int) -> int:
 
 def _is_a_record(cell: str, separator: str, width: int) -> bool:
     """Whether a cell is itself a record of several cells."""
-    cells = next(csv.reader([cell], delimiter=separator), [])
+    cells = next(_records(cell, separator), [])
     several = len(cells) == width if width > 1 else len(cells) > 1 and ('"' in cell or " " in cell)
     return several and any(map(looks_like_uri, cells))
 
