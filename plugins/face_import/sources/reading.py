@@ -140,17 +140,11 @@ def _separator(text: str, options: ReadingOptions) -> str:
     tables = {separator: list(_records(text, separator)) for separator in SEPARATORS}
     named = [separator for separator, records in tables.items() if _has_titles(records, options)]
     fitting = named or [separator for separator, records in tables.items() if _has_rows(records)]
-    if len(fitting) > 1 and "," in fitting:
-        others = "".join(set(fitting) - {","})
-        if not named and not _in_cells(tables[","], others):
-            return ","
     if len(fitting) > 1:
-        names = " or ".join(
-            f"{SEPARATORS[separator]} (row 1: {_short(str(tables[separator][0]))})" for separator in fitting
-        )
-        raise SourceError(
-            f"the separator may be a {names}; say which in a first line, for instance sep={fitting[-1]}", line=1
-        )
+        fitting = [one for one in fitting if not _in_cells(tables[one], set(fitting) - {one})] or fitting
+    if len(fitting) > 1:
+        names = " or ".join(f"{SEPARATORS[one]} (row 1: {_short(str(tables[one][0]))})" for one in fitting)
+        raise SourceError(f"the separator may be a {names}; declare it in a first line, as in sep={fitting[0]}", line=1)
     return fitting[0] if fitting else ","
 
 
@@ -174,11 +168,9 @@ def _is_address(cell: str) -> bool:
     return not any(character.isspace() or character in ';|"' for character in path)
 
 
-def _in_cells(records: Sequence[Record], separators: str) -> bool:
+def _in_cells(records: Sequence[Record], separators: set[str]) -> bool:
     """Whether most records have one of the separators in a cell that is no address."""
-    having = sum(
-        1 for record in records if any(set(separators) & set(cell) for cell in record if not _is_address(cell))
-    )
+    having = sum(1 for record in records if any(separators & set(cell) for cell in record if not _is_address(cell)))
     return 2 * having > len(records)
 
 
