@@ -9,6 +9,9 @@ from face_import.contract import Mode, TaskState
 from face_import.domain.models import LIMITS, Limits
 from face_import.errors import TaskNotFound
 
+_NOT_SHOWN = {"control_owner", "control_until", "create_key", "create_digest", "source_url"}
+"""Columns for one operation each; `source_url` may contain secrets."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskConfig:
@@ -40,6 +43,7 @@ class ImportTask:
         total_num: rows of its source; 0 until the source is ingested.
         gone_num: rows that only earlier files of its entry have; None until it is completed.
         source_name: name of the stored source that its shards refer to.
+        reading: how the source is read, as JSON; None: nothing is recorded.
     """
 
     id: str
@@ -54,6 +58,7 @@ class ImportTask:
     total_num: int
     gone_num: int | None
     source_name: str
+    reading: str | None
     created_at: float
     started_at: float | None
     stopped_at: float | None
@@ -91,7 +96,7 @@ def load_by_run(connection: Connection, run_id: str) -> ImportTask | None:
 
 def task_of(row: RowMapping) -> ImportTask:
     """A row of `import_task` as a value."""
-    values = {name: value for name, value in row.items() if not name.startswith("control_")}
+    values = {name: value for name, value in row.items() if name not in _NOT_SHOWN}
     limits = Limits(**{name: values.pop(name) for name in LIMITS})
     config = TaskConfig(
         group_name=values.pop("group_name"),
