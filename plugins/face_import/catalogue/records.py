@@ -1,11 +1,13 @@
 """Import tasks as values, and how they are read from the catalogue."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from face_import.catalogue.schema import import_task
+from face_import.catalogue.schema import import_task, now
 from face_import.contract import Mode, TaskState
+from face_import.domain.identity import UPLOADED
 from face_import.domain.models import LIMITS, Limits
 from face_import.errors import TaskNotFound
 
@@ -69,6 +71,28 @@ class ImportTask:
     def ended(self) -> bool:
         """Whether its Airflow run has to be ended; that of a completed task ends by itself."""
         return self.deleted_at is not None or self.state in {TaskState.CREATED, TaskState.STOPPED}
+
+
+def new_task_values(task_id: str, run_id: str, config: TaskConfig, state: TaskState, total_num: int) -> dict[str, Any]:
+    """The columns of a new task; a running one has been started once."""
+    running = state == TaskState.RUNNING
+    return {
+        "id": task_id,
+        "run_id": run_id,
+        "group_name": config.group_name,
+        **asdict(config.limits),
+        "thread_num": config.thread_num,
+        "mode": int(config.mode),
+        "entry": config.entry,
+        "source": config.source,
+        "state": int(state),
+        "attempt": int(running),
+        "launched_attempt": int(running),
+        "total_num": total_num,
+        "source_name": UPLOADED,
+        "created_at": now(),
+        "started_at": now() if running else None,
+    }
 
 
 def load(connection: Connection, task_id: str, *, lock: bool = False) -> ImportTask:
