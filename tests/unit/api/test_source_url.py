@@ -135,6 +135,7 @@ def test_it_can_be_controlled_in_every_state(client: FlaskClient, settings: Sett
     assert not catalogue.tasks.complete(task_id)
     control.delete(task_id)
     assert client.get(f"/v1/tasks/{task_id}/detail").status_code == 404
+    assert catalogue.creates.source_url(task_id) is None
     while catalogue.tasks.purge_some(task_id):
         pass
     assert catalogue.tasks.peek(task_id) is None
