@@ -65,7 +65,7 @@ def create_task(form: CreateForm, upload: FileStorage | None, key: str | None = 
         return Creation(earlier, replayed=True)
     check_group_name(form.group_name, context.settings)
     check_thread_num(form.thread_num, context.settings)
-    return _stored(form, upload, once) if upload else _registered(form, once)
+    return _registered(form, once) if upload is None else _stored(form, upload, once)
 
 
 def _stored(form: CreateForm, upload: FileStorage, once: Once | None) -> Creation:
