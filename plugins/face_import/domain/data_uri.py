@@ -2,14 +2,13 @@
 
 import binascii
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import unquote_to_bytes
 
 from face_import.domain.uri import scheme_of
 from face_import.errors import RowError
 
-_UNQUOTED_AT_ONCE = 2**16
+_AT_ONCE = 2**16
 """In characters."""
 _LOOKED_AT = 256
 """Characters of a header or payload that are searched for well-known mistakes."""
@@ -48,14 +47,16 @@ def decode_data_uri(uri: str, max_bytes: int) -> bytes:
     is_base64 = bool(_IS_BASE64.search(uri, max(0, comma - _LOOKED_AT), comma))
     _check_size(uri, start, max_bytes, is_base64=is_base64)
     if is_base64:
+        if "%" in uri and _is_ascii(uri, start):
+            uri, start = _unquoted(uri, start).decode("latin-1"), 0
         return _bounded(_from_base64(uri, start), max_bytes)
     if _BASE64_ELSEWHERE.search(uri, 0, min(comma, _LOOKED_AT)):
         raise DataUriError("';base64' must be the last thing before the comma")
     if is_base64_image(uri[start : start + _LOOKED_AT]):
         raise DataUriError("';base64' is missing before the comma")
-    if not uri.isascii():
+    if not _is_ascii(uri, start):
         raise DataUriError("not a data URI: non-ASCII characters")
-    return _bounded(_raw(uri, start), max_bytes)
+    return _bounded(_unquoted(uri, start) if "%" in uri else uri[start:].encode(), max_bytes)
 
 
 def is_base64_image(text: str) -> bool:
@@ -74,38 +75,41 @@ def _check_size(uri: str, start: int, max_bytes: int, *, is_base64: bool) -> Non
         raise DataUriError(f"larger than {max_bytes} bytes")
 
 
-def _from_base64(uri: str, start: int) -> bytes:
+def _is_ascii(uri: str, start: int) -> bool:
+    return uri.isascii() or uri[start:].isascii()
+
+
+def _from_base64(text: str, start: int) -> bytes:
     """Decode clean base64 at once, and anything else by the forgiving rules."""
-    if uri.isascii():
-        with suppress(binascii.Error):
-            raw = _raw(uri, start)
-            data = binascii.a2b_base64(raw, strict_mode=True)
-            # Python takes any number of `=` after a complete group
-            if len(data) == len(raw) // 4 * 3 - raw[-2:].count(b"="):
-                return data
-            del data
-        del raw
-        if _lost_its_plus(uri, start):
-            raise DataUriError(_LOST_PLUS)
-        with suppress(binascii.Error):
-            return _forgiving(_pieces(uri, start))
-    raise DataUriError(_flaw(uri[start:] if "%" not in uri else _raw(uri, start).decode("latin-1")))
+    if not _is_ascii(text, start):
+        raise DataUriError(_flaw(text[start:]))
+    with suppress(binascii.Error):
+        data = binascii.a2b_base64(text[start:], strict_mode=True)
+        # Python takes any number of `=` after a complete group
+        if len(data) == (len(text) - start) // 4 * 3 - text[-2:].count("="):
+            return data
+        del data
+    if _lost_its_plus(text, start):
+        raise DataUriError(_LOST_PLUS)
+    with suppress(binascii.Error):
+        return _forgiving(text, start)
+    raise DataUriError(_flaw(text[start:]))
 
 
-def _forgiving(pieces: Iterator[bytes]) -> bytes:
+def _forgiving(text: str, start: int) -> bytes:
     """Decode base64 by https://infra.spec.whatwg.org/#forgiving-base64-decode, and the URL-safe alphabet.
 
     Raises:
         binascii.Error: it is not base64.
     """
     decoded, rest = [], b""
-    for piece in pieces:
-        text = rest + piece.translate(_STANDARD, _WHITE_SPACE.encode())
-        whole = max(0, len(text) // 4 * 4 - 4)  # the last group may be padded
-        if text.find(b"=", 0, whole) >= 0:
+    for at in range(start, len(text), _AT_ONCE):
+        piece = rest + text[at : at + _AT_ONCE].encode().translate(_STANDARD, _WHITE_SPACE.encode())
+        whole = max(0, len(piece) // 4 * 4 - 4)  # the last group may be padded
+        if piece.find(b"=", 0, whole) >= 0:
             raise binascii.Error
-        decoded.append(binascii.a2b_base64(text[:whole], strict_mode=True))
-        rest = text[whole:]
+        decoded.append(binascii.a2b_base64(piece[:whole], strict_mode=True))
+        rest = piece[whole:]
     digits = rest.rstrip(b"=")
     padding = len(rest) - len(digits)
     if padding > 2 or (padding and len(rest) % 4):
@@ -122,7 +126,7 @@ def _lost_its_plus(uri: str, start: int) -> bool:
 
     Lines of the same length that are separated by spaces are none of that kind.
     """
-    has_others = any(uri.find(mark, start) >= 0 for mark in "+-%\n\r")
+    has_others = any(uri.find(mark, start) >= 0 for mark in "+-\n\r")
     if len(uri) - start < _SURELY_HAS_PLUS or uri.find(" ", start) < 0 or has_others:
         return False
     sample = uri[start : start + _SAMPLE].split()  # a cell may have 32 million spaces
@@ -153,19 +157,16 @@ def _mistake(head: str) -> str:
     return ""
 
 
-def _raw(uri: str, start: int) -> bytes:
-    """The text after the comma without percent-encoding."""
-    return b"".join(_pieces(uri, start)) if "%" in uri else uri[start:].encode()
-
-
-def _pieces(uri: str, start: int) -> Iterator[bytes]:
+def _unquoted(uri: str, start: int) -> bytes:
     """Undo percent-encoding in chunks: Python creates an object per escape, gigabytes for a cell of 30 MB."""
+    pieces = []
     while start < len(uri):
-        end = start + _UNQUOTED_AT_ONCE
+        end = start + _AT_ONCE
         cut = uri.rfind("%", max(start + 1, end - 2), end)  # not in the middle of %41
         end = cut if cut >= 0 and end < len(uri) else end
-        yield unquote_to_bytes(uri[start:end])
+        pieces.append(unquote_to_bytes(uri[start:end]))
         start = end
+    return b"".join(pieces)
 
 
 def _bounded(data: bytes, max_bytes: int) -> bytes:

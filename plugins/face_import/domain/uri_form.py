@@ -39,6 +39,7 @@ class UriFlaw(StrEnum):
     NO_URI = "not a URI: use http, https or data"
 
 
+_MEANT_AS_DATA = {UriFlaw.BASE64, UriFlaw.NO_DATA, UriFlaw.PYTHON_BYTES}
 _BY_SCHEME = {
     UriFlaw.LOCAL: ("file",),
     UriFlaw.EMAIL: ("mailto",),
@@ -85,6 +86,11 @@ def flaw_of(uri: str) -> UriFlaw | None:
     if scheme in _SCHEMES:
         return _flaw_of_url(uri[:MAX_URI_BYTES], scheme)
     return _FLAW_OF_SCHEME.get(scheme) or _flaw_of_other(uri[:_LOOKED_AT], scheme)
+
+
+def embeds_image(uri: str) -> bool:
+    """Whether a cell is a data URI, or what somebody wrote who meant one."""
+    return scheme_of(uri) == "data" or flaw_of(uri) in _MEANT_AS_DATA
 
 
 def hint_on_failure(uri: str) -> str:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_ROW, MAX_TAG_BYTES, MAX_URI_BYTES
 from face_import.domain.models import Block, Row, Shard, SourceIndex
-from face_import.domain.uri import scheme_of
+from face_import.domain.uri_form import embeds_image
 from face_import.errors import SourceError
 from face_import.settings import Settings
 from face_import.sources.encoding import Utf8Chunks
@@ -208,14 +208,14 @@ def _row(record: list[str], columns: Sequence[str], number: int, line: int) -> R
 def _too_long(row: Row) -> str:
     """A message if a cell is too long for the face library or our tables, else empty.
 
-    A data URI contains the image itself, which has its own limit; what is neither it nor a URL is not fetched.
+    A data URI contains the image itself, which has its own limit.
     """
     bounds = [
         ("tag", row.tag, MAX_TAG_BYTES),
         ("description", row.description, MAX_DESCRIPTION_BYTES),
         ("id", row.id, MAX_ID_BYTES),
     ]
-    if scheme_of(row.uri) in {"http", "https"}:
+    if len(row.uri) > MAX_URI_BYTES // 4 and not embeds_image(row.uri):
         bounds.append(("uri", row.uri, MAX_URI_BYTES))
     for name, cell, most in bounds:
         if len(cell) > most // 4 and (size := len(cell.encode(errors="surrogatepass"))) > most:
