@@ -145,7 +145,9 @@ def _flaw(text: str) -> str:
         return f"damaged base64: '=' at position {end + 1} after the comma, before the end"
     if " " in text.strip(_WHITE_SPACE) and "+" not in text:
         return _LOST_PLUS
-    return f"damaged base64: characters are missing {'at its end' if end < 0 else 'before the = at its end'}"
+    if end >= 0:
+        return "damaged base64: its length does not match the '=' at its end"
+    return "damaged base64: characters are missing at its end"
 
 
 def _mistake(head: str) -> str:

@@ -91,7 +91,7 @@ def test_data_uris_are_decoded(uri: str, expected: bytes) -> None:
     ("uri", "expected"),
     [
         ("data:image/png;base64,aGkxa", "damaged base64: characters are missing at its end"),
-        ("data:image/png;base64,aGk==", "damaged base64: characters are missing before the = at its end"),
+        ("data:image/png;base64,aGk==", "damaged base64: its length does not match the '=' at its end"),
         ("data:image/png;base64,aG=k", "'=' at position 3 after the comma, before the end"),
         ("data:image/png;base64,aGk=aGk=", "'=' at position 4 after the comma, before the end"),
         ("data:image/png;base64,####", "not base64: character '#' at position 1 after the comma"),
