@@ -6,12 +6,14 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
+from unittest.mock import patch
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from face_import.domain import data_uri
 from face_import.domain.data_uri import DataUriError, decode_data_uri, is_base64_image
 from face_import.domain.uri import to_data_uri
 
@@ -42,6 +44,9 @@ def decoded(payload: str) -> bytes | None:
 def test_base64_is_read_by_the_standard(payload: str) -> None:
     """Whatever the white space and padding: the bytes that a browser has, or a refusal where it refuses."""
     assert decoded(payload) == forgiving(payload)
+    with patch.object(data_uri, "_AT_ONCE", 5):  # as longer ones are, in pieces
+        assert decoded(payload) == forgiving(payload)
+        assert decoded(quote(payload)) == forgiving(payload)
 
 
 @given(st.binary(max_size=3000), st.data())
