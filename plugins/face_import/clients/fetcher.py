@@ -27,7 +27,9 @@ from face_import.clients.transfer import (
     status_error,
 )
 from face_import.contract import MAX_URI_BYTES
-from face_import.domain.uri import DataUriError, decode_data_uri, scheme_of
+from face_import.domain.data_uri import DataUriError, decode_data_uri
+from face_import.domain.uri import scheme_of
+from face_import.domain.uri_form import flaw_of
 from face_import.settings import Settings
 
 ATTEMPTS = 4
@@ -208,10 +210,8 @@ async def _unhurried(waiting: Awaitable[None], deadline: asyncio.Timeout) -> Non
 
 
 def _parsed(uri: str) -> URL:
-    scheme = scheme_of(uri)
-    if scheme not in {"http", "https"}:
-        shown = f"scheme {scheme!r}" if scheme else "a URI without a scheme"
-        raise FetchError(f"{shown} is not supported: use http, https or data")
+    if flaw := flaw_of(uri):
+        raise FetchError(flaw.value)
     if len(uri) > MAX_URI_BYTES:
         raise FetchError(f"a URL of {len(uri)} characters, more than {MAX_URI_BYTES}")
     try:

@@ -21,6 +21,7 @@ from face_import.domain.image import blur_of, check_image, is_small
 from face_import.domain.limits import blur_violation, largest, pose_violation, size_violation
 from face_import.domain.models import Face, Limits, Measurements, Outcome, Pose, Row
 from face_import.domain.uri import DataUri, display, to_data_uri
+from face_import.domain.uri_form import hint_on_failure
 from face_import.errors import (
     FaceImportError,
     RowError,
@@ -34,6 +35,7 @@ from face_import.pipeline.outage import Outage
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+_ABOUT_THE_URI = {Code.URI_UNREACHABLE, Code.IMAGE_UNREADABLE}
 _SETTLES_DOUBT = {Code.OK, Code.DUPLICATE_FACE, Code.DUPLICATE_ID}
 """Codes of rows whose add was sent again, which settles how an earlier one ended."""
 
@@ -99,7 +101,9 @@ class RowImporter:
             return await self._import_good_row(row)
         except (RowError, ServiceError) as error:
             verdict = _verdict(error)
-            return outcome(verdict.code, verdict.message, refused=verdict.refused)
+            hint = hint_on_failure(row.uri) if verdict.code in _ABOUT_THE_URI else ""
+            message = f"{verdict.message}; {hint}" if hint else verdict.message
+            return outcome(verdict.code, message, refused=verdict.refused)
 
     async def _import_good_row(self, row: Row) -> Outcome:
         """Fetch and import a row with a URI."""

@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_ROW, MAX_TAG_BYTES, MAX_URI_BYTES
 from face_import.domain.models import AS_FOUND, Block, Reading, ReadingOptions, Row, Shard, SourceIndex
-from face_import.domain.uri import cleaned, scheme_of
+from face_import.domain.uri import cleaned
+from face_import.domain.uri_form import embeds_image
 from face_import.errors import SourceError
 from face_import.settings import Settings
 from face_import.sources.encoding import Utf8Chunks
@@ -276,7 +277,7 @@ def _too_long(row: Row) -> str:
         ("description", row.description, MAX_DESCRIPTION_BYTES),
         ("id", row.id, MAX_ID_BYTES),
     ]
-    if scheme_of(row.uri) != "data":
+    if len(row.uri) > MAX_URI_BYTES // 4 and not embeds_image(row.uri):
         bounds.append(("uri", row.uri, MAX_URI_BYTES))
     for name, cell, most in bounds:
         if len(cell) > most // 4 and (size := len(cell.encode(errors="surrogatepass"))) > most:

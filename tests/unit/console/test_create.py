@@ -157,11 +157,19 @@ def test_the_preview_shows_what_was_understood(client: FlaskClient, settings: Se
 
 def test_the_preview_lists_every_unreadable_line(client: FlaskClient) -> None:
     """By the file's line and the row's number, with the reason."""
-    rows = [b"http://x/1.jpg,a,b", b"", b",a,b", b"http://x/2.jpg,a,b,c,d", b"ftp://x/3.jpg,a,b", b"nonsense,a,b"]
+    rows = [
+        b"http://x/1.jpg,a,b",
+        b"",
+        b",a,b",
+        b"http://x/2.jpg,a,b,c,d",
+        b"ftp://x/3.jpg,a,b",
+        b"nonsense,a,b",
+        b"C:\\4.jpg,a,b",
+    ]
     page = preview(client, b"\n".join(rows))
-    assert "4 rows cannot be imported" in page
-    reasons = ["no URI", "more values than columns", "unsupported scheme", "not a URI"]
-    for line, row, reason in zip((3, 4, 5, 6), (2, 3, 4, 5), reasons, strict=True):
+    assert "5 rows cannot be imported" in page
+    reasons = ["no URI", "more values than columns", "FTP is not supported", "not a URI", "a path on a computer"]
+    for line, row, reason in zip((3, 4, 5, 6, 7), (2, 3, 4, 5, 6), reasons, strict=True):
         assert f'<td class="num">{line}</td><td class="num">{row}</td><td>{reason}' in page
 
 
