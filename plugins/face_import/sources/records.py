@@ -8,6 +8,8 @@ from itertools import chain
 from face_import.errors import SourceError
 
 _SENTINEL = "\0"
+_VISIBLE, _BEYOND = ["!"], ["\x7f"]
+"""A record between them begins with printable ASCII, so it is not blank; a comparison is cheaper than a call."""
 _LONG_LINE = 2**20
 """Longer lines are passed on by themselves: a `StringIO` would hold them twice, at four bytes per character."""
 
@@ -224,8 +226,7 @@ class Records:
             try:
                 for record in reader:
                     feed.settled = feed.end
-                    # A first cell that begins with printable ASCII settles it without a call.
-                    if (record and "!" <= record[0] < "\x7f") or not is_blank(record):
+                    if _VISIBLE < record < _BEYOND or not is_blank(record):
                         passed += 1
                         if passed >= rows or feed.end >= end:
                             return passed
