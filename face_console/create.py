@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
@@ -10,6 +11,7 @@ from typing import BinaryIO, cast
 from flask import Response, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
+from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api_shim import access, sessions
@@ -18,17 +20,22 @@ from api_shim.models import CreateForm
 from api_shim.slots import INTAKE
 from api_shim.tasks import create_task
 from api_shim.uploads import takes_file
+from face_console.columns import FIRST_ROWS, Table, cell, reading_options, shortened, table_of, table_to_settle
 from face_console.language import gettext
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved, shown_uri
-from face_import.domain.models import Block, Row, Shard, SourceIndex
-from face_import.domain.uri import display, scheme_of
-from face_import.errors import AirflowError, RequestError, SourceError
+from face_import.domain.models import AS_FOUND, Block, ReadingOptions, Row, Shard, SourceIndex
+from face_import.domain.uri import scheme_of
+from face_import.errors import AirflowError, Ambiguous, RequestError, SourceError
 from face_import.sources import Bounds, ingest, read_rows
-from face_import.sources.encoding import CHUNK_BYTES
+from face_import.sources.encoding import CHUNK_BYTES, kind_of_binary
+from face_import.sources.records import LineFeed, Records
 
 log = logging.getLogger(__name__)
 REFUSALS = (ValidationError, RequestError, SourceError, RequestEntityTooLarge, OSError, OperationalError)
+READING_FIELDS = ("encoding", "sheet", "columns")
+"""Fields that are in the preview, and are absent or empty unless somebody has changed a menu."""
+HEAD_BYTES = 4096
 Answer = str | Response | tuple[str, int]
 
 
@@ -41,18 +48,40 @@ def new() -> str:
 @blueprint.post("/new/preview")
 @takes_file
 def new_preview() -> Answer:
-    """Preview the chosen file; nothing is stored."""
+    """Preview the chosen file as it is read by itself, or as the form says; nothing is stored."""
     settings = app_context().settings
+    upload, options = None, AS_FOUND
     try:
         upload = request.files.get("file")
         if not upload or not upload.filename:
             return ""
+        options = reading_options(request.form)
         with INTAKE:
-            seen = preview(cast("BinaryIO", upload.stream), Bounds.of(settings), settings.home / "tmp")
+            seen = preview(cast("BinaryIO", upload.stream), Bounds.of(settings), settings.home / "tmp", options)
     except REFUSALS as error:
-        problems, status = _problems(error)
-        return render_template("preview.html", refusal=problems["file"]), status
-    return render_template("preview.html", seen=seen, name=upload.filename, cell=cell, refusal="")
+        return _refused(error, upload, options)
+    return render_template("preview.html", seen=seen, table=seen.table, form=request.form)
+
+
+def _refused(error: Exception, upload: FileStorage | None, options: ReadingOptions) -> Answer:
+    """Why a file would be rejected, with the menus that can change that."""
+    problems, status = _problems(error)
+    is_text = isinstance(error, SourceError) and upload is not None and _is_text(cast("BinaryIO", upload.stream))
+    return render_template(
+        "preview.html",
+        refusal=next(iter(problems.values())),
+        ambiguous=error if isinstance(error, Ambiguous) else None,
+        table=table_to_settle(error, options) if isinstance(error, Ambiguous) else None,
+        is_text=is_text,
+        form=request.form if is_text else {},
+    ), status
+
+
+def _is_text(file: BinaryIO) -> bool:
+    """Whether a file may be text, in whatever encoding."""
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    return bool(head) and not kind_of_binary(head)
 
 
 @blueprint.post("/new")
@@ -77,6 +106,9 @@ def create() -> Answer:
 
 
 def _created(typed: dict[str, str]) -> str:
+    for name in READING_FIELDS:
+        if not typed.get(name):
+            typed.pop(name, None)
     upload = request.files.get("file")
     file = {"file": upload} if upload and upload.filename else {}
     return create_task(CreateForm.model_validate(typed | file), file.get("file"))
@@ -103,9 +135,7 @@ def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
     )
 
 
-FIRST_ROWS = 8
 SHOWN_PROBLEMS = 200
-SHOWN_CHARACTERS = 200
 MOST_STRETCHES = 10_000
 """Bounds the page for a hostile file in which every other row is bad."""
 SCHEMES = {"http", "https", "data"}
@@ -135,7 +165,7 @@ class Preview:
     """A file as it was parsed.
 
     Attributes:
-        first: its first rows.
+        table: its columns and its first rows.
         problems: rows that cannot be imported, the first `SHOWN_PROBLEMS`.
         others: where the others are, at most `MOST_STRETCHES`.
         problem_count: number of rows that cannot be imported.
@@ -143,7 +173,7 @@ class Preview:
     """
 
     index: SourceIndex
-    first: list[Row] = field(default_factory=list)
+    table: Table
     problems: list[Problem] = field(default_factory=list)
     others: list[Stretch] = field(default_factory=list)
     problem_count: int = 0
@@ -162,33 +192,36 @@ class Preview:
             self.unlisted += 1
 
 
-def preview(stream: BinaryIO, bounds: Bounds, folder: Path) -> Preview:
+def preview(stream: BinaryIO, bounds: Bounds, folder: Path, options: ReadingOptions = AS_FOUND) -> Preview:
     """Read an upload once for its index and once for its rows, a block at a time.
 
     Args:
         stream: the upload.
         bounds: limits on the source.
         folder: where its UTF-8 copy is kept meanwhile, in an unnamed file.
+        options: what the form says about the file.
 
     Raises:
+        Ambiguous: it has to be said which column is which.
         SourceError: it cannot be parsed.
         SourceTooLarge: it exceeds the bounds.
     """
     with TemporaryFile(dir=folder) as copy:
         sink = cast("BinaryIO", copy)
-        seen = Preview(ingest(stream, sink, bounds))
+        index = ingest(stream, sink, bounds, options)
+        seen = Preview(index, table_of(index.reading, _first_records(sink, index)))
         for row in _rows(sink, seen.index):
-            if len(seen.first) < FIRST_ROWS:
-                seen.first.append(row)
             if problem := _problem(row):
                 seen.add(problem)
     return seen
 
 
-def cell(text: str) -> str:
-    """A cell as it is shown: abbreviated to a few lines at most."""
-    shown = display(text)
-    return shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}…"
+def _first_records(file: BinaryIO, index: SourceIndex) -> list[list[str]]:
+    """The first rows with all their cells; a `Row` has only those that are imported."""
+    block = index.blocks[0]
+    size = block.end - block.start
+    feed = LineFeed(_range(file, block), size, size, index.reading.separator)
+    return [shortened(record) for record in islice(Records(feed), FIRST_ROWS)]
 
 
 def _rows(file: BinaryIO, index: SourceIndex) -> Iterator[Row]:

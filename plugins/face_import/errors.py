@@ -10,7 +10,8 @@
     │   ├── TaskNotFound       404
     │   └── WrongState         409
     ├── SourceError            a source that cannot be parsed; carries the line if known
-    │   └── SourceMissing      there is no such file, so far
+    │   ├── SourceMissing      there is no such file, so far
+    │   └── Ambiguous          the client may say which column is which; carries the first records
     ├── RowError               one row's input is bad; becomes the row's code and message
     ├── ServiceError           an external service failed
     │   ├── ServiceUnavailable no response, 5xx, 429: wait and retry
@@ -26,7 +27,7 @@
     └── TaskFailed             an operator has to act; the text says how
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -95,6 +96,20 @@ class SourceError(FaceImportError):
 
 class SourceMissing(SourceError):
     """The source's URL is allowed, but there is no readable file, so far."""
+
+
+class Ambiguous(SourceError):
+    """A table whose header or columns can be read in several ways, or in none that is known; the client may say how.
+
+    Attributes:
+        separator: the character between cells.
+        titles: the header's cells; empty if there is no header, or none that is known to be one.
+        records: the first records below the header; long cells are shortened.
+    """
+
+    separator = ","
+    titles: Sequence[str] = ()
+    records: Sequence[list[str]] = ()
 
 
 class RowError(FaceImportError):
