@@ -28,7 +28,7 @@ class Column:
     Attributes:
         number: from 1.
         title: as shown; empty if it has none.
-        name: its title in `columns`, provided that the first record is the header; empty if only the number will do.
+        name: its title in `columns`, if the first record is the header; empty if only the number will do.
         field: our column that it is used for, or empty.
     """
 
@@ -96,23 +96,16 @@ def _table(
     titles: Sequence[str], records: Sequence[Sequence[str]], used: Mapping[int, str], *, has_header: bool
 ) -> Table:
     first = [cleaned(unwrapped(title)) for title in titles or next(iter(records), ())]
+    asks_header = not any(map(field_of, first)) and not any(map(looks_like_uri, first))
+    names = first if has_header or asks_header else ()
     width = max((len(titles), *map(_width, records), *(position + 1 for position in used)))
     shown = [position for position in range(width) if position < SHOWN_COLUMNS or position in used]
-    return Table(
-        columns=[
-            Column(
-                position + 1,
-                cell(_at(titles, position)) if has_header else "",
-                _name(first, position),
-                used.get(position, ""),
-            )
-            for position in shown
-        ],
-        rows=[[cell(unwrapped(_at(record, position))) for position in shown] for record in records[:FIRST_ROWS]],
-        hidden=width - len(shown),
-        has_header=has_header,
-        asks_header=not any(map(field_of, first)) and not any(map(looks_like_uri, first)),
-    )
+    columns = [
+        Column(position + 1, cell(_at(titles, position)), _name(names, position), used.get(position, ""))
+        for position in shown
+    ]
+    rows = [[cell(unwrapped(_at(record, position))) for position in shown] for record in records[:FIRST_ROWS]]
+    return Table(columns, rows, width - len(shown), has_header, asks_header)
 
 
 def shortened(record: Sequence[str]) -> list[str]:
@@ -121,6 +114,7 @@ def shortened(record: Sequence[str]) -> list[str]:
 
 
 def _name(titles: Sequence[str], position: int) -> str:
+    """A title by which a column can be chosen, else empty."""
     title = _at(titles, position)
     usable = len(title) <= SHOWN_CHARACTERS and not title.isdecimal() and titles.count(title) == 1
     return title if usable else ""
