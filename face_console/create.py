@@ -66,12 +66,13 @@ def new_preview() -> Answer:
 def _refused(error: Exception, upload: FileStorage | None, options: ReadingOptions) -> Answer:
     """Why a file would be rejected, with the menus that can change that."""
     problems, status = _problems(error)
+    ambiguous = error if isinstance(error, Ambiguous) else None
     is_text = isinstance(error, SourceError) and upload is not None and _is_text(cast("BinaryIO", upload.stream))
     return render_template(
         "preview.html",
-        refusal=next(iter(problems.values())),
-        ambiguous=error if isinstance(error, Ambiguous) else None,
-        table=table_to_settle(error, options) if isinstance(error, Ambiguous) else None,
+        refusal=ambiguous.problem if ambiguous else next(iter(problems.values())),
+        ambiguous=ambiguous,
+        table=table_to_settle(ambiguous, options) if ambiguous else None,
         is_text=is_text,
         form=request.form if is_text else {},
     ), status

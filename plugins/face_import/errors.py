@@ -101,7 +101,12 @@ class SourceMissing(SourceError):
 class Ambiguous(SourceError):
     """A table whose header or columns can be read in several ways, or in none that is known; the client may say how.
 
+    Args:
+        problem: what is not clear.
+        advice: what a client of the API can send.
+
     Attributes:
+        problem: as given.
         separator: the character between cells.
         titles: the header's cells; empty if there is no header, or none that is known to be one.
         records: the first records below the header; long cells are shortened.
@@ -110,6 +115,10 @@ class Ambiguous(SourceError):
     separator = ","
     titles: Sequence[str] = ()
     records: Sequence[list[str]] = ()
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(f"{problem}: {advice}" if advice else problem)
+        self.problem = problem
 
 
 class RowError(FaceImportError):

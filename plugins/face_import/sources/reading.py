@@ -108,8 +108,8 @@ class _Table:
             raise SourceError(f"{text}; quote cells that contain the separator, or complete the header")
         uris = [position + 1 for position in self._uri_columns()]
         raise Ambiguous(
-            f"{text}, which are uri, tag and description if there is no header; "
-            f"add a header, or {_advice(uri=uris or [1])} and so on"
+            f"{text}, which are uri, tag and description if there is no header",
+            f"add a header, or {_advice(uri=uris or [1])} and so on",
         )
 
     def check_uris(self, position: int, first: Sequence[str]) -> None:
@@ -118,16 +118,17 @@ class _Table:
             cell = first[position] if position < len(first) else ""
             if not self.titles and _WORDS.fullmatch(cell.strip()) and not looks_like_uri(cell):
                 raise Ambiguous(
-                    f"the first row has no URI and no known column name ({_short(cell)}): if it is a header, say which "
-                    f'column is which by title: columns={{"uri": {json.dumps(cell, ensure_ascii=False)}}}; if it is a '
-                    'row, by number: columns={"uri": 1, "tag": 2, "description": 3}'
+                    f"the first row has no URI and no known column name ({_short(cell)})",
+                    "if it is a header, say which column is which by title: "
+                    f'columns={{"uri": {json.dumps(cell, ensure_ascii=False)}}}; if it is a row, by number: '
+                    'columns={"uri": 1, "tag": 2, "description": 3}',
                 )
             return
         cell = next((row[position] for row in self.rows if position < len(row)), "")
         text = f"{self.name(position)} has no URI in the first {len(self.rows)} rows; row 1 has {_short(cell)}"
         if others := self._uri_columns():
             found = " and ".join(map(self.name, others))
-            raise Ambiguous(f"{text}. {found} has URIs: {_advice(uri=[self.choice(other) for other in others])}")
+            raise Ambiguous(f"{text}. {found} has URIs", _advice(uri=[self.choice(other) for other in others]))
         raise SourceError(f"{text}. A URI begins with http://, https:// or data:")
 
     def _uri_columns(self) -> list[int]:
@@ -222,7 +223,7 @@ def _columns(table: _Table, options: ReadingOptions) -> dict[str, int]:
     if "uri" not in columns:
         seen = ", ".join(map(_short, table.titles)) or "no header"
         candidates = [table.choice(p) for p in range(table.widest) if table.has_uris(p)]
-        raise Ambiguous(f"no column is known to have the URIs ({seen}): {_advice(uri=candidates or ['…'])}")
+        raise Ambiguous(f"no column is known to have the URIs ({seen})", _advice(uri=candidates or ["…"]))
     return {field: columns[field] for field in SOURCE_COLUMNS if field in columns}
 
 
@@ -237,7 +238,7 @@ def _known(titles: Sequence[str], taken: Iterable[int]) -> dict[str, list[int]]:
 def _only(table: _Table, field: str, positions: Sequence[int]) -> int:
     if len(positions) > 1:
         names = " and ".join(map(table.name, positions))
-        raise Ambiguous(f"{names} may all be the {field}: {_advice(**{field: [table.choice(p) for p in positions]})}")
+        raise Ambiguous(f"{names} may all be the {field}", _advice(**{field: [table.choice(p) for p in positions]}))
     return positions[0]
 
 
