@@ -8,9 +8,13 @@ import pytest
 from flask.testing import FlaskClient
 from markupsafe import escape
 
+from api_shim.models import CreateForm
+from face_console.texts import ENCODINGS
+from face_import.domain.models import Reading
 from face_import.settings import Settings
 from tests.unit.api.test_create import stored
-from tests.unit.console.test_create import preview
+from tests.unit.console.conftest import Get
+from tests.unit.console.test_create import preview, send
 
 STAFF = "部门;照片;姓名;手机\n" + "研发;http://x/{}.jpg;张三;139\n" * 2
 TWO_PHOTOS = b"name,photo,avatar\nanna,http://x/1.jpg,http://x/2.jpg\n"
@@ -155,6 +159,12 @@ def test_the_encoding_is_kept_and_can_be_changed(client: FlaskClient) -> None:
     assert '<option value="">automatic</option>' in page
 
 
+def test_every_encoding_of_the_menu_is_accepted(client: FlaskClient) -> None:
+    """Nobody is offered one that is then refused."""
+    for codec in ENCODINGS:
+        assert not is_refused(preview(client, "http://x/1.jpg,anna\n".encode(codec), encoding=codec)), codec
+
+
 def test_text_that_cannot_be_decoded_has_the_encodings(client: FlaskClient) -> None:
     """Another one may read it; a picture has none."""
     assert 'id="encoding"' in preview(client, b"http://x/1.jpg,\xff\xff\xff\n")
@@ -180,7 +190,7 @@ def test_thousands_of_columns_make_no_endless_page(client: FlaskClient) -> None:
     assert menus(page)[-1] == ("photo", "uri")
     assert len(menus(page)) == 201
     assert "9,799 more columns are not shown." in page
-    assert "9,989 more" in page
+    assert "c9, …</dd>" in page
     page = preview(client, header.replace("photo", "wherever").encode() + b"\n" + b"," * 9_999 + b"http://x/1.jpg\n")
     assert is_refused(page)
     assert len(page) < 200_000
@@ -196,6 +206,34 @@ def test_long_cells_are_shortened(client: FlaskClient) -> None:
     assert "长" * 201 not in page
     assert "secret" not in page
     assert len(page) < 20_000
+
+
+def test_menus_that_nobody_touched_send_nothing(client: FlaskClient) -> None:
+    """The file is then read as the preview has shown it."""
+    assert send(client, STAFF.encode(), columns="", encoding="").status_code == 204
+
+
+@pytest.mark.skipif("columns" not in CreateForm.model_fields, reason="the API has no such field")
+def test_what_the_menus_say_goes_with_the_form(client: FlaskClient) -> None:
+    """The import reads the file as the preview did."""
+    assert send(client, TWO_PHOTOS).status_code == 400
+    answer = send(client, TWO_PHOTOS, columns='{"uri": "avatar", "tag": null}', encoding="cp1252")
+    task_id = answer.headers["HX-Redirect"].removeprefix("/tasks/")
+    source = client.get(f"/v1/tasks/{task_id}/detail").json["source"]
+    assert source["columns"] == {"uri": "avatar"}
+    assert source["ignored"] == ["name", "photo"]
+
+
+def test_an_import_says_how_its_file_is_read(client: FlaskClient, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On its page, if that is recorded."""
+    reading = Reading(";", {"uri": 1, "tag": 3}, 4, ("部门", "照片", "", "姓名<b>"), encoding="cp1252")
+    address = send(client).headers["HX-Redirect"]
+    monkeypatch.setattr("face_console.task._reading", lambda _: reading.described())
+    page = get(address)
+    for text in ("Windows-1252", "semicolon", "image URI: 照片<br>tag (name): 姓名&lt;b&gt;", "部门, column 3"):
+        assert text in page, text
+    monkeypatch.setattr("face_console.task._reading", lambda _: None)
+    assert "Separator" not in get(address)
 
 
 def test_the_words_are_chinese_too(client: FlaskClient) -> None:
