@@ -1,6 +1,7 @@
 """The form for a new import, with a preview of the file."""
 
 import logging
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,17 +17,17 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api_shim import access, sessions
 from api_shim.app_context import app_context
+from api_shim.creation import Creation, create_task
 from api_shim.models import CreateForm
 from api_shim.slots import INTAKE
-from api_shim.tasks import create_task
 from api_shim.uploads import takes_file
 from face_console.columns import FIRST_ROWS, Table, cell, reading_options, shortened, table_of, table_to_settle
 from face_console.language import gettext
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved, shown_uri
 from face_import.domain.models import AS_FOUND, Block, ReadingOptions, Row, Shard, SourceIndex
-from face_import.domain.uri import scheme_of
-from face_import.errors import AirflowError, Ambiguous, RequestError, SourceError
+from face_import.domain.uri_form import flaw_of
+from face_import.errors import AirflowError, Ambiguous, RequestError, SourceError, WrongState
 from face_import.sources import Bounds, ingest, read_rows
 from face_import.sources.encoding import CHUNK_BYTES, kind_of_binary
 from face_import.sources.records import LineFeed, Records
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 REFUSALS = (ValidationError, RequestError, SourceError, RequestEntityTooLarge, OSError, OperationalError)
 READING_FIELDS = ("encoding", "sheet", "columns")
 """Fields that are in the preview, and are absent or empty unless somebody has changed a menu."""
+KEY_FIELD = "idempotency_key"
+"""Hidden field of each rendered form: a second click creates no second import."""
 HEAD_BYTES = 4096
 Answer = str | Response | tuple[str, int]
 
@@ -94,25 +97,27 @@ def create() -> Answer:
         typed = request.form.to_dict()
         start = typed.pop("then", "") == "start"
         typed.pop(sessions.TOKEN_FIELD, None)
-        task_id = _created(typed)
+        made = _created(typed, typed.pop(KEY_FIELD, None))
     except REFUSALS as error:
         problems, status = _problems(error)
         return _form(typed, problems), status
     if start:
         try:
-            app_context().control.start(task_id)
+            app_context().control.start(made.id)
+        except WrongState:
+            return moved(link("show", task_id=made.id, unstarted=None if made.replayed else 1))
         except (AirflowError, RequestError):
-            return moved(link("show", task_id=task_id, unstarted=1))
-    return moved(link("show", task_id=task_id))
+            return moved(link("show", task_id=made.id, unstarted=1))
+    return moved(link("show", task_id=made.id))
 
 
-def _created(typed: dict[str, str]) -> str:
+def _created(typed: dict[str, str], key: str | None) -> Creation:
     for name in READING_FIELDS:
         if not typed.get(name):
             typed.pop(name, None)
     upload = request.files.get("file")
     file = {"file": upload} if upload and upload.filename else {}
-    return create_task(CreateForm.model_validate(typed | file), file.get("file"))
+    return create_task(CreateForm.model_validate(typed | file), file.get("file"), key)
 
 
 def _problems(error: Exception) -> tuple[dict[str, str], int]:
@@ -132,14 +137,18 @@ def _problems(error: Exception) -> tuple[dict[str, str], int]:
 def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
     template = "new_fields.html" if by_htmx() else "new.html"
     return render_template(
-        template, typed=typed, problems=problems, settings=app_context().settings, own_groups=access.groups()
+        template,
+        typed=typed,
+        problems=problems,
+        settings=app_context().settings,
+        own_groups=access.groups(),
+        key=(KEY_FIELD, uuid.uuid4().hex),
     )
 
 
 SHOWN_PROBLEMS = 200
 MOST_STRETCHES = 10_000
 """Bounds the page for a hostile file in which every other row is bad."""
-SCHEMES = {"http", "https", "data"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +253,6 @@ def _problem(row: Row) -> Problem | None:
         return Problem(row.line, row.number, "columns", row.problem)
     if not row.uri:
         return Problem(row.line, row.number, "no_uri", "")
-    if (scheme := scheme_of(row.uri)) not in SCHEMES:
-        return Problem(row.line, row.number, "scheme" if scheme else "no_scheme", cell(shown_uri(row.uri)))
+    if flaw := flaw_of(row.uri):
+        return Problem(row.line, row.number, flaw.name, cell(shown_uri(row.uri)))
     return None

@@ -7,7 +7,8 @@ from api_shim.models import CreateForm
 from face_console.columns import cell
 from face_console.language import gettext, lazy
 from face_import.contract import GROUP_NAME_PATTERN, TaskState
-from face_import.errors import RequestError
+from face_import.domain.uri_form import UriFlaw
+from face_import.errors import KeyReused, RequestError
 from face_import.settings import Settings
 
 STATES = {
@@ -19,9 +20,7 @@ STATES = {
 PROBLEMS = {
     "columns": lazy("more values than columns"),
     "no_uri": lazy("no URI"),
-    "no_scheme": lazy("not a URI: use http, https or data"),
-    "scheme": lazy("unsupported scheme: use http, https or data"),
-}
+} | {flaw.name: str(flaw) for flaw in UriFlaw}
 
 
 HINTS = {
@@ -138,6 +137,8 @@ def request_problem(error: RequestError, settings: Settings) -> str:
     """What is wrong with a field; shown next to it."""
     if isinstance(error, OtherGroup):
         return gettext("Your key has no access to this group.")
+    if isinstance(error, KeyReused):
+        return gettext("This form has already created an import with other content. Reload the page for a new one.")
     if error.field == "group_name":
         return group_rule(settings)
     if error.field == "thread_num":

@@ -99,6 +99,7 @@ def test_a_row_with_too_many_cells_has_a_problem() -> None:
         ("tag", "t" * 4097, "the tag is 4097 bytes long, more than 4096 (line 2)"),
         ("description", "d" * 65_537, "the description is 65537 bytes long, more than 65536 (line 2)"),
         ("uri", "http://x/" + "u" * 8192, "the uri is 8201 bytes long, more than 8192 (line 2)"),
+        ("uri", "/9j/" + "u" * 100_000, ""),
         ("uri", '"data:,' + "u" * 100_000 + '"', ""),
     ],
     ids=lambda value: str(value)[:20],
