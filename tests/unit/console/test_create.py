@@ -189,7 +189,7 @@ def test_many_unreadable_lines_are_all_listed(client: FlaskClient) -> None:
 
 def test_a_page_has_not_endlessly_many_numbers(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a file that was made to have them, the last ones are counted."""
-    monkeypatch.setattr("face_console.create.MOST_STRETCHES", 50)
+    monkeypatch.setattr("face_console.preview.MOST_STRETCHES", 50)
     page = preview(client, b"http://x,a,b\nnonsense,a,b\n" * 300)
     assert "300 rows cannot be imported" in page
     assert "498, 500</p>" in page

@@ -7,7 +7,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from face_console.create import preview
+from face_console.preview import preview
 from face_import.sources import Bounds
 
 CELL = 2**23
