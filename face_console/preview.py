@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 
 from face_console.columns import FIRST_ROWS, Table, cell, shortened, table_of
 from face_console.view import shown_uri
-from face_import.domain.models import AS_FOUND, Block, ReadingOptions, Row, Shard, SourceIndex
+from face_import.domain.models import AS_FOUND, ReadingOptions, Row, Shard, SourceIndex
 from face_import.domain.uri_form import flaw_of
 from face_import.sources import Bounds, ingest, read_rows
 from face_import.sources.encoding import CHUNK_BYTES
@@ -72,7 +72,7 @@ class Preview:
 
 
 def preview(stream: BinaryIO, bounds: Bounds, folder: Path, options: ReadingOptions = AS_FOUND) -> Preview:
-    """Read an upload once for its index and once for its rows, a block at a time.
+    """Read an upload once for its index and once for its rows, a block at a time; its first rows once more.
 
     Args:
         stream: the upload.
@@ -97,21 +97,20 @@ def preview(stream: BinaryIO, bounds: Bounds, folder: Path, options: ReadingOpti
 
 def _first_records(file: BinaryIO, index: SourceIndex) -> list[list[str]]:
     """The first rows with all their cells; a `Row` has only those that are imported."""
-    block = index.blocks[0]
-    size = block.end - block.start
-    feed = LineFeed(_range(file, block), size, size, index.reading.separator)
+    chunks = _range(file, index.blocks[0].start, index.size)
+    feed = LineFeed(chunks, index.size, index.size, index.reading.separator)
     return [shortened(record) for record in islice(Records(feed), FIRST_ROWS)]
 
 
 def _rows(file: BinaryIO, index: SourceIndex) -> Iterator[Row]:
     for number, block in enumerate(index.blocks):
         shard = Shard(number, block.first_row, block.rows, block.start, block.end, block.line)
-        yield from read_rows(_range(file, block), index.reading, shard)
+        yield from read_rows(_range(file, block.start, block.end), index.reading, shard)
 
 
-def _range(file: BinaryIO, block: Block) -> Iterator[bytes]:
-    file.seek(block.start)
-    left = block.end - block.start
+def _range(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    file.seek(start)
+    left = end - start
     while left and (chunk := file.read(min(left, CHUNK_BYTES))):
         left -= len(chunk)
         yield chunk

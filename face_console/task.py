@@ -1,10 +1,8 @@
 """One import: its page, its live updates, its actions, and the images of its log."""
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 from urllib.parse import quote
 
 from flask import Response, g, render_template, request
@@ -19,7 +17,7 @@ from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
 from face_console.snapshot import Snapshot, overview, snapshots_of
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, link, moved
-from face_import.catalogue import ImportTask, LogEntry
+from face_import.catalogue import LogEntry
 from face_import.contract import DAG_ID, MAX_ROW, Code
 from face_import.domain.limits import check_thread_num
 from face_import.domain.models import Shard
@@ -149,7 +147,6 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tu
     return render_template(
         "task.html",
         snapshot=snapshot,
-        reading=_reading(snapshot.task),
         log=[(entry, _pictured(entry)) for entry in log],
         shard=shard,
         failures=failures,
@@ -163,12 +160,6 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tu
         concurrency=concurrency or (str(snapshot.task.config.thread_num), ""),
         max_concurrency=context.settings.max_threads,
     )
-
-
-def _reading(task: ImportTask) -> dict[str, Any] | None:
-    """How the source is read, as `Reading.described` says it; None if nothing is recorded."""
-    recorded = getattr(task, "reading", None)
-    return json.loads(recorded) if recorded else None
 
 
 def _shard(task_id: str) -> Shard | None:

@@ -3,11 +3,13 @@
 import html
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
 from markupsafe import escape
 
+from api_shim.access import load_task
 from api_shim.models import CreateForm
 from face_console.texts import ENCODINGS
 from face_import.domain.models import Reading
@@ -228,11 +230,11 @@ def test_an_import_says_how_its_file_is_read(client: FlaskClient, get: Get, monk
     """On its page, if that is recorded."""
     reading = Reading(";", {"uri": 1, "tag": 3}, 4, ("部门", "照片", "", "姓名<b>"), encoding="cp1252")
     address = send(client).headers["HX-Redirect"]
-    monkeypatch.setattr("face_console.task._reading", lambda _: reading.described())
+    recorded: list[object] = [reading.described(), None]
+    monkeypatch.setattr("face_console.task.load_task", lambda id_: replace(load_task(id_), reading=recorded.pop(0)))
     page = get(address)
     for text in ("Windows-1252", "semicolon", "image URI: 照片<br>tag (name): 姓名&lt;b&gt;", "部门, column 3"):
         assert text in page, text
-    monkeypatch.setattr("face_console.task._reading", lambda _: None)
     assert "Separator" not in get(address)
 
 
