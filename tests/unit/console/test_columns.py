@@ -146,6 +146,22 @@ def test_columns_that_no_menu_sends_are_refused(client: FlaskClient, columns: st
     assert "columns: " in page
 
 
+def test_a_number_beyond_all_columns_is_refused(client: FlaskClient) -> None:
+    """However long it is: Python refuses to convert thousands of digits."""
+    for choice in ("5", "9" * 5_000):
+        page = preview(client, STAFF.encode(), columns=json.dumps({"uri": choice}))
+        assert is_refused(page)
+        assert "there is no column" in page
+
+
+def test_without_a_header_a_column_can_be_left_out(client: FlaskClient) -> None:
+    """The others keep their places; all of them cannot be."""
+    page = preview(client, b"http://x/1.jpg,anna,b\n", columns='{"tag": null}')
+    assert [use for _, use in menus(page)] == ["uri", "", "description"]
+    page = preview(client, b"http://x/1.jpg,anna\n", columns='{"uri": null, "tag": null, "description": null}')
+    assert is_refused(page)
+
+
 def test_titles_that_are_not_unique_go_by_number(client: FlaskClient) -> None:
     """As do long ones and numbers."""
     page = preview(client, f"uri,note,note,7,{'x' * 300}\nhttp://x/1.jpg\n".encode(), columns='{"uri": 1}')
