@@ -13,6 +13,7 @@ from face_import.domain.bounds import MAX_METADATA, MAX_READS, ImageError
 PIXEL_CHUNKS = frozenset((b"tRNS", b"acTL", b"fcTL", b"fdAT"))
 """What belongs to the pixels of a PNG beside its critical chunks, which have a capital letter."""
 
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _FEW_BYTES = 2**20
 """Too few to hold much EXIF."""
 _EXIF_PIECES = 16
@@ -33,27 +34,30 @@ def cleaned(data: bytes, kind: str) -> bytes:
 
 
 def png_of_pixels(data: bytes, wanted: frozenset[bytes] = PIXEL_CHUNKS) -> bytes:
-    """A PNG's chunks that its pixels and its direction need, and no others.
+    """A PNG's chunks that its pixels and its direction need, and its end, which may have been missing.
 
     Pillow fails at text or a profile that is large or compressed, and at wrong checksums of anything.
     """
     kept, at = [data[:8]], 8
     for _ in range(MAX_READS):
         if at + 8 > len(data):
-            return b"".join(kept)
+            return b"".join((*kept, _PNG_END if at == len(data) else b""))
         length, kind = unpack_from(">I4s", data, at)
         end = at + 12 + length
-        if not kind[0] & 0x20 or kind in wanted or (kind == b"eXIf" and _is_sound(data, at, end)):
+        if not kind[0] & 0x20 or kind in wanted or (kind == b"eXIf" and _is_turn(data, at, end)):
             kept.append(data[at:end])
+        if kind == b"IEND":
+            return b"".join(kept)
         at = end
     raise ImageError(f"more than {MAX_READS} parts to read")
 
 
-def _is_sound(data: bytes, at: int, end: int) -> bool:
-    """Whether a chunk is small, whole, and has the right checksum."""
+def _is_turn(data: bytes, at: int, end: int) -> bool:
+    """Whether a chunk of EXIF is small, whole, has the right checksum, and turns the image."""
     if end - at > MAX_METADATA or end > len(data):
         return False
-    return zlib.crc32(data[at + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+    is_whole = zlib.crc32(data[at + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+    return is_whole and orientation(data[at + 8 : end - 4]) != 1
 
 
 def jpeg_of_pixels(jpeg: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """Opening pictures of untrusted bytes: within bounds, and with only the pixels deciding whether they are good.
 
-The import and the face services read pictures with this module, so that no picture passes the one and fails at the other.
+The import and the face services read pictures with this module, so that none passes the one and fails at the other.
 """
 
 import re
@@ -32,7 +32,7 @@ from face_import.domain.tiff import check_tiff
 
 T = TypeVar("T")
 Use = Callable[[bytes, ImageFile], T]
-"""Gets the bytes that were opened, and the image."""
+"""Gets the bytes that were opened, which may lack some metadata, and the image."""
 
 MAX_SCANS = 64
 """In a JPEG; progressive ones have about ten. Each scan covers the whole image: 75 bytes cost a decoder 20 ms at 50
@@ -101,7 +101,7 @@ def read(data: bytes, max_pixels: int, use: Use[T]) -> T:
     except ImageError:
         raise
     except Exception as error:  # noqa: BLE001 - hostile bytes make Pillow raise nearly anything
-        reason = str(error)[:200] or type(error).__name__
+        reason = " ".join(str(error)[:200].split()) or type(error).__name__
     try:
         repaired = _repaired(data, max_pixels)
         if repaired is not None:
@@ -164,13 +164,14 @@ def _of_lower_bytes(args: object) -> object:
 
 
 def _used(data: bytes, max_pixels: int, use: Use[T]) -> T:
+    data = cleaned(data, format_of(data))
     with opened(data, max_pixels) as image:
         return use(data, image)
 
 
 @contextmanager
 def opened(data: bytes, max_pixels: int) -> Iterator[ImageFile]:
-    """Open an image that can be decoded within the memory and time that `max_pixels` allows.
+    """Open an image, without metadata, that can be decoded within the memory and time that `max_pixels` allows.
 
     Raises:
         ImageError: it cannot; names what is too large. Pillow may raise nearly anything else.
@@ -179,7 +180,7 @@ def opened(data: bytes, max_pixels: int) -> Iterator[ImageFile]:
     if not kind:
         raise ImageError(refusal(data))
     blocks = check_tiff(data, max_pixels) if kind == "TIFF" else 0
-    with _OPENERS[kind](CountedFile(cleaned(data, kind))) as image:
+    with _OPENERS[kind](CountedFile(data)) as image:
         _bound_size(image, max_pixels)
         _bound_scans(data, blocks)
         yield image
