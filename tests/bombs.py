@@ -237,6 +237,10 @@ BOMBS = {
     "avif, 49 megapixels by its header": Bomb(
         lambda: saved("AVIF").replace(pack(">II", 16, 16), pack(">II", SIDE, SIDE)), "more than 25000000"
     ),
+    "avif, 26 megapixels in an image of 64x64": Bomb(
+        lambda: saved("AVIF", (5100, 5100), speed=10).replace(pack(">II", 5100, 5100), pack(">II", 64, 64)),
+        "AVIF with an image of 5100x5100",
+    ),
     "heif, four gigapixels by its header": Bomb(
         lambda: heif_of(64).replace(pack(">II", 64, 64), pack(">II", 2**16, 2**16)), "pixels, more than 50000000"
     ),

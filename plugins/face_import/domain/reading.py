@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import (
     AvifImagePlugin,
@@ -24,6 +24,7 @@ from PIL import (
 )
 from PIL.ImageFile import ImageFile
 
+from face_import.domain.avif import check_avif
 from face_import.domain.bounds import CountedFile, ImageError, TooManyPixels, check_side
 from face_import.domain.formats import format_of, refusal, trimmed
 from face_import.domain.metadata import cleaned, jpeg_of_pixels, orientation, png_of_pixels
@@ -151,10 +152,11 @@ def rawmode_of(image: ImageFile) -> str:
 
 def _is_dark(image: Image.Image) -> bool:
     """Whether upper bytes hold so little that the lower ones, which Pillow leaves out, are needed."""
-    return all(channel.getextrema()[1] < _DARK for channel in image.convert("RGB").split())
+    counts = image.convert("RGB").histogram()
+    return not any(any(counts[channel + _DARK : channel + 256]) for channel in (0, 256, 512))
 
 
-def _of_lower_bytes(args: object) -> object:
+def _of_lower_bytes(args: Any) -> Any:
     """Arguments of a decoder that takes the upper bytes of 16-bit colours, for the lower ones: the other byte order."""
     if isinstance(args, tuple):
         return (_of_lower_bytes(args[0]), *args[1:])
@@ -180,6 +182,8 @@ def opened(data: bytes, max_pixels: int) -> Iterator[ImageFile]:
     if not kind:
         raise ImageError(refusal(data))
     blocks = check_tiff(data, max_pixels) if kind == "TIFF" else 0
+    if kind == "AVIF":
+        check_avif(data, max_pixels // _DEARER[kind])
     with _OPENERS[kind](CountedFile(data)) as image:
         _bound_size(image, max_pixels)
         _bound_scans(data, blocks)
