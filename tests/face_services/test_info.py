@@ -62,7 +62,7 @@ def test_no_boxes_no_poses(client: FlaskClient) -> None:
         (b"{}", "data: Field required"),
         (b'{"data": {"uri": 5}}', "data.uri: Input should be a valid string"),
         (b'{"data": {"uri": "http://example.com/a.jpg"}}', "uri must be a data URI"),
-        (b'{"data": {"uri": "data:;base64,AAAA"}}', "not an image"),
+        (b'{"data": {"uri": "data:;base64,AAAA"}}', "not a picture"),
     ],
     ids=["empty", "half", "deep", "list", "no data", "number", "http", "no picture"],
 )

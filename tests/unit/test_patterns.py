@@ -10,7 +10,7 @@ from api_shim import log_csv
 from face_import import keys
 from face_import.clients import fetcher, services
 from face_import.contract import ENTRY_NAME_PATTERN, GROUP_NAME_PATTERN
-from face_import.domain import identity, image
+from face_import.domain import identity, reading
 from face_import.domain.limits import check_group_name
 from face_import.domain.uri import redact
 from face_import.errors import InvalidRequest
@@ -26,7 +26,7 @@ Work = tuple[Callable[[str], object], Callable[[int], str]]
 
 def scans(text: str) -> int:
     """How many scans of a JPEG bytes look like."""
-    return sum(1 for _ in image._SCAN.finditer(text.encode("latin-1")))
+    return sum(1 for _ in reading._SCAN.finditer(text.encode("latin-1")))
 
 
 def source(text: str) -> object:
