@@ -94,7 +94,7 @@ def _shrunk(data: bytes, max_pixels: int) -> bytes:
     except ImageError:
         raise NoPicture from None
     out = BytesIO()
-    small.save(out, "JPEG", quality=80)
+    small.save(out, "JPEG", quality=80, comment=b"")  # Pillow would take over that of the file
     return out.getvalue()
 
 

@@ -194,6 +194,7 @@ DAMAGED: dict[str, Callable[[], bytes]] = {
     "WebP, EXIF and profile of junk": lambda: file(face(), "WEBP", exif=b"junk", icc_profile=b"junk" * 9000),
     "AVIF, profile of junk": lambda: file(face(), "AVIF", icc_profile=b"junk", xmp=b"junk"),
     "HEIC, profile of junk": lambda: file(face(), "HEIF", icc_profile=b"junk", xmp=b"junk"),
+    "GIF, comment of 100 kB": lambda: file(face().quantize(), "GIF", comment=bytes(100_000), transparency=0),
     "GIF without end": lambda: file(face(), "GIF")[:-1],
     "JPEG 2000 without end": lambda: file(face(), "JPEG2000")[:-2],
     "TIFF, EXIF beyond its end": lambda: file(face(), "TIFF", tiffinfo={34665: 10**6}),

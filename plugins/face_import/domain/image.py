@@ -179,7 +179,7 @@ def _jpeg(image: Image.Image) -> bytes:
     out = BytesIO()
     for quality in _QUALITIES:
         out = BytesIO()
-        image.save(out, "JPEG", quality=quality)
+        image.save(out, "JPEG", quality=quality, comment=b"")  # Pillow would take over that of the file
         if out.tell() <= _MOST_SENT:
             break
     return out.getvalue()
