@@ -103,6 +103,13 @@ def _odd_floats() -> bytes:
     return deep(values, "float32")
 
 
+def _gaps() -> bytes:
+    """Floats with strips of what scientific programs write where they know nothing."""
+    values = (grey() / 255).astype("float32")
+    values[-8:], values[-16:-8] = -9999, 1e30
+    return deep(values, "float32")
+
+
 def _inverted() -> bytes:
     """A grey TIFF of 16 bits in which 0 is white."""
     data = deep(4095 - grey() * 16, "uint16")
@@ -138,6 +145,7 @@ DEEP: dict[str, Callable[[], bytes]] = {
     "floats to 1": lambda: deep(grey() / 255, "float32"),
     "floats to 255": lambda: deep(grey(), "float32"),
     "floats, some not finite": _odd_floats,
+    "floats with gaps": _gaps,
     "48 bits": lambda: png(depth=16, factor=257),
     "48 bits, 12 used": lambda: png(depth=16, factor=16),
     "48 bits, 8 used": lambda: png(depth=16),

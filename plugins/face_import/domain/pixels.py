@@ -17,6 +17,8 @@ _LINES, _COLUMNS = 500, 1000
 """At most twice as many are looked at for the range of an image's values."""
 _OUTLIERS = 1
 """Per cent of the pixels at either end that may be darker or brighter than the rest: dead pixels, captions."""
+_FAR = 20
+"""Times the range of the middle half, from the middle, beyond which a value stands for "nothing here": -9999, 1e30."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -104,6 +106,9 @@ def _range(size: tuple[int, int], values: Callable[[Box], Values]) -> tuple[floa
     finite = sample[np.isfinite(sample)]
     if not finite.size:
         return 0.0, 0.0
+    quarter, middle, rest = np.percentile(finite, (25, 50, 75))
+    if rest > quarter:
+        finite = finite[np.abs(finite - middle) <= _FAR * (rest - quarter)]
     low, high = np.percentile(finite, (_OUTLIERS, 100 - _OUTLIERS))
     return (float(low), float(high)) if high > low else (float(finite.min()), float(finite.max()))
 
