@@ -6,15 +6,18 @@ from contextlib import contextmanager
 from io import BytesIO
 from threading import BoundedSemaphore
 
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from api_shim.app_context import AppContext
 from face_import.catalogue import LogEntry
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.transfer import FetchError
 from face_import.contract import Code
-from face_import.domain.image import opened
+from face_import.domain.bounds import ImageError
+from face_import.domain.decoding import orientation_of, read
 from face_import.domain.models import Shard
+from face_import.domain.pixels import eight_bits, opaque, upright
 from face_import.domain.uri import is_shortened, scheme_of
 from face_import.settings import Settings
 
@@ -87,20 +90,18 @@ def _fetched(uri: str, settings: Settings) -> bytes:
 
 def _shrunk(data: bytes, max_pixels: int) -> bytes:
     try:
-        with opened(data, max_pixels) as image:
-            small = _small(image)
-    except Exception:  # noqa: BLE001 - hostile bytes make Pillow raise nearly anything
+        small = read(data, max_pixels, lambda _, image: _small(image))
+    except ImageError:
         raise NoPicture from None
     out = BytesIO()
-    small.save(out, "JPEG", quality=80)
+    small.save(out, "JPEG", quality=80, comment=b"")  # Pillow would take over that of the file
     return out.getvalue()
 
 
-def _small(image: Image.Image) -> Image.Image:
+def _small(image: ImageFile) -> Image.Image:
     """The upright image, scaled down, on white where it is transparent."""
     image.draft("RGB", (SIDE, SIDE))
-    image.thumbnail((SIDE, SIDE))
-    small = ImageOps.exif_transpose(image).convert("RGBA")
-    flat = Image.new("RGB", small.size, "white")
-    flat.paste(small, mask=small)
-    return flat
+    image.load()
+    small = eight_bits(image)
+    small.thumbnail((SIDE, SIDE))
+    return upright(opaque(small), orientation_of(image))

@@ -31,6 +31,7 @@ ALLOWED = {
 }
 REVIEWED = {
     "codespell": "GPL: a command of `make check`; none of our code imports or ships it",
+    "pillow_heif": "BSD; its wheels bundle libheif and libde265 (LGPL) and the encoder x265 (GPL), which we never call",
     "psycopg": "LGPL: used unmodified and replaceable, which places no conditions on our code",
     "psycopg-binary": "the C part of psycopg, as above",
     "supervisor": "declares its licence by a link: the Repoze licence, which is BSD's with a trade mark clause",

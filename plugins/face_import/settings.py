@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     fetch_per_host: Annotated[int, Field(ge=1)] = 64
     max_image_bytes: Annotated[int, Field(ge=1)] = 20 * 2**20
     max_bytes_in_flight: Annotated[int, Field(ge=1)] = 256 * 2**20
-    max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+    max_image_pixels: Annotated[int, Field(ge=1024, le=2**30)] = 50_000_000
 
     # leases (design decision 3); shortened only in tests
     lease_renew_s: Seconds = 0.5

@@ -51,7 +51,7 @@ def gunicorn(app: str, log: Path, **environ: str) -> Server:
     process can take the port meanwhile.
     """
     command = [sys.executable, "-m", "gunicorn", "-c", "python:face_services.gunicorn_conf", "--no-control-socket"]
-    env = {**os.environ, "PYTHONPATH": str(CHECKOUT), **environ}
+    env = {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'plugins'}:{CHECKOUT}", **environ}
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening, log.open("w") as out:
         descriptor = listening.fileno()
         process = subprocess.Popen(

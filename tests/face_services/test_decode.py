@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from pillow_heif import register_heif_opener
 
 from face_services.decode import picture
 from face_services.errors import BadImage
@@ -14,10 +15,11 @@ from tests import bombs
 from tests.face_services.pictures import BLUE, RED, coloured, data_uri, encoded, uri_of
 
 MOST = 1_000_000
+register_heif_opener()
 ORIENTATION = 0x0112
 
 
-@pytest.mark.parametrize("form", ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+@pytest.mark.parametrize("form", ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000"])
 def test_common_formats_are_read(form: str) -> None:
     """Every format a photograph comes as gives the same upright RGB picture, but for compression."""
     pixels = picture(uri_of(coloured(RED, BLUE), form), MOST)
@@ -54,10 +56,10 @@ def test_exif_orientation_is_applied() -> None:
         ("", "does not fetch"),
         ("data:;base64,@@@@", "not valid base64"),
         ("data:;base64,é", "not valid base64"),
-        ("data:;base64,", "not an image"),
-        (data_uri(b"hello"), "not an image"),
-        (data_uri(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not an image"),
-        (data_uri(encoded(coloured(RED), "JPEG")[:400]), "cannot be decoded"),
+        ("data:;base64,", "empty file"),
+        (data_uri(b"hello"), "not a picture of a known format"),
+        (data_uri(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "PostScript .* not supported"),
+        (data_uri(encoded(coloured(RED), "JPEG")[:400]), "unreadable image"),
     ],
     ids=["http", "file", "no base64", "empty", "alphabet", "not ascii", "no bytes", "text", "eps", "cut off"],
 )
@@ -71,7 +73,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
     """A header that promises gigapixels costs nothing: its picture data is not even there."""
     ihdr = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
     bomb = b"\x89PNG\r\n\x1a\n\0\0\0\r" + ihdr + binascii.crc32(ihdr).to_bytes(4, "big")
-    with pytest.raises(BadImage, match="60000x60000 pixels, at most 1000000"):
+    with pytest.raises(BadImage, match="60000x60000 pixels, more than 1000000; the limit is FACE_SERVICES_MAX_PIXELS"):
         picture(data_uri(bomb + b"\0\0\0\0IDAT" + binascii.crc32(b"IDAT").to_bytes(4, "big")), MOST)
 
 
@@ -94,21 +96,8 @@ def test_a_bomb_behind_a_small_size_is_refused(name: str) -> None:
     """What a file takes beside the pixels of its size is bounded, in a process of little memory."""
     bomb = bombs.BOMBS[name]
     result, megabytes = bombs.decoded(DECODE, bomb.make())
-    assert re.search(bomb.service_words, result)
+    assert re.search(bomb.words, result)
     assert megabytes < 200
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        pytest.param(b"P2 7000 1 255\n" + b"#\n" * 5_000_000, id="comments"),
-        pytest.param(b"P6 2500 2500 254\n" + bytes(2500 * 2500 * 3), id="scaled"),
-    ],
-)
-def test_a_ppm_that_python_would_decode_is_refused(data: bytes) -> None:
-    """Pillow's own decoders take the square of the comments, and a second for each of a few million samples."""
-    result, _ = bombs.decoded(DECODE, data)
-    assert re.search("PPM of text|more than 1048576 parts", result)
 
 
 def test_tiffs_in_use_are_read() -> None:
@@ -121,9 +110,3 @@ def test_tiffs_in_use_are_read() -> None:
         bombs.tiff_of((100, 80), bombs.zeros(8000), t278=(bombs.LONG, 2**32 - 1)),
     ):
         assert picture(data_uri(data), MOST).shape[2] == 3
-
-
-def test_avif_is_refused() -> None:
-    """The picture inside one may be larger than its header says; nothing bounds it before it is decoded."""
-    with pytest.raises(BadImage, match="none of a known format"):
-        picture(data_uri(encoded(coloured(RED), "AVIF")), MOST)

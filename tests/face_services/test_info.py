@@ -62,7 +62,7 @@ def test_no_boxes_no_poses(client: FlaskClient) -> None:
         (b"{}", "data: Field required"),
         (b'{"data": {"uri": 5}}', "data.uri: Input should be a valid string"),
         (b'{"data": {"uri": "http://example.com/a.jpg"}}', "uri must be a data URI"),
-        (b'{"data": {"uri": "data:;base64,AAAA"}}', "not an image"),
+        (b'{"data": {"uri": "data:;base64,AAAA"}}', "not a picture"),
     ],
     ids=["empty", "half", "deep", "list", "no data", "number", "http", "no picture"],
 )
@@ -100,7 +100,7 @@ def test_bodies_and_pictures_are_bounded(make_client: Callable[..., FlaskClient]
     assert (large.status_code, large.json) == (413, {"code": 413, "message": "body is larger than 1048576 bytes"})
     wide = client.post(DETECT, json={"data": {"uri": uri_of(coloured(GREEN))}})
     assert wide.status_code == 400
-    assert "100x60 pixels, at most 5999" in wide.json["message"]
+    assert "100x60 pixels, more than 5999; the limit is FACE_SERVICES_MAX_PIXELS" in wide.json["message"]
 
 
 def test_an_engine_that_breaks_is_an_internal_error_once(

@@ -11,7 +11,7 @@ from api_shim import log_csv
 from face_import import keys
 from face_import.clients import fetcher, services
 from face_import.contract import ENTRY_NAME_PATTERN, GROUP_NAME_PATTERN
-from face_import.domain import identity, image
+from face_import.domain import decoding, identity
 from face_import.domain.data_uri import decode_data_uri
 from face_import.domain.limits import check_group_name
 from face_import.domain.uri import cleaned, looks_like_uri, redact
@@ -29,7 +29,7 @@ Work = tuple[Callable[[str], object], Callable[[int], str]]
 
 def scans(text: str) -> int:
     """How many scans of a JPEG bytes look like."""
-    return sum(1 for _ in image._SCAN.finditer(text.encode("latin-1")))
+    return sum(1 for _ in decoding._SCAN.finditer(text.encode("latin-1")))
 
 
 def source(text: str) -> object:

@@ -1,40 +1,36 @@
-"""Image checks: whether an image decodes completely, its size, and the blur of a face in it."""
+"""Image checks: whether an image decodes completely, its size, what of it is sent, and the blur of a face in it."""
 
-import re
-import warnings
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from struct import Struct
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from face_import.domain.bounds import CountedFile, ImageError, check_exif, check_side, check_tiff
-
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""Accepted formats. Pillow supports more, including some that start other programs."""
-
-MAX_SCANS = 64
-"""In a JPEG; progressive ones have about ten. Each scan covers the whole image: 75 bytes cost a decoder 20 ms at 50
-megapixels, a file of 20 MB an hour and a half.
-"""
-
-_FEW_BYTES = 2**20
-"""Too few to hold much EXIF, or many parts."""
-_EXIF_PIECES = 16
-"""Of at most 64 KiB each; Pillow joins and parses them when it opens a JPEG."""
-_DEARER = {"WEBP": 2, "bmp_rle": 8}
-"""By how much the pixel limit is lower for decoders that hold four copies of an image, or are written in Python:
-50 megapixels take them 800 MB and 5 seconds.
-"""
+from face_import.domain.bounds import ImageError, TooManyPixels
+from face_import.domain.decoding import orientation_of, rawmode_of, read, to_rgb
+from face_import.domain.pixels import eight_bits, has_transparency, opaque, upright
 
 SMALL_BYTES, SMALL_PIXELS = 2**17, 2**20
 """Limits for a JPEG that usually decodes in a millisecond or two, and in 30 ms at worst."""
 
-_SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e][\x01-\x04]")
+MAX_FRAMES = 30
+"""Of an animation that are searched for a face."""
+
+_SENT_AS_IS = frozenset(("JPEG", "PNG", "WEBP", "BMP", "GIF"))
+"""Formats that any face service reads, where a channel has eight bits and nothing is transparent or moves."""
+_PLAIN_MODES = frozenset(("1", "L", "P", "RGB"))
+_ANIMATED = frozenset(("GIF", "PNG", "WEBP", "AVIF"))
+_QUALITIES = (95, 85, 70)
+"""Of the JPEG that is sent instead: lower ones only if it would be larger than `_MOST_SENT`."""
+_MOST_SENT = 12 * 2**20
+_LOOK, _NEARLY_SAME = 32, 4
+"""Side to which frames are scaled to compare them, and the mean difference of grey up to which they are the same."""
+
 _FRAME = Struct(">HBHH")
 """Start of a JPEG's frame segment: its length, bits per sample, height, width."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -42,17 +38,24 @@ _BLUR_SIDE = 112
 _SIDEWAYS = range(5, 9)
 """EXIF orientations that swap width and height."""
 
-# Pillow warns of odd metadata, in text that hostile bytes control: thousands of lines in a task's log.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """Width and height in pixels of the upright image, and Pillow's name of its format."""
+    """What was found out about an image.
+
+    Attributes:
+        width: in pixels of the upright image.
+        height: the same.
+        format: Pillow's name of it.
+        still: what the face services get: the file as it is, or a JPEG of its (first) picture (ADR 26).
+        animated: whether there are further frames, which `later_stills` returns.
+    """
 
     width: int
     height: int
     format: str
+    still: bytes
+    animated: bool
 
 
 def is_small(data: bytes) -> bool:
@@ -84,35 +87,22 @@ def check_image(data: bytes, max_pixels: int) -> ImageInfo:
         ImageError: the image cannot be decoded; nothing else is raised, whatever the bytes.
     """
     try:
-        with opened(data, max_pixels) as image:
-            return _check(image)
-    except ImageError:
-        raise
-    except Exception as error:  # noqa: BLE001 - hostile bytes make Pillow raise nearly anything
-        raise ImageError(_reason(error, data)) from None
+        return read(data, max_pixels, _check)
+    except TooManyPixels as error:
+        raise ImageError(f"{error}; the limit is FACE_IMPORT_MAX_IMAGE_PIXELS") from None
 
 
-@contextmanager
-def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """Open an image that can be decoded, and its EXIF read, within the memory and time that `max_pixels` allows.
+def later_stills(data: bytes, max_pixels: int) -> list[bytes]:
+    """JPEGs of an animation's frames from the second on that may show more than those before them.
 
-    Raises:
-        ImageError: it cannot; names what is too large. Pillow may raise nearly anything else.
+    Frames of a single colour and those that look like the last one returned are left out, and all after the first
+    `MAX_FRAMES` of the file, or after as many as have twice `max_pixels` together.
+
+    Args:
+        data: an animation that passed `check_image`.
+        max_pixels: as there.
     """
-    blocks = check_tiff(data, max_pixels) if data.startswith((b"II", b"MM")) else 0
-    file = BytesIO(data)
-    if len(data) > _FEW_BYTES:
-        file = CountedFile(data)
-        if data.startswith(b"\xff\xd8") and data.count(b"Exif\0\0") > _EXIF_PIECES:
-            raise ImageError(f"EXIF in more than {_EXIF_PIECES} pieces")
-    with Image.open(file, formats=FORMATS) as image:
-        _bound_size(image, max_pixels)
-        _bound_scans(data, blocks)
-        if image.format == "PNG":
-            image.load()  # EXIF may follow the image data
-        for name in ("exif", "Raw profile type exif"):
-            check_exif(len(image.info.get(name, "")))
-        yield image
+    return read(data, max_pixels, lambda _, image: list(_stills(image, max_pixels)))
 
 
 def blur_of(data: bytes, box: tuple[float, float, float, float]) -> int:
@@ -131,11 +121,7 @@ def blur_of(data: bytes, box: tuple[float, float, float, float]) -> int:
     Raises:
         ImageError: the image cannot be decoded.
     """
-    try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
-            crop = _grey_crop(image, box)
-    except Exception as error:  # noqa: BLE001 - as above
-        raise ImageError(_reason(error, data)) from None
+    crop = read(data, sys.maxsize, lambda _, image: _grey_crop(image, box))
     if crop is None:
         return 100
     grey = np.asarray(crop, dtype=np.float32)
@@ -143,39 +129,63 @@ def blur_of(data: bytes, box: tuple[float, float, float, float]) -> int:
     return round(100 / (1 + float(laplacian.var()) / 20))
 
 
-def _check(image: Image.Image) -> ImageInfo:
-    width, height = image.size
-    if image.format == "JPEG":
+def _check(data: bytes, image: ImageFile) -> ImageInfo:
+    name, (width, height) = image.format or "", image.size
+    animated = name in _ANIMATED and _is_animated(image)
+    if name not in _SENT_AS_IS or image.mode not in _PLAIN_MODES or animated or ";16" in rawmode_of(image):
+        return _converted(image, animated=animated)
+    if name == "JPEG":
         image.draft(image.mode, (max(1, width // 8), max(1, height // 8)))
-        image.load()
-    else:
-        image.load()
-        width, height = image.size  # Pillow turns a TIFF upright as it loads it
-    if image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
+    image.load()
+    orientation = orientation_of(image)
+    if has_transparency(image) or (orientation != 1 and name != "JPEG"):
+        return _converted(image, animated=False)
+    if orientation in _SIDEWAYS:
         width, height = height, width
-    return ImageInfo(width, height, image.format or "")
+    return ImageInfo(width, height, name, data, animated=False)
 
 
-def _bound_size(image: ImageFile, max_pixels: int) -> None:
-    width, height = image.size
-    pixels = width * height
-    if pixels > max_pixels:
-        raise ImageError(f"{width}x{height} pixels, more than {max_pixels}")
-    check_side("image", width, height)
-    decoder = image.tile[0][0] if image.tile else image.format or ""
-    allowed = max_pixels // _DEARER.get(decoder, 1)
-    if pixels > allowed:
-        raise ImageError(f"{image.format} of {width}x{height} pixels, more than {allowed} of its kind")
+def _converted(image: ImageFile, *, animated: bool) -> ImageInfo:
+    still = to_rgb(image)
+    return ImageInfo(*still.size, image.format or "", _jpeg(still), animated)
 
 
-def _bound_scans(data: bytes, blocks: int) -> None:
-    """Reject a JPEG with too many scans; a TIFF may contain a JPEG for each of its blocks."""
-    allowed = MAX_SCANS + 4 * blocks
-    if any(number > allowed for number, _ in enumerate(_SCAN.finditer(data), 1)):
-        raise ImageError(f"more than {allowed} scans")
+def _is_animated(image: ImageFile) -> bool:
+    with suppress(Exception):  # a damaged second frame does not invalidate the first
+        return bool(getattr(image, "is_animated", False))
+    return False
 
 
-def _grey_crop(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image | None:
+def _stills(image: ImageFile, max_pixels: int) -> Iterator[bytes]:
+    last = _look(to_rgb(image))
+    frames = min(MAX_FRAMES, max(2, 2 * max_pixels // (image.width * image.height)))
+    for number in range(1, frames):
+        try:
+            image.seek(number)
+            frame = to_rgb(image)
+        except Exception:  # noqa: BLE001 - the last frame, or a damaged one: it ends the search, not the row
+            return
+        look = _look(frame)
+        if np.ptp(look) > _NEARLY_SAME and np.abs(look - last).mean() > _NEARLY_SAME:
+            last = look
+            yield _jpeg(frame)
+
+
+def _look(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.asarray(image.convert("L").resize((_LOOK, _LOOK), Image.Resampling.BOX), dtype=np.float32)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    out = BytesIO()
+    for quality in _QUALITIES:
+        out = BytesIO()
+        image.save(out, "JPEG", quality=quality, comment=b"")  # Pillow would take over that of the file
+        if out.tell() <= _MOST_SENT:
+            break
+    return out.getvalue()
+
+
+def _grey_crop(image: ImageFile, box: tuple[float, float, float, float]) -> Image.Image | None:
     """Crop the upright image and scale it for measuring blur; None if nothing is left."""
     full_width = image.width
     # Twice the final side: then, as measured, scaling in the decoder does not change the blur.
@@ -186,19 +196,11 @@ def _grey_crop(image: Image.Image, box: tuple[float, float, float, float]) -> Im
         image.draft("L", image.size)
     image.load()
     scale = image.width / full_width
-    upright = ImageOps.exif_transpose(image)
+    turned = upright(eight_bits(image), orientation_of(image))
     left, top = (max(0, round(edge * scale)) for edge in box[:2])
-    right = min(upright.width, round(box[2] * scale))
-    bottom = min(upright.height, round(box[3] * scale))
+    right = min(turned.width, round(box[2] * scale))
+    bottom = min(turned.height, round(box[3] * scale))
     if right <= left or bottom <= top:
         return None
-    crop = upright.crop((left, top, right, bottom)).convert("L")
+    crop = opaque(turned.crop((left, top, right, bottom))).convert("L")
     return crop.resize((_BLUR_SIDE, _BLUR_SIDE), Image.Resampling.BILINEAR)
-
-
-def _reason(error: Exception, data: bytes) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return f"not an image of a supported format ({', '.join(FORMATS)})" if data else "empty file"
-    if isinstance(error, Image.DecompressionBombError):
-        return "too many pixels"
-    return f"unreadable image: {str(error)[:200] or type(error).__name__}"

@@ -13,6 +13,7 @@ from face_import.catalogue import Holdings
 from face_import.clients.retrying import retried
 from face_import.clients.services import Found
 from face_import.contract import Code
+from face_import.domain.image import check_image
 from face_import.domain.limits import Violation
 from face_import.domain.models import Change, Holding, Outcome, Row, Sent
 from face_import.domain.recurring import cells_digest, content_digest, face_id_of, row_key
@@ -96,8 +97,7 @@ class ChangesImporter(RowImporter):
             lost = False
             if held is not None and settled and held.digest == digest:
                 now = replace(now, face_id=held.face_id)
-                uri = to_data_uri(picture.data) if held.shaky else None
-                there = await self.adder.is_there(row, uri, held.face_id) if uri else Found.THERE
+                there = await self._is_there(row, picture.data, held.face_id) if held.shaky else Found.THERE
                 lost = there is Found.NOT_THERE
                 if not lost:
                     return await self._unchanged(row, replace(now, shaky=there is not Found.THERE))
@@ -108,6 +108,11 @@ class ChangesImporter(RowImporter):
         change = Change.CHANGED if held is not None and held.digest else Change.NEW
         has = replace(now, face_id=outcome.face_id, shaky=replacement.delete_in_doubt)
         return replace(outcome, change=change, holding=has)
+
+    async def _is_there(self, row: Row, data: bytes, face_id: str) -> Found:
+        """Whether the group has a row's picture under this id, as it would be sent now."""
+        image = await self._decoding(check_image, data, self.max_pixels)
+        return await self.adder.is_there(row, to_data_uri(image.still), face_id)
 
     async def _unchanged(self, row: Row, now: Holding) -> Outcome:
         if await self._in_catalogue(self.holdings.confirm, now, row.number):

@@ -17,7 +17,7 @@ from face_import.clients.services import InfoService
 from face_import.clients.transfer import MACHINE, FetchError
 from face_import.contract import Code
 from face_import.domain.bounds import ImageError
-from face_import.domain.image import blur_of, check_image, is_small
+from face_import.domain.image import ImageInfo, blur_of, check_image, is_small, later_stills
 from face_import.domain.limits import blur_violation, largest, pose_violation, size_violation
 from face_import.domain.models import Face, Limits, Measurements, Outcome, Pose, Row
 from face_import.domain.uri import DataUri, display, to_data_uri
@@ -64,8 +64,8 @@ class RowImporter:
 
         Cheap and frequent checks come first: what cannot be fetched (101) or opened (102) never reaches a service,
         sizes (205, 206) need one call, angles (202-204) a second one, blur (207) a full decode. The services get
-        exactly the bytes that were checked. Whatever else a row's data causes is that row's outcome too (303): it must
-        not keep other rows from being imported.
+        exactly the bytes that were checked, or what they were converted to (ADR 26). Whatever else a row's data causes
+        is that row's outcome too (303): it must not keep other rows from being imported.
 
         Raises:
             FaceImportError: the try cannot continue: the group no longer exists, or another try has the shard.
@@ -113,19 +113,34 @@ class RowImporter:
     async def _import_image(self, row: Row, data: bytes, add: Callable[[Candidate], Awaitable[Added]]) -> Outcome:
         """Check an image and, if it passes, add its face."""
         outcome = partial(Outcome, row.number, display(row.uri))
-        await self._decoding(check_image, data, self.max_pixels)
-        uri = to_data_uri(data)
-        faces = await self.info_outage.call(lambda: self.info.detect(uri))
+        image = await self._decoding(check_image, data, self.max_pixels)
+        still, uri, faces = await self._found(data, image)
         if not faces:
             return outcome(Code.NO_FACE, "no face found", measurements=Measurements(faces=0))
         face = largest(faces)
         face_id = ""
-        measured, verdict = await self._measure(data, uri, face, len(faces))
+        measured, verdict = await self._measure(still, uri, face, len(faces))
         if verdict is None:
             face_id, verdict = await add(Candidate(row, data, uri, face, measured))
         if verdict is not None:
             return outcome(verdict.code, verdict.message, measurements=measured, refused=verdict.refused)
         return outcome(Code.OK, "", face_id, measured)
+
+    async def _found(self, data: bytes, image: ImageInfo) -> tuple[bytes, DataUri, tuple[Face, ...]]:
+        """Detect faces: in the image, or in the first frame of an animation that shows any (ADR 26)."""
+        still, uri = image.still, to_data_uri(image.still)
+        faces = await self._detected(uri)
+        if faces or not image.animated:
+            return still, uri, faces
+        for still in await self._decoding(later_stills, data, self.max_pixels):
+            uri = to_data_uri(still)
+            faces = await self._detected(uri)
+            if faces:
+                break
+        return still, uri, faces
+
+    async def _detected(self, uri: DataUri) -> tuple[Face, ...]:
+        return await self.info_outage.call(lambda: self.info.detect(uri))
 
     async def _measure(self, data: bytes, uri: DataUri, face: Face, faces: int) -> tuple[Measurements, Verdict | None]:
         """Measure what the limits need, up to the first limit that the face breaks."""

@@ -61,6 +61,7 @@ def stack_environment(settings: Settings, layout: Layout) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     return {
         **inherited,
+        "FACE_SERVICES_MAX_PIXELS": inherited.get("FACE_SERVICES_MAX_PIXELS") or str(settings.max_image_pixels),
         **_face_import(settings, layout),
         **_processes(inherited),
         **airflow_settings(settings, layout),

@@ -7,7 +7,7 @@ from struct import pack
 import pytest
 from PIL import Image
 
-from face_import.domain.image import MAX_SCANS
+from face_import.domain.decoding import MAX_SCANS
 from tests import bombs
 from tests.bombs import LIMIT, SIDE, child, decoded, png_chunk, zeros
 from tests.unit.domain.test_hostile_images import encoded, jpeg_of_scans
@@ -84,7 +84,9 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str | None]] = {
     ),
 }
 CHECK = child(
-    "from face_import.domain.image import ImageError, check_image", "check_image(data, 50_000_000)", "ImageError"
+    "from face_import.domain.bounds import ImageError; from face_import.domain.image import check_image",
+    "check_image(data, 50_000_000)",
+    "ImageError",
 )
 THUMBNAIL = child("from face_console import pictures", "pictures._shrunk(data, 50_000_000)", "pictures.NoPicture")
 

@@ -3,12 +3,17 @@
 import base64
 import io
 import json
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from face_import.domain.models import Limits
+from face_import.clients.services import InfoService, LibraryService
+from face_import.domain.models import Face, Limits
+from face_import.domain.uri import DataUri
+from tests import kinds
 from tests.doubles.images import make_image
 from tests.integration.pipeline.conftest import Bench
 
@@ -165,3 +170,51 @@ async def test_an_add_whose_answer_was_lost_is_a_success(bench: Bench) -> None:
     await bench.run(task)
     assert bench.succeeded(task) == 1
     assert bench.services.record()["most_adds_of_an_id"] == 1
+
+
+def inline(data: bytes) -> str:
+    """A row whose picture is in the file."""
+    return f'"data:application/octet-stream;base64,{base64.b64encode(data).decode()}",,'
+
+
+async def test_the_first_frame_with_a_face_is_imported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An animation that fades in is searched, and the frame that was found is what is measured and added."""
+    asked: list[float] = []
+    added: list[float] = []
+
+    def brightness(uri: str) -> float:
+        with Image.open(BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
+            assert image.format == "JPEG"
+            return float(np.asarray(image.convert("L")).mean())
+
+    async def detect(_: InfoService, uri: DataUri) -> tuple[Face, ...]:
+        asked.append(brightness(uri))
+        return (Face(((10, 10), (60, 10), (60, 60), (10, 60)), 0.9),) if asked[-1] > 100 else ()
+
+    async def add(_: LibraryService, group: str, face_id: str, image: DataUri, *rest: object) -> str:
+        added.append(brightness(image))
+        return face_id
+
+    monkeypatch.setattr(InfoService, "detect", detect)
+    monkeypatch.setattr(LibraryService, "add", add)
+    ramp = np.tile(np.arange(64, dtype="uint8"), (64, 1))
+    frames = [Image.new("L", (64, 64)), *(Image.fromarray(ramp + 40 * n) for n in range(4))]
+    film = kinds.file(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    dark = kinds.file(frames[0], "WEBP", save_all=True, append_images=frames[:3], lossless=True)
+    task = bench.task([inline(film)], limits=Limits(blur_degree=99))
+    await bench.run(task)
+    assert asked == pytest.approx([0, 31.5, 71.5, 111.5], abs=2)
+    assert added == pytest.approx([111.5], abs=2)
+    asked.clear()
+    task = bench.task([inline(dark)])
+    await bench.run(task)
+    assert asked == pytest.approx([0, 31.5, 71.5], abs=2)
+    assert bench.failures(task) == {1: (201, "no face found")}
+
+
+async def test_other_formats_are_sent_as_jpegs(bench: Bench) -> None:
+    """A service that knows JPEG and little else is never sent anything that it cannot read."""
+    task = bench.task([inline(kinds.SHALLOW[form]()) for form in ("AVIF", "HEIF", "JPEG2000", "TIFF")])
+    await bench.run(task)
+    assert bench.succeeded(task) == 4
+    assert bench.services.record()["violations"] == []

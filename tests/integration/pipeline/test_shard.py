@@ -14,7 +14,7 @@ from face_import.clients.fetcher import Fetcher
 from face_import.clients.http import JsonService
 from face_import.clients.services import InfoService
 from face_import.contract import Mode, TaskState
-from face_import.domain.image import check_image
+from face_import.domain.image import ImageInfo, check_image
 from face_import.domain.models import Face, OutcomeBatch
 from face_import.domain.uri import DataUri
 from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
@@ -66,10 +66,11 @@ async def test_a_row_that_decodes_leaves_its_place(
 
         return call
 
-    def slow(data: bytes, max_pixels: int) -> None:
+    def slow(data: bytes, max_pixels: int) -> ImageInfo:
         time.sleep(0.002)
-        check_image(data, max_pixels)
+        image = check_image(data, max_pixels)
         beside.append(calls)
+        return image
 
     monkeypatch.setattr(Fetcher, "_attempt", counted(Fetcher._attempt))
     monkeypatch.setattr(JsonService, "_post", counted(JsonService._post))
@@ -90,9 +91,9 @@ async def test_only_small_pictures_are_decoded_in_the_event_loop(
     """They take as long as handing them to a thread; another would have all rows and the lease wait."""
     threads = set()
 
-    def noted(data: bytes, max_pixels: int) -> None:
+    def noted(data: bytes, max_pixels: int) -> ImageInfo:
         threads.add(threading.current_thread() is threading.main_thread())
-        check_image(data, max_pixels)
+        return check_image(data, max_pixels)
 
     monkeypatch.setattr("face_import.pipeline.row.check_image", noted)
     task = bench.task([bench.images.image(n=n, size=size) for n in range(5)])
@@ -118,9 +119,9 @@ async def test_rows_aside_end_at_a_stop(bench: Bench, monkeypatch: pytest.Monkey
     """A stop leaves no picture half imported: rows that decode go on to their end, and no other row starts."""
     go_on = threading.Event()
 
-    def held(data: bytes, max_pixels: int) -> None:
+    def held(data: bytes, max_pixels: int) -> ImageInfo:
         go_on.wait(10)
-        check_image(data, max_pixels)
+        return check_image(data, max_pixels)
 
     monkeypatch.setattr("face_import.pipeline.row.check_image", held)
     monkeypatch.setattr("face_import.pipeline.row.is_small", lambda _: False)

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
+from pillow_heif import register_heif_opener
 from skimage import data as samples
 
 from face_import.domain.bounds import ImageError
-from face_import.domain.image import FORMATS, SMALL_BYTES, blur_of, check_image, is_small
+from face_import.domain.formats import FORMATS
+from face_import.domain.image import SMALL_BYTES, blur_of, check_image, is_small
 from tests.doubles.images import make_image
 
 MAX_PIXELS = 1_000_000
+register_heif_opener()
 
 
 def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
@@ -110,16 +113,20 @@ def bomb(width: int, height: int) -> bytes:
     ("data", "expected"),
     [
         (b"", "empty file"),
-        (b"<html></html>", "not an image of a supported format"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image of a supported format"),
-        (b"\xff\xd8\xff", "not an image of a supported format"),
-        (encoded(PICTURE, "PPM"), "not an image of a supported format"),
-        (encoded(PICTURE, "ICO"), "not an image of a supported format"),
-        (encoded(Image.new("1", (1001, 1000)), "PNG"), "1001x1000 pixels, more than 1000000"),
+        (b"<html></html>", r"a web page \(HTML\), which is not supported \(use JPEG, "),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", r"PostScript .*, which is not supported"),
+        (b"\xff\xd8\xff", "unreadable image"),
+        (b"anything", "not a picture of a known format"),
+        (encoded(PICTURE, "PPM"), "PPM.*, which is not supported"),
+        (encoded(PICTURE, "ICO"), r"an icon \(ICO\), which is not supported"),
+        (
+            encoded(Image.new("1", (1001, 1000)), "PNG"),
+            "1001x1000 pixels, more than 1000000; the limit is FACE_IMPORT_",
+        ),
         (bomb(1 << 14, 1 << 14), "pixels"),
         (bomb(1 << 30, 1 << 30), "pixels"),
     ],
-    ids=["empty", "html", "postscript", "stub", "ppm", "ico", "large", "bomb", "bigger-bomb"],
+    ids=["empty", "html", "postscript", "stub", "anything", "ppm", "ico", "large", "bomb", "bigger-bomb"],
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_what_is_not_a_picture_says_why(data: bytes, expected: str) -> None:

@@ -87,6 +87,14 @@ def test_an_object_store_is_found_by_its_usual_variables(
     assert stack_environment(settings, layout)[name] == "theirs"
 
 
+def test_the_face_services_follow_the_imports_limit_of_pixels(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One setting moves both, unless somebody sets the services' own."""
+    settings = make_settings(layout.home, max_image_pixels=108_000_000)
+    assert stack_environment(settings, layout)["FACE_SERVICES_MAX_PIXELS"] == "108000000"
+    monkeypatch.setenv("FACE_SERVICES_MAX_PIXELS", "5000")
+    assert stack_environment(settings, layout)["FACE_SERVICES_MAX_PIXELS"] == "5000"
+
+
 def test_everything_listens_and_talks_on_loopback(settings: Settings, layout: Layout) -> None:
     """Airflow's default is every interface; a proxy must not come between its parts."""
     environment = stack_environment(settings, layout)
