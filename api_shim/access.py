@@ -211,6 +211,12 @@ def is_scoped() -> bool:
     return groups() is not None
 
 
+def key_id() -> str:
+    """Identifies the request's key; empty if none is required."""
+    key: Key | None = g.get("key")
+    return key.id if key else ""
+
+
 def groups() -> tuple[str, ...] | None:
     """The groups that the request's key has access to, None for all."""
     key: Key | None = g.get("key")

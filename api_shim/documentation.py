@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from spectree import Response, SpecTree
 from spectree.plugins.flask_plugin import FlaskPlugin
 
-from api_shim.models import Error, explain
+from api_shim.models import REPLAYED_HEADER, Error, explain
 from face_import import __version__
 from face_import.errors import InvalidRequest
 from face_import.settings import Settings
@@ -95,7 +95,14 @@ def document(settings: Settings) -> dict[str, Any]:
     operations = [
         operation for path, methods in written["paths"].items() if "{task_id}" in path for operation in methods.values()
     ]
-    written["paths"]["/v1/tasks/create"]["post"]["responses"]["200"]["links"] = {
+    created = written["paths"]["/v1/tasks/create"]["post"]["responses"]["200"]
+    created["headers"] = {
+        REPLAYED_HEADER: {
+            "description": "present if an earlier request with this Idempotency-Key created the task",
+            "schema": {"type": "string", "enum": ["true"]},
+        }
+    }
+    created["links"] = {
         operation["operationId"].replace("{task_id}_", ""): {
             "operationId": operation["operationId"],
             "parameters": {"task_id": "$response.body#/id"},

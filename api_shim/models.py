@@ -2,11 +2,14 @@
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 from spectree.model_adapter.pydantic_adapter import BaseFile
 
-from face_import.contract import DEFAULT_THREAD_NUM, MAX_ROW, Code, TaskState
+from face_import.contract import DEFAULT_THREAD_NUM, MAX_ROW, MAX_SOURCE_URL, Code, TaskState
 from face_import.domain.models import LIMITS, Limit
+
+KEY_HEADER, REPLAYED_HEADER = "Idempotency-Key", "Idempotency-Replayed"
+KEY_PATTERN = "^[!-~]{1,255}$"
 
 
 def _empty_is_absent(default: int) -> BeforeValidator:
@@ -18,6 +21,11 @@ def _or_empty(low: int, high: int | None = None) -> WithJsonSchema:
     """The schema of a form's number, which may be blank."""
     number = {"type": "integer", "minimum": low} | ({} if high is None else {"maximum": high})
     return WithJsonSchema({"anyOf": [number, {"type": "string", "maxLength": 0}]})
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Describe a field that may only be left out: it cannot be sent as null."""
+    schema.pop("default", None)
 
 
 def _json_integer(value: object) -> object:
@@ -38,6 +46,7 @@ def _limit(limit: Limit) -> Any:
     return number, Field(0, description=f"{limit.title.lower()}, {limit.unit}")
 
 
+_URL_OR_EMPTY = r"^([A-Za-z][A-Za-z0-9+.-]*://\S+)?$"
 Status = Annotated[
     int,
     Field(ge=0, le=max(TaskState)),
@@ -59,15 +68,40 @@ _Limited: Any = create_model("_Limited", __base__=_Group, **{name: _limit(limit)
 
 
 class CreateForm(_Limited):
-    """Fields of `POST /v1/tasks/create`; 0 means no limit."""
+    """Fields of `POST /v1/tasks/create`, with either `file` or `source`; 0 means no limit."""
 
-    thread_num: Annotated[int, Field(ge=1), _empty_is_absent(DEFAULT_THREAD_NUM), _or_empty(1)] = Field(
-        DEFAULT_THREAD_NUM, description="concurrency: maximum number of rows with a request in flight"
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["file"]}, {"required": ["source"]}]})
+
+    thread_num: Annotated[
+        int, Field(ge=0), AfterValidator(lambda number: number or DEFAULT_THREAD_NUM), _empty_is_absent(0), _or_empty(0)
+    ] = Field(
+        DEFAULT_THREAD_NUM,
+        description="concurrency: maximum number of rows with a request in flight; "
+        f"0, which clients send for an unset integer, means {DEFAULT_THREAD_NUM}",
     )
     mode: Annotated[Literal[0, 1], BeforeValidator(_mode), WithJsonSchema({"enum": [0, 1, ""]})] = Field(
         0, description="on errors: 0 logs the row and continues, 1 stops the task"
     )
-    file: BaseFile = Field(description="the CSV file: uri, tag, description")
+    file: Annotated[BaseFile | None, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
+        None, json_schema_extra=_without_default, description="the CSV file: uri, tag, description"
+    )
+    source: str = Field(
+        "",
+        max_length=MAX_SOURCE_URL,
+        json_schema_extra={"pattern": _URL_OR_EMPTY},
+        description="URL of the CSV file, which is read when the task is started",
+    )
+
+
+class CreateHeaders(BaseModel):
+    """Headers of `POST /v1/tasks/create`."""
+
+    key: Annotated[str | None, WithJsonSchema({"type": "string", "pattern": KEY_PATTERN})] = Field(
+        None,
+        alias=KEY_HEADER,
+        json_schema_extra=_without_default,
+        description="identifies this create: sending it again with the same content answers the same id",
+    )
 
 
 class ListBody(_Strict):

@@ -5,19 +5,22 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from flask import Blueprint, Response, request, stream_with_context
-from werkzeug.datastructures import FileStorage
 
 from api_shim import access
 from api_shim.app_context import app_context
+from api_shim.creation import create_task
 from api_shim.documentation import answers, documentation
 from api_shim.log_csv import log_csv
 from api_shim.models import (
+    KEY_HEADER,
+    REPLAYED_HEADER,
     ConcurrencyBody,
     Created,
     CreateForm,
+    CreateHeaders,
     Detail,
     Done,
     DownloadQuery,
@@ -26,14 +29,13 @@ from api_shim.models import (
     LogQuery,
     TaskIds,
 )
-from api_shim.slots import DOWNLOADS, INTAKE
+from api_shim.slots import DOWNLOADS
 from api_shim.uploads import takes_file
-from face_import.catalogue import ImportTask, LogEntry, LogPage, Progress, TaskConfig
-from face_import.contract import Mode, TaskState
-from face_import.domain.identity import is_task_id, new_task_id
-from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMITS, Changes, Limits
-from face_import.errors import InvalidRequest
+from face_import.catalogue import ImportTask, LogEntry, LogPage, Progress
+from face_import.contract import TaskState
+from face_import.domain.identity import is_task_id
+from face_import.domain.limits import check_thread_num
+from face_import.domain.models import Changes
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 Json = dict[str, Any]
@@ -50,13 +52,15 @@ def check_task_id() -> None:
 
 @blueprint.post("/create")
 @takes_file
-@documentation.validate(form=CreateForm, resp=answers(Created, 400, 408, 413, 503))
-def create(form: CreateForm) -> Json:
-    """Create an import task from a CSV file.
+@documentation.validate(form=CreateForm, headers=CreateHeaders, resp=answers(Created, 400, 408, 409, 413, 503))
+def create(form: CreateForm) -> tuple[Json, int, dict[str, str]]:
+    """Create an import task from a CSV file, or from the URL of one.
 
-    The file is parsed at once: one that cannot be parsed is rejected, and nothing is stored.
+    A file is parsed at once: one that cannot be parsed is rejected, and nothing is stored. A URL is read when the task
+    is started. With an `Idempotency-Key`, sending the request again answers the same id.
     """
-    return {"id": create_task(form, request.files.get("file"))}
+    made = create_task(form, request.files.get("file"), request.headers.get(KEY_HEADER))
+    return {"id": made.id}, 200, {REPLAYED_HEADER: "true"} if made.replayed else {}
 
 
 @blueprint.route("/<task_id>/start", methods=["GET", "POST"])
@@ -139,34 +143,6 @@ def csv_file(name: str, pages: Iterator[LogPage], *, raw: bool = False) -> Respo
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     lines = stream_with_context(DOWNLOADS.sending(log_csv(pages, raw=raw)))
     return Response(lines, mimetype="application/octet-stream", headers=headers)
-
-
-def create_task(form: CreateForm, upload: FileStorage | None) -> str:
-    """Ingest a file and create its import task; returns the id.
-
-    Raises:
-        InvalidRequest: the group, the concurrency or the file is missing or invalid.
-        OtherGroup: the request's key has no access to the group.
-        SourceError: the file cannot be parsed; nothing is stored.
-    """
-    context = app_context()
-    access.check_group(form.group_name)
-    check_group_name(form.group_name, context.settings)
-    check_thread_num(form.thread_num, context.settings)
-    if upload is None:
-        raise InvalidRequest("file: send the CSV as a file (curl -F file=@faces.csv)", field="file")
-    task_id = new_task_id()
-    with INTAKE:
-        index = context.storage.store(task_id, cast("BinaryIO", upload.stream))
-    config = TaskConfig(
-        group_name=form.group_name,
-        source=f"upload: {upload.filename}",
-        limits=Limits(**{name: getattr(form, name) for name in LIMITS}),
-        thread_num=form.thread_num,
-        mode=Mode(form.mode),
-    )
-    context.catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=index.rows)
-    return task_id
 
 
 def describe(task: ImportTask, progress: Progress, changes: Changes | None) -> Json:

@@ -1,6 +1,7 @@
 """The form for a new import, with a preview of the file."""
 
 import logging
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +15,23 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api_shim import access, sessions
 from api_shim.app_context import app_context
+from api_shim.creation import Creation, create_task
 from api_shim.models import CreateForm
 from api_shim.slots import INTAKE
-from api_shim.tasks import create_task
 from api_shim.uploads import takes_file
 from face_console.language import gettext
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved, shown_uri
 from face_import.domain.models import Block, Row, Shard, SourceIndex
 from face_import.domain.uri import display, scheme_of
-from face_import.errors import AirflowError, RequestError, SourceError
+from face_import.errors import AirflowError, RequestError, SourceError, WrongState
 from face_import.sources import Bounds, ingest, read_rows
 from face_import.sources.encoding import CHUNK_BYTES
 
 log = logging.getLogger(__name__)
 REFUSALS = (ValidationError, RequestError, SourceError, RequestEntityTooLarge, OSError, OperationalError)
+KEY_FIELD = "idempotency_key"
+"""Hidden field of each rendered form: a second click creates no second import."""
 Answer = str | Response | tuple[str, int]
 
 
@@ -64,22 +67,24 @@ def create() -> Answer:
         typed = request.form.to_dict()
         start = typed.pop("then", "") == "start"
         typed.pop(sessions.TOKEN_FIELD, None)
-        task_id = _created(typed)
+        made = _created(typed, typed.pop(KEY_FIELD, None))
     except REFUSALS as error:
         problems, status = _problems(error)
         return _form(typed, problems), status
     if start:
         try:
-            app_context().control.start(task_id)
+            app_context().control.start(made.id)
+        except WrongState:
+            return moved(link("show", task_id=made.id, unstarted=None if made.replayed else 1))
         except (AirflowError, RequestError):
-            return moved(link("show", task_id=task_id, unstarted=1))
-    return moved(link("show", task_id=task_id))
+            return moved(link("show", task_id=made.id, unstarted=1))
+    return moved(link("show", task_id=made.id))
 
 
-def _created(typed: dict[str, str]) -> str:
+def _created(typed: dict[str, str], key: str | None) -> Creation:
     upload = request.files.get("file")
     file = {"file": upload} if upload and upload.filename else {}
-    return create_task(CreateForm.model_validate(typed | file), file.get("file"))
+    return create_task(CreateForm.model_validate(typed | file), file.get("file"), key)
 
 
 def _problems(error: Exception) -> tuple[dict[str, str], int]:
@@ -99,7 +104,12 @@ def _problems(error: Exception) -> tuple[dict[str, str], int]:
 def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
     template = "new_fields.html" if by_htmx() else "new.html"
     return render_template(
-        template, typed=typed, problems=problems, settings=app_context().settings, own_groups=access.groups()
+        template,
+        typed=typed,
+        problems=problems,
+        settings=app_context().settings,
+        own_groups=access.groups(),
+        key=(KEY_FIELD, uuid.uuid4().hex),
     )
 
 

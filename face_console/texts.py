@@ -6,7 +6,7 @@ from api_shim.access import OtherGroup
 from api_shim.models import CreateForm
 from face_console.language import gettext, lazy
 from face_import.contract import GROUP_NAME_PATTERN, TaskState
-from face_import.errors import RequestError
+from face_import.errors import KeyReused, RequestError
 from face_import.settings import Settings
 
 STATES = {
@@ -109,6 +109,8 @@ def request_problem(error: RequestError, settings: Settings) -> str:
     """What is wrong with a field; shown next to it."""
     if isinstance(error, OtherGroup):
         return gettext("Your key has no access to this group.")
+    if isinstance(error, KeyReused):
+        return gettext("This form has already created an import with other content. Reload the page for a new one.")
     if error.field == "group_name":
         return group_rule(settings)
     if error.field == "thread_num":

@@ -10,7 +10,12 @@ PLAN_TASK, SHARD_TASK, FINISH_TASK = "plan", "shard", "finish"
 SHARD_QUEUE = "shards"
 LOG_XCOM_KEY = "log"
 UPLOAD = "upload:"
-"""Prefix of a run's `source` if the file was uploaded through the API: its rows are already in storage."""
+"""Prefix of a run's `source` if the API created its task: the file is in storage, or its URL in the catalogue.
+
+The URL may contain secrets, which Airflow would show as a parameter of the run.
+"""
+MAX_SOURCE_URL = 4096
+"""Characters of a source's URL."""
 
 GROUP_NAME_PATTERN = r"^[a-z][a-z0-9_-]{2,31}$"
 """The library service's rule: 3-32 characters of a-z, 0-9, `_` and `-`, starting with a letter."""

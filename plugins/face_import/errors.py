@@ -8,7 +8,8 @@
     ├── RequestError           a client's mistake; carries the HTTP status and the error code
     │   ├── InvalidRequest     400 malformed, 413 too large
     │   ├── TaskNotFound       404
-    │   └── WrongState         409
+    │   ├── WrongState         409
+    │   └── KeyReused          409
     ├── SourceError            a source that cannot be parsed; carries the line if known
     │   └── SourceMissing      there is no such file, so far
     ├── RowError               one row's input is bad; becomes the row's code and message
@@ -78,6 +79,13 @@ class WrongState(RequestError):
 
     status = 409
     code = "wrong_state"
+
+
+class KeyReused(RequestError):
+    """The idempotency key belongs to an earlier request with other content."""
+
+    status = 409
+    code = "idempotency_key_reused"
 
 
 class SourceError(FaceImportError):

@@ -8,6 +8,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from face_import.catalogue import engine as _engine
+from face_import.catalogue.creates import Creates, Once
 from face_import.catalogue.holdings import Holdings
 from face_import.catalogue.journal import Holder, Journal
 from face_import.catalogue.leases import Lease, Leases
@@ -20,6 +21,7 @@ from face_import.settings import Settings, get_settings
 
 __all__ = [
     "Catalogue",
+    "Creates",
     "Holder",
     "Holdings",
     "ImportTask",
@@ -29,6 +31,7 @@ __all__ = [
     "Ledger",
     "LogEntry",
     "LogPage",
+    "Once",
     "Plans",
     "Progress",
     "Runs",
@@ -45,6 +48,7 @@ class Catalogue:
 
     engine: Engine
     tasks: Tasks
+    creates: Creates
     plans: Plans
     runs: Runs
     leases: Leases
@@ -62,8 +66,16 @@ class Catalogue:
         """
         engine = _engine.connect(settings.catalogue_url, timeout_s=timeout_s, pooled=pooled)
         tasks = Tasks(engine)
-        leases = Leases(engine, settings.lease_ttl_s)
-        return cls(engine, tasks, Plans(engine), Runs(engine, tasks), leases, Ledger(engine), Journal(engine))
+        return cls(
+            engine,
+            tasks,
+            Creates(engine),
+            Plans(engine),
+            Runs(engine, tasks),
+            Leases(engine, settings.lease_ttl_s),
+            Ledger(engine),
+            Journal(engine),
+        )
 
 
 def migrate(revision: str = "head") -> None:

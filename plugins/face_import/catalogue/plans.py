@@ -25,7 +25,7 @@ class Plans:
         self._reader = reading(engine)
 
     def commit(self, task_id: str, shards: Sequence[Shard], total_num: int, source_name: str = UPLOADED) -> None:
-        """Commit the shards of a task, with the stored source they refer to, once.
+        """Commit the shards of a task, with the stored source they refer to, once; a URL it came from is forgotten.
 
         Later calls change nothing: the first of two plans wins.
 
@@ -41,7 +41,7 @@ class Plans:
             connection.execute(
                 update(import_task)
                 .where(import_task.c.id == task_id)
-                .values(total_num=total_num, source_name=source_name)
+                .values(total_num=total_num, source_name=source_name, source_url=None)
             )
 
     def shards(self, task_id: str) -> list[Shard]:

@@ -1,13 +1,18 @@
 """Import tasks as values, and how they are read from the catalogue."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
-from face_import.catalogue.schema import import_task
+from face_import.catalogue.schema import import_task, now
 from face_import.contract import Mode, TaskState
+from face_import.domain.identity import UPLOADED
 from face_import.domain.models import LIMITS, Limits
 from face_import.errors import TaskNotFound
+
+_NOT_SHOWN = {"control_owner", "control_until", "create_key", "create_digest", "source_url"}
+"""Columns for one operation each; `source_url` may contain secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class ImportTask:
         total_num: rows of its source; 0 until the source is ingested.
         gone_num: rows that only earlier files of its entry have; None until it is completed.
         source_name: name of the stored source that its shards refer to.
+        reading: how the source is read, as JSON; None: nothing is recorded.
     """
 
     id: str
@@ -54,6 +60,7 @@ class ImportTask:
     total_num: int
     gone_num: int | None
     source_name: str
+    reading: str | None
     created_at: float
     started_at: float | None
     stopped_at: float | None
@@ -64,6 +71,28 @@ class ImportTask:
     def ended(self) -> bool:
         """Whether its Airflow run has to be ended; that of a completed task ends by itself."""
         return self.deleted_at is not None or self.state in {TaskState.CREATED, TaskState.STOPPED}
+
+
+def new_task_values(task_id: str, run_id: str, config: TaskConfig, state: TaskState, total_num: int) -> dict[str, Any]:
+    """The columns of a new task; a running one has been started once."""
+    running = state == TaskState.RUNNING
+    return {
+        "id": task_id,
+        "run_id": run_id,
+        "group_name": config.group_name,
+        **asdict(config.limits),
+        "thread_num": config.thread_num,
+        "mode": int(config.mode),
+        "entry": config.entry,
+        "source": config.source,
+        "state": int(state),
+        "attempt": int(running),
+        "launched_attempt": int(running),
+        "total_num": total_num,
+        "source_name": UPLOADED,
+        "created_at": now(),
+        "started_at": now() if running else None,
+    }
 
 
 def load(connection: Connection, task_id: str, *, lock: bool = False) -> ImportTask:
@@ -91,7 +120,7 @@ def load_by_run(connection: Connection, run_id: str) -> ImportTask | None:
 
 def task_of(row: RowMapping) -> ImportTask:
     """A row of `import_task` as a value."""
-    values = {name: value for name, value in row.items() if not name.startswith("control_")}
+    values = {name: value for name, value in row.items() if name not in _NOT_SHOWN}
     limits = Limits(**{name: values.pop(name) for name in LIMITS})
     config = TaskConfig(
         group_name=values.pop("group_name"),

@@ -95,6 +95,10 @@ import_task = Table(
     Column("total_num", Integer, nullable=False, default=0),
     Column("gone_num", Integer),
     Column("source_name", String(32), nullable=False),
+    Column("source_url", Words),
+    Column("reading", Words),
+    Column("create_key", LargeBinary),
+    Column("create_digest", LargeBinary),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("stopped_at", Double),
@@ -102,6 +106,9 @@ import_task = Table(
     Column("deleted_at", Double),
     Index("ix_import_task_group_name_state", "group_name", "state"),
 )
+KEPT = text("create_key IS NOT NULL AND deleted_at IS NULL")
+"""A deleted task frees its idempotency key: it is purged soon, and until then nobody can use its id."""
+Index("ix_import_task_create_key", import_task.c.create_key, unique=True, postgresql_where=KEPT, sqlite_where=KEPT)
 
 shard = Table(
     "shard",

@@ -1,17 +1,15 @@
 """Import tasks: their state is a column here, changed by compare-and-set only (design decision 2)."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Update, delete, func, select, update
 
 from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.holdings import count_gone
-from face_import.catalogue.records import ImportTask, TaskConfig, load, task_of
+from face_import.catalogue.records import ImportTask, TaskConfig, load, new_task_values, task_of
 from face_import.catalogue.schema import import_task, now, outcome, sent, shard, tally
 from face_import.contract import TaskState
-from face_import.domain.identity import UPLOADED
 from face_import.errors import TaskNotFound, WrongState
 
 PURGE_ROWS = 20_000
@@ -50,25 +48,7 @@ class Tasks:
         launched_at: float = 0.0,
     ) -> ImportTask:
         """Create a task, or return the existing one; idempotent."""
-        running = state == TaskState.RUNNING
-        values: dict[str, Any] = {
-            "id": task_id,
-            "run_id": run_id,
-            "group_name": config.group_name,
-            **asdict(config.limits),
-            "thread_num": config.thread_num,
-            "mode": int(config.mode),
-            "entry": config.entry,
-            "source": config.source,
-            "state": int(state),
-            "attempt": int(running),
-            "launched_attempt": int(running),
-            "launched_at": launched_at,
-            "total_num": total_num,
-            "source_name": UPLOADED,
-            "created_at": now(),
-            "started_at": now() if running else None,
-        }
+        values = new_task_values(task_id, run_id, config, state, total_num) | {"launched_at": launched_at}
         upsert = upsert_for(self._engine.dialect)
         with self._engine.begin() as connection:
             connection.execute(upsert(import_task).values(values).on_conflict_do_nothing())

@@ -1,5 +1,6 @@
 """Client of the HTTP API: commands see tasks and errors, never HTTP (docs/reference/api.md)."""
 
+import time
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import requests
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +21,8 @@ from face_import.domain.identity import is_task_id
 from face_import.errors import ApiUnavailable, InvalidRequest, RequestError, SourceTooLarge, TaskNotFound, WrongState
 
 CONNECT_S, READ_S, INGEST_S = 10.0, 60.0, 3600.0
+PAUSES_S = (1.0, 4.0)
+"""Before a create whose connection was lost is repeated; the API takes that long to be restarted."""
 LOG_PAGE = 500
 _Answer = TypeVar("_Answer", bound=BaseModel)
 _ERRORS: dict[int, type[RequestError]] = {
@@ -85,6 +89,10 @@ class TaskIds(BaseModel):
     ids: list[str]
 
 
+class _ConnectionLost(ApiUnavailable):
+    """The connection broke after it was made: the server may have received the request."""
+
+
 def meaning(code: int) -> str:
     """Meaning of a row's code; empty for codes of a newer server."""
     return MEANINGS[Code(code)] if code in set(Code) else ""
@@ -110,15 +118,29 @@ class Client:
     def __exit__(self, *_exc: object) -> None:
         self._session.close()
 
-    def create(self, fields: Mapping[str, str], path: Path, sent: Callable[[int], None]) -> str:
-        """Upload a file as a new task; returns the task's id.
+    def create(self, fields: Mapping[str, str], path: Path | None, sent: Callable[[int], None]) -> str:
+        """Create a task, and upload its file if there is one; returns the task's id.
+
+        If the connection is lost before the answer, the request is repeated some times. It may have been received: its
+        idempotency key makes sure that it creates one task.
 
         Raises:
             InvalidRequest: a field or the file is rejected; nothing is stored.
             SourceTooLarge: the file is larger than the server accepts.
         """
+        key, pauses, lost = uuid4().hex, iter(PAUSES_S), False
+        while True:
+            try:
+                return self._create(fields, path, sent, key)
+            except ApiUnavailable as error:
+                lost, pause_s = lost or isinstance(error, _ConnectionLost), next(pauses, None)
+                if not lost or pause_s is None:
+                    raise
+            time.sleep(pause_s)
+
+    def _create(self, fields: Mapping[str, str], path: Path | None, sent: Callable[[int], None], key: str) -> str:
         form = Form(fields, path, sent)
-        headers = {"Content-Type": form.content_type}
+        headers = {"Content-Type": form.content_type, "Idempotency-Key": key}
         answer = self._call("POST", "create", data=form, headers=headers, timeout=(CONNECT_S, INGEST_S))
         return self._read(answer, Created).id
 
@@ -234,4 +256,4 @@ def _no_answer(error: requests.RequestException, server: Server) -> ApiUnavailab
         )
     if isinstance(error, requests.Timeout):
         return ApiUnavailable(f"{server.shown} timed out")
-    return ApiUnavailable(f"connection to {server.shown} lost: {reason or 'closed by the server'}")
+    return _ConnectionLost(f"connection to {server.shown} lost: {reason or 'closed by the server'}")

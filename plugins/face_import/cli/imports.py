@@ -1,5 +1,6 @@
 """Commands about imports: import, tasks, show, start, stop, delete."""
 
+import os
 import stat
 from dataclasses import asdict
 from pathlib import Path
@@ -31,12 +32,35 @@ def _limit(name: str) -> object:
     return typer.Option(min=0, max=limit.most, help=text, rich_help_panel=_LIMITS)
 
 
+def _is_url(source: str) -> bool:
+    """Whether a source is a URL; no path of a file looks like one."""
+    return "://" in source
+
+
+def _file_or_url(source: str) -> str:
+    problem = ""
+    if not _is_url(source):
+        path = Path(source)
+        if not path.exists():
+            problem = "does not exist"
+        elif path.is_dir():
+            problem = "is a directory"
+        elif not os.access(path, os.R_OK):
+            problem = "is not readable"
+    if problem:
+        raise typer.BadParameter(f"File {source!r} {problem}.")
+    return source
+
+
 def create(  # noqa: PLR0913 - the fields of the form
     *,
-    file: Annotated[
-        Path,
+    source: Annotated[
+        str,
         typer.Argument(
-            exists=True, dir_okay=False, readable=True, metavar="FILE", help="CSV file.", show_default=False
+            callback=_file_or_url,
+            metavar="FILE",
+            help="CSV file, or the URL of one, which the server reads.",
+            show_default=False,
         ),
     ],
     group: Annotated[str, typer.Option(help="Face group; created if it does not exist.", show_default=False)],
@@ -54,7 +78,7 @@ def create(  # noqa: PLR0913 - the fields of the form
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Upload a CSV file, start its import, and print the task id.
+    """Upload a CSV file or name its URL, start its import, and print the task id.
 
     Exit status: 0 started (with --watch: all rows imported), 3 with --watch: some rows failed,
     1 rejected, stopped or server unavailable, 130 Ctrl-C (the import keeps running).
@@ -62,7 +86,8 @@ def create(  # noqa: PLR0913 - the fields of the form
     limits = Limits(pos_pitch, pos_yaw, pos_rol, width, height, blur_degree)
     numbers = {"thread_num": thread_num, "mode": mode, **asdict(limits)}
     with Client(Server.of(url, key)) as client:
-        task_id = _upload(client, {"group_name": group, **{name: str(n) for name, n in numbers.items()}}, file)
+        fields = {"group_name": group, **{name: str(n) for name, n in numbers.items()}}
+        task_id = _create(client, fields, source)
         stdout.print(task_id, markup=False)
         _start(client, task_id)
         if watch:
@@ -142,6 +167,12 @@ def delete(*, task_id: TaskId, url: Url = "", key: Key = "") -> None:
     with Client(Server.of(url, key)) as client:
         client.delete(task_id)
     stderr.print("deleted")
+
+
+def _create(client: Client, fields: dict[str, str], source: str) -> str:
+    if _is_url(source):
+        return client.create(fields | {"source": source}, None, lambda _sent: None)
+    return _upload(client, fields, Path(source))
 
 
 def _upload(client: Client, fields: dict[str, str], file: Path) -> str:

@@ -8,7 +8,7 @@
 """
 
 from face_import.sources.intake import Bounds, ingest, read_rows
-from face_import.sources.location import open_source
+from face_import.sources.location import check_source, open_source
 from face_import.sources.storage import Storage
 
-__all__ = ["Bounds", "Storage", "ingest", "open_source", "read_rows"]
+__all__ = ["Bounds", "Storage", "check_source", "ingest", "open_source", "read_rows"]

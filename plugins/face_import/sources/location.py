@@ -20,6 +20,7 @@ OpenHttp = Callable[[str], AbstractContextManager[BinaryIO]]
 _HTTP = {"http", "https"}
 _LOCAL = {"file", "local"}
 _NEVER_IN_A_URL = re.compile(r"::|[\\?#\x00-\x20\x7f]")
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _ENCODED_TRICK = re.compile(r"%(?:2e|2f|5c|00|25)", re.IGNORECASE)
 
 
@@ -42,12 +43,11 @@ def open_source(url: str, settings: Settings, open_http: OpenHttp) -> Iterator[B
         ConfigError: the prefix is allowed, but its file system's package is not installed.
     """
     url = url.strip()
-    parts = _split(url)
-    if parts.scheme in _HTTP:
+    parts, prefix = _checked(url, settings)
+    if prefix is None:
         with open_http(url) as stream:
             yield stream
         return
-    prefix = _prefix_of(url, parts, settings)
     opener = _open_local if parts.scheme in _LOCAL else _open_remote
     try:
         stream = opener(parts, prefix)
@@ -55,6 +55,27 @@ def open_source(url: str, settings: Settings, open_http: OpenHttp) -> Iterator[B
         raise SourceMissing(f"{redact(url)} cannot be opened: {error.strerror or 'no such file'}") from None
     with stream:
         yield stream
+
+
+def check_source(url: str, settings: Settings) -> None:
+    """Check that `open_source` would try to open a URL, without opening it.
+
+    Raises:
+        SourceError: the URL is malformed or not allowed; the text lists what is.
+    """
+    if _BLANK.search(url):
+        raise SourceError(
+            f"{redact(url)!r} is not a URL: it contains a space or a control character; percent-encode it"
+        )
+    parts, prefix = _checked(url, settings)
+    if prefix is None and not parts.hostname:
+        raise SourceError(f"{redact(url)!r} has no host")
+
+
+def _checked(url: str, settings: Settings) -> tuple[SplitResult, SplitResult | None]:
+    """The parts of a URL, and the prefix that it is under, or None for http(s)."""
+    parts = _split(url)
+    return parts, None if parts.scheme in _HTTP else _prefix_of(url, parts, settings)
 
 
 def _split(url: str) -> SplitResult:

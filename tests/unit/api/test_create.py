@@ -34,6 +34,13 @@ def test_defaults_are_the_documents(client: FlaskClient, create: Create) -> None
     assert len(answer.json["id"]) == 12
 
 
+@pytest.mark.parametrize("unset", ["0", "", "00"])
+def test_no_threads_are_the_default(client: FlaskClient, create: Create, unset: str) -> None:
+    """Many clients send an integer that nobody has set as 0."""
+    answer = create(thread_num=unset)
+    assert client.get(f"/v1/tasks/{answer.json['id']}/detail").json["config"]["thread_num"] == 10
+
+
 def test_empty_options_are_absent_ones(client: FlaskClient, create: Create) -> None:
     """An HTML form sends every field: an empty one is the default."""
     answer = create(thread_num="", mode="", width="", pos_yaw="")
@@ -55,7 +62,7 @@ def test_empty_options_are_absent_ones(client: FlaskClient, create: Create) -> N
         ({"width": "wide"}, "width"),
         ({"height": "-5"}, "height"),
         ({"blur_degree": "101"}, "blur_degree"),
-        ({"thread_num": "0"}, "thread_num"),
+        ({"thread_num": "-1"}, "thread_num"),
         ({"thread_num": "201"}, "thread_num"),
         ({"thread_num": "10", "threads": "4"}, "threads"),
     ],

@@ -64,3 +64,11 @@ def test_the_way_back_keeps_tasks(old: Engine, settings: Settings) -> None:
                 ("0123456789ab", 30, 3)
             ]
             assert connection.execute(text("SELECT * FROM shard")).one()._asdict().keys().isdisjoint({"new_num"})
+
+
+def test_tasks_of_before_share_no_idempotency_key(old: Engine, settings: Settings) -> None:
+    """The index is unique, and none of them has a key."""
+    with old.begin() as connection:
+        connection.execute(text(TASK.replace("0123456789ab", "ba9876543210").replace("'run'", "'other'")))
+    engine.migrate(settings.catalogue_url)
+    assert [Catalogue.open(settings).tasks.get(i).reading for i in ("0123456789ab", "ba9876543210")] == [None, None]

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -16,6 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from face_import.catalogue import Catalogue, ImportTask, TaskConfig
 from face_import.clients.transfer import FetchError, TransientFetchError
 from face_import.contract import Mode, TaskState
+from face_import.control import run_conf
 from face_import.domain.identity import UPLOADED, new_task_id, task_id_of_run
 from face_import.domain.models import Limits, Shard
 from face_import.errors import Interrupted, RefusalKind, ServiceRefusal, ServiceUnavailable
@@ -190,6 +192,65 @@ def test_a_source_over_http_is_stored_and_its_secrets_are_not(
     assert airflow.call(tasks.plan) == [0]
     assert fetched == ["https://u:p4ss@h/faces.csv?key=t0k"]
     assert catalogue.tasks.get(TASK_ID).config.source == "https://h/faces.csv?…"
+
+
+def test_a_url_that_the_api_was_given_is_read_and_forgotten(
+    airflow: FakeAirflow,
+    library: FakeLibrary,
+    catalogue: Catalogue,
+    *,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Airflow's parameters name the task only; the catalogue has the URL until the rows are planned."""
+    url, task_id, answers = "https://u:p4ss@h/faces.csv?key=t0k", new_task_id(), [raising(FetchError("403 Forbidden"))]
+    config = TaskConfig("staff", "https://h/faces.csv?…", Limits(), 10, Mode.SKIP)
+    catalogue.creates.add(task_id, config, source_url=url)
+    airflow.run.run_id, airflow.params["source"] = task_id, run_conf(catalogue.tasks.get(task_id))["source"]
+    fetched: list[str] = []
+
+    @contextmanager
+    def open_http(url: str, settings: Settings) -> Iterator[BinaryIO]:
+        fetched.append(url)
+        with answers.pop()(url, settings) if answers else io.BytesIO(CSV) as stream:
+            yield stream
+
+    monkeypatch.setattr(tasks, "open_http", open_http)
+    catalogue.tasks.start(task_id)
+    catalogue.runs.note_queued(task_id, 1, 1.0)
+    assert "403 Forbidden" in refused(airflow)
+    assert (catalogue.tasks.get(task_id).state, catalogue.creates.source_url(task_id)) == (TaskState.STOPPED, url)
+    catalogue.tasks.start(task_id)
+    assert airflow.call(tasks.plan) == [0]
+    assert fetched == [url, url]
+    assert catalogue.creates.source_url(task_id) is None
+    assert (catalogue.tasks.get(task_id).total_num, len(stored(settings, task_id))) == (3, 2)
+    assert airflow.call(tasks.plan) == [0]
+    assert len(fetched) == 2
+    assert not any(secret in caplog.text + str(airflow.params) for secret in ("p4ss", "t0k"))
+
+
+def test_a_second_try_of_plan_does_not_miss_the_url(
+    airflow: FakeAirflow, library: FakeLibrary, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier try commits, and removes the URL, right after this one has asked for it."""
+    task_id = new_task_id()
+    catalogue.creates.add(task_id, TaskConfig("staff", "", Limits(), 10, Mode.SKIP), source_url="https://h/faces.csv")
+    catalogue.tasks.start(task_id)
+    catalogue.runs.note_queued(task_id, 1, 1.0)
+    airflow.run.run_id, airflow.params["source"] = task_id, f"upload:{task_id}"
+    ask = catalogue.creates.source_url
+
+    class Late:
+        def source_url(self, task_id: str) -> str | None:
+            url = ask(task_id)
+            catalogue.plans.commit(task_id, [Shard(0, 1, 3, 0, 9, 1)], 3, "earlier")
+            return url
+
+    monkeypatch.setattr(tasks, "get_catalogue", lambda: replace(catalogue, creates=Late()))
+    assert airflow.call(tasks.plan) == [0]
+    assert catalogue.tasks.get(task_id).state == TaskState.RUNNING
 
 
 def test_a_transient_failure_is_left_to_airflows_retry(

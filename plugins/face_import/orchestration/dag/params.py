@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from face_import.catalogue import TaskConfig
-from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MAX_CONCURRENCY, UPLOAD, Mode
+from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MAX_CONCURRENCY, MAX_SOURCE_URL, UPLOAD, Mode
 from face_import.domain.models import LIMITS, Limit, Limits
 from face_import.domain.uri import redact
 from face_import.settings import Settings
@@ -15,11 +15,11 @@ from face_import.settings import Settings
 WHAT, HOW, FACES, RECURRING = "Source and group", "How it runs", "Limits", "Recurring import"
 """Sections of the form, in its order."""
 SOURCE_PATTERN = r"^(upload:|[A-Za-z][A-Za-z0-9+.-]*://)\S+$"
-"""A URL, or what the API sends for an upload."""
+"""A URL, or what the API sends."""
 
 
 def source_pattern(settings: Settings) -> str:
-    """Pattern of sources that are worth a closer look: an upload, http(s), or below an allowed prefix."""
+    """Pattern of sources that are worth a closer look: from the API, http(s), or below an allowed prefix."""
     folders = (re.escape(prefix.rstrip("/") + "/") for prefix in settings.source_prefixes)
     return rf"^({'|'.join((UPLOAD, 'https?://', *folders))})\S+$"
 
@@ -48,7 +48,7 @@ def import_params(settings: Settings) -> dict[str, Param]:
             "",
             type="string",
             minLength=1,
-            maxLength=4096,
+            maxLength=MAX_SOURCE_URL,
             pattern=source_pattern(settings),
             title="Source",
             description=f"URL of the CSV file: http(s), or below an allowed prefix ({prefixes}).",
@@ -97,7 +97,7 @@ def import_params(settings: Settings) -> dict[str, Param]:
 
 def run_params() -> dict[str, Param]:
     """Task-level parameters, wider than the form's: a run can be resumed whatever sources are allowed by then."""
-    return {"source": Param("", type="string", minLength=1, maxLength=4096, pattern=SOURCE_PATTERN)}
+    return {"source": Param("", type="string", minLength=1, maxLength=MAX_SOURCE_URL, pattern=SOURCE_PATTERN)}
 
 
 def task_config(params: Mapping[str, Any]) -> TaskConfig:

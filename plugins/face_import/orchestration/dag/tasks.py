@@ -64,10 +64,12 @@ def plan() -> list[int]:
     if InterruptibleTask.asked_to_end:
         _interrupt()
     config, source = task_config(context["params"]), context["params"]["source"]
-    if not source.startswith(UPLOAD):  # the API registers the task of an upload; a missing one was deleted
+    if not source.startswith(UPLOAD):  # the API has registered its tasks; a missing one was deleted
         catalogue.tasks.add(task_id, run.run_id, config, state=TaskState.RUNNING, launched_at=_began(run))
     try:
         task = _wait_until_running(catalogue, task_id, run)
+        if source == f"{UPLOAD}{task_id}":  # before the shards: whoever commits them removes the URL
+            source = catalogue.creates.source_url(task_id) or source
         shards = catalogue.plans.shards(task_id)
         if not shards:
             check_group_name(config.group_name, settings)

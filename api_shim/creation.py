@@ -1,0 +1,138 @@
+"""Creating an import task, once for each idempotency key: from an uploaded file, or from a URL that is read later."""
+
+import hashlib
+import json
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from werkzeug.datastructures import FileStorage
+
+from api_shim import access
+from api_shim.app_context import app_context
+from api_shim.models import KEY_HEADER, KEY_PATTERN, CreateForm
+from api_shim.slots import INTAKE
+from face_import.catalogue import Once, TaskConfig
+from face_import.contract import Mode
+from face_import.domain.identity import new_task_id
+from face_import.domain.limits import check_group_name, check_thread_num
+from face_import.domain.models import LIMITS, Limits
+from face_import.domain.uri import redact
+from face_import.errors import InvalidRequest, KeyReused, SourceError
+from face_import.sources.location import check_source
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """The answer to a create.
+
+    Attributes:
+        id: the task's id.
+        replayed: whether an earlier request with the same key has created it.
+    """
+
+    id: str
+    replayed: bool
+
+
+def create_task(form: CreateForm, upload: FileStorage | None, key: str | None = None) -> Creation:
+    """Create an import task, or find the one that an earlier request with the same key has created.
+
+    A file is ingested at once; a URL is checked, and read when the task is started. The key is taken by the same
+    statement that makes the task, so a refused request does not occupy it, and of two at the same moment one wins.
+
+    Args:
+        form: the form's fields.
+        upload: the file, if one was sent.
+        key: the client's idempotency key, if it sent one.
+
+    Raises:
+        InvalidRequest: the key, the group, the concurrency, the file or the URL is missing or invalid.
+        OtherGroup: the request's key has no access to the group.
+        KeyReused: an earlier request with this key had other content.
+        SourceError: the file cannot be parsed; nothing is stored.
+    """
+    context = app_context()
+    access.check_group(form.group_name)
+    upload = _present(upload)
+    if (upload is None) == (not form.source):
+        raise InvalidRequest(
+            "file, source: send either the file as a file (curl -F file=@faces.csv) or its URL as source", field="file"
+        )
+    once = None if key is None else Once(_scoped(key), _digest(form, upload))
+    if once and (earlier := context.catalogue.creates.find(once)):
+        return Creation(earlier, replayed=True)
+    check_group_name(form.group_name, context.settings)
+    check_thread_num(form.thread_num, context.settings)
+    return _stored(form, upload, once) if upload else _registered(form, once)
+
+
+def _stored(form: CreateForm, upload: FileStorage, once: Once | None) -> Creation:
+    """Ingest the file and create its task; if another request with the key was faster, its copy is removed."""
+    context, task_id = app_context(), new_task_id()
+    with INTAKE:
+        index = context.storage.store(task_id, cast("BinaryIO", upload.stream))
+    config = _config(form, f"upload: {upload.filename}")
+    try:
+        winner = context.catalogue.creates.add(task_id, config, total_num=index.rows, once=once)
+    except KeyReused:
+        _discard(task_id)
+        raise
+    if winner != task_id:
+        _discard(task_id)
+    return Creation(winner, replayed=winner != task_id)
+
+
+def _discard(task_id: str) -> None:
+    """Remove a file without a task; what cannot be removed now is left to the keeper."""
+    with suppress(OSError):
+        app_context().storage.delete(task_id)
+
+
+def _registered(form: CreateForm, once: Once | None) -> Creation:
+    """Create the task of a URL, which `plan` will read."""
+    context, task_id = app_context(), new_task_id()
+    try:
+        check_source(form.source, context.settings)
+    except SourceError as error:
+        raise InvalidRequest(f"source: {error}", field="source") from None
+    config = _config(form, redact(form.source))
+    winner = context.catalogue.creates.add(task_id, config, source_url=form.source, once=once)
+    return Creation(winner, replayed=winner != task_id)
+
+
+def _config(form: CreateForm, source: str) -> TaskConfig:
+    return TaskConfig(
+        group_name=form.group_name,
+        source=source,
+        limits=Limits(**{name: getattr(form, name) for name in LIMITS}),
+        thread_num=form.thread_num,
+        mode=Mode(form.mode),
+    )
+
+
+def _present(upload: FileStorage | None) -> FileStorage | None:
+    """The upload; None for a form's file field in which no file was chosen."""
+    if upload is not None and not upload.filename:
+        empty = not upload.stream.read(1)
+        upload.stream.seek(0)
+        return None if empty else upload
+    return upload
+
+
+def _scoped(key: str) -> bytes:
+    """Hash of the key together with who sent it: nobody finds the tasks of others by their keys."""
+    if re.fullmatch(KEY_PATTERN, key) is None:
+        raise InvalidRequest(f"{KEY_HEADER}: send 1 to 255 visible ASCII characters, without spaces")
+    return hashlib.sha256(json.dumps([access.key_id(), key]).encode()).digest()
+
+
+def _digest(form: CreateForm, upload: FileStorage | None) -> bytes:
+    """Hash of what was sent: the fields that differ from their defaults, and the file's bytes, but not its name."""
+    fields = form.model_dump(exclude={"file"}, exclude_defaults=True)
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    if upload is not None:
+        digest.update(hashlib.file_digest(upload.stream, "sha256").digest())  # type: ignore[arg-type]
+        upload.stream.seek(0)
+    return digest.digest()
