@@ -18,7 +18,7 @@ from face_import.control import run_conf
 from face_import.domain.models import LIMITS
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
-from face_import.orchestration.dag.params import import_params, task_config
+from face_import.orchestration.dag.params import FACES, HOW, READING, RECURRING, WHAT, import_params, task_config
 from face_import.settings import Settings, get_settings
 from tests.conftest import MakeTask
 
@@ -150,7 +150,7 @@ def test_every_parameter_is_explained(dag: DAG) -> None:
         param = dag.params.get_param(name)
         assert param.schema["title"], name
         assert param.description, name
-        assert param.schema["section"] in {"Source and group", "How it runs", "Limits", "Recurring import"}, name
+        assert param.schema["section"] in (WHAT, READING, HOW, FACES, RECURRING), name
         assert f"`{name}`" in (dag.doc_md or ""), name
 
 
