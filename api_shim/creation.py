@@ -67,7 +67,7 @@ def create_task(form: CreateForm, upload: FileStorage | None, key: str | None = 
     check_group_name(form.group_name, context.settings)
     check_thread_num(form.thread_num, context.settings)
     options = reading_options({"encoding": form.encoding, "sheet": form.sheet, "columns": form.columns})
-    return _stored(form, options, upload, once) if upload else _registered(form, options, once)
+    return _registered(form, options, once) if upload is None else _stored(form, options, upload, once)
 
 
 def _stored(form: CreateForm, options: ReadingOptions, upload: FileStorage, once: Once | None) -> Creation:

@@ -154,7 +154,7 @@ def describe(task: ImportTask, progress: Progress, changes: Changes | None) -> J
             "mode": int(task.config.mode),
             "thread_num": task.config.thread_num,
         },
-        "source": json.loads(task.reading) if task.reading else None,
+        "source": task.reading,
         "total_num": task.total_num,
         "handled_num": progress.handled,
         "success_num": progress.succeeded,

@@ -18,7 +18,7 @@ log has the rows that failed, with the reasons.
 | `mode` | 0 skips bad rows, 1 stops at the first | 0 |
 | `pos_pitch`, `pos_yaw`, `pos_rol` | maximum angles of a face in degrees, 0 = any | 0 |
 | `width`, `height` | minimum size of a face in pixels, 0 = any | 0 |
-| `blur_degree` | maximum blur, 1 (sharp) to 100 (blurred), 0 = any | 0 |
+| `blur_degree` | maximum blur, 0 (sharp) to 100 (blurred), 0 = any | 0 |
 | `entry` | recurring import of whose rows only new and changed ones are imported | |
 
 ```json

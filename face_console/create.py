@@ -23,7 +23,8 @@ from face_console.language import gettext
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved, shown_uri
 from face_import.domain.models import Block, Row, Shard, SourceIndex
-from face_import.domain.uri import display, scheme_of
+from face_import.domain.uri import display
+from face_import.domain.uri_form import flaw_of
 from face_import.errors import AirflowError, RequestError, SourceError, WrongState
 from face_import.sources import Bounds, ingest, read_rows
 from face_import.sources.encoding import CHUNK_BYTES
@@ -118,7 +119,6 @@ SHOWN_PROBLEMS = 200
 SHOWN_CHARACTERS = 200
 MOST_STRETCHES = 10_000
 """Bounds the page for a hostile file in which every other row is bad."""
-SCHEMES = {"http", "https", "data"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +220,6 @@ def _problem(row: Row) -> Problem | None:
         return Problem(row.line, row.number, "columns", row.problem)
     if not row.uri:
         return Problem(row.line, row.number, "no_uri", "")
-    if (scheme := scheme_of(row.uri)) not in SCHEMES:
-        return Problem(row.line, row.number, "scheme" if scheme else "no_scheme", cell(shown_uri(row.uri)))
+    if flaw := flaw_of(row.uri):
+        return Problem(row.line, row.number, flaw.name, cell(shown_uri(row.uri)))
     return None

@@ -15,7 +15,7 @@ from face_import.clients.transfer import FetchError
 from face_import.contract import Code
 from face_import.domain.image import opened
 from face_import.domain.models import Shard
-from face_import.domain.uri import scheme_of
+from face_import.domain.uri import is_shortened, scheme_of
 from face_import.settings import Settings
 
 SIDE = 160
@@ -44,7 +44,7 @@ def thumbnail(context: AppContext, task_id: str, entry: LogEntry) -> bytes:
     """
     with _turn():
         uri = entry.uri
-        if scheme_of(uri) == "data":  # the ledger abbreviates long ones
+        if scheme_of(uri) == "data" or is_shortened(uri):  # the ledger shortens long ones
             uri = _source_uri(context, task_id, entry.row)
         return _shrunk(_fetched(uri, context.settings), context.settings.max_image_pixels)
 

@@ -6,6 +6,7 @@ from api_shim.access import OtherGroup
 from api_shim.models import CreateForm
 from face_console.language import gettext, lazy
 from face_import.contract import GROUP_NAME_PATTERN, TaskState
+from face_import.domain.uri_form import UriFlaw
 from face_import.errors import KeyReused, RequestError
 from face_import.settings import Settings
 
@@ -18,9 +19,7 @@ STATES = {
 PROBLEMS = {
     "columns": lazy("more values than columns"),
     "no_uri": lazy("no URI"),
-    "no_scheme": lazy("not a URI: use http, https or data"),
-    "scheme": lazy("unsupported scheme: use http, https or data"),
-}
+} | {flaw.name: str(flaw) for flaw in UriFlaw}
 
 
 HINTS = {

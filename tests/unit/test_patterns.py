@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from time import process_time
 
 import pytest
@@ -11,9 +12,11 @@ from face_import import keys
 from face_import.clients import fetcher, services
 from face_import.contract import ENTRY_NAME_PATTERN, GROUP_NAME_PATTERN
 from face_import.domain import identity, image
+from face_import.domain.data_uri import decode_data_uri
 from face_import.domain.limits import check_group_name
-from face_import.domain.uri import redact
-from face_import.errors import InvalidRequest
+from face_import.domain.uri import cleaned, looks_like_uri, redact
+from face_import.domain.uri_form import flaw_of
+from face_import.errors import InvalidRequest, RowError
 from face_import.orchestration.dag import params
 from face_import.settings import Settings
 from face_import.sources import location, storage
@@ -34,12 +37,28 @@ def source(text: str) -> object:
     return re.search(params.SOURCE_PATTERN, text)
 
 
+def base64(text: str) -> object:
+    """A data URI's payload, which nearly always is refused."""
+    with suppress(RowError):
+        return decode_data_uri(f"data:;base64,{text}", 2**24)
+    return None
+
+
 WORK: dict[str, Work] = {
     "redact, colons": (redact, lambda n: "http://h/" + ":" * n),
     "redact, colons and at signs": (redact, lambda n: "http://h/" + ":" * n + "@" * n),
     "redact, letters": (redact, lambda n: "http://h/" + "a" * n),
     "redact, users": (redact, lambda n: "http:" + "a:b@" * n),
     "redact, slashes": (redact, lambda n: "http://h/" + "a:/" * n),
+    "base64, padding": (base64, lambda n: "=" * n),
+    "base64, white space": (base64, lambda n: " \n" * n + "#"),
+    "base64, groups": (base64, lambda n: "aG k=" * n),
+    "form, spaces": (flaw_of, lambda n: "http://h/" + " " * n + "://"),
+    "form, separators": (flaw_of, lambda n: "http://h/" + ", http:" * n + "://"),
+    "form, dots": (flaw_of, lambda n: "a." * n),
+    "form, brackets": (flaw_of, lambda n: "[" * n),
+    "cleaned": (cleaned, lambda n: "\u200b" * n + "a" + " " * n),
+    "uri": (looks_like_uri, lambda n: "a" * n),
     "verbatim, letters": (fetcher._VERBATIM.fullmatch, lambda n: "a" * n + "\u00e9"),
     "verbatim, escapes": (fetcher._VERBATIM.fullmatch, lambda n: "%41" * n + "%"),
     "validator": (fetcher._STRONG.fullmatch, lambda n: '"' + "a" * n),

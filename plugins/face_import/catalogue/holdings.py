@@ -2,8 +2,8 @@
 
 Each step of replacing a face is recorded: `reserve` that the old face is being deleted, or that there is none and the
 new one is being added; `adding` that the old one is deleted and the new one is being added; `settle_holdings`, in the
-outcome's own transaction, that it is there. Only a face of a settled holding, or one under a generated id, is ever
-deleted. A face that a dead try may have added under an id from the file is looked up, and kept unless it proves ours.
+outcome's own transaction, that it is there. Only a face of a settled holding, or one under a made id, is ever deleted.
+A face that a dead try may have added under an own id is looked up, and kept unless it proves ours.
 """
 
 from collections import Counter

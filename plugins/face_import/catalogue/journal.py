@@ -1,7 +1,7 @@
-"""The journal of adds under ids from the file, so that doubt about an add is confined to one row (ADR 20).
+"""The journal of adds under own ids, so that doubt about an add is confined to one row (ADR 20).
 
 An entry is written before the row's add is sent, and removed with the row's outcome. Entries left by a try that died
-are in doubt: the face may be in the group. An outcome that leaves this open (302) keeps its entry. Generated ids need
+are in doubt: the face may be in the group. An outcome that leaves this open (302) keeps its entry. Made ids need
 no entry: a face under one can only come from its row.
 """
 
@@ -107,7 +107,7 @@ class Journal:
 
 
 def _makers(connection: Connection, task_id: str, adds: Sequence[Sent]) -> dict[int, Holder]:
-    """Rows whose id from the file has the form of a generated one, which must remain proof of who added a face."""
+    """Rows whose own id has the form of a made one, which must remain proof of who added a face."""
     made = {a.row: maker for a in adds if (maker := maker_of(a.face_id)) and maker != (task_id, a.row)}
     if not made:
         return {}

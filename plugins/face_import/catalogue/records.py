@@ -48,7 +48,7 @@ class ImportTask:
         total_num: rows of its source; 0 until the source is ingested.
         gone_num: rows that only earlier files of its entry have; None until it is completed.
         source_name: name of the stored source that its shards refer to.
-        reading: how the source is read, `Reading.described` as JSON; None before, and for earlier releases' tasks.
+        reading: how the source is read, as in `Reading.described`; None before it is, and for earlier releases' tasks.
     """
 
     id: str
@@ -63,7 +63,7 @@ class ImportTask:
     total_num: int
     gone_num: int | None
     source_name: str
-    reading: str | None
+    reading: dict[str, Any] | None
     created_at: float
     started_at: float | None
     stopped_at: float | None
@@ -144,4 +144,5 @@ def task_of(row: RowMapping) -> ImportTask:
         entry=values.pop("entry"),
         options=ReadingOptions(**json.loads(values.pop("reading_options") or "{}")),
     )
-    return ImportTask(config=config, state=TaskState(values.pop("state")), **values)
+    reading = json.loads(values.pop("reading") or "null")
+    return ImportTask(config=config, state=TaskState(values.pop("state")), reading=reading, **values)

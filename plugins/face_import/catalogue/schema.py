@@ -164,7 +164,7 @@ Index(
     sqlite_where=FAILED,
 )
 OWN_ID = text("code = 0 AND face_id <> task_id || '-' || CAST(\"row\" AS TEXT)")
-"""Rows with an id from the file: generated ids consist of the task's id and the row number, and need no index."""
+"""Rows with an own id: made ids consist of the task's id and the row number, and need no index."""
 Index("ix_outcome_own_id", outcome.c.face_id, outcome.c.task_id, postgresql_where=OWN_ID, sqlite_where=OWN_ID)
 
 sent = Table(

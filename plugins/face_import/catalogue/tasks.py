@@ -13,6 +13,8 @@ from face_import.contract import TaskState
 from face_import.errors import TaskNotFound, WrongState
 
 PURGE_ROWS = 20_000
+DELETED: dict[str, Any] = {"deleted_at": now(), "source_url": None}
+"""A URL may contain secrets, and nobody will read it any more."""
 STATE_WORDS = {
     TaskState.CREATED: "created and not started yet",
     TaskState.RUNNING: "running",
@@ -244,7 +246,7 @@ class Tasks:
             task = load(connection, task_id, lock=True)
             if task.deleted_at is not None:
                 raise TaskNotFound(f"there is no task {task_id!r}")
-            connection.execute(update(import_task).where(import_task.c.id == task_id).values(deleted_at=now()))
+            connection.execute(update(import_task).where(import_task.c.id == task_id).values(DELETED))
             return task
 
     def expired(self, age_s: float) -> list[ImportTask]:
@@ -257,7 +259,7 @@ class Tasks:
         A task that is started at the same time is not deleted: the change itself checks the state again.
         """
         first = select(import_task.c.id).where(_expired(age_s)).order_by(import_task.c.created_at).limit(at_most)
-        change = update(import_task).where(import_task.c.id.in_(first), _expired(age_s)).values(deleted_at=now())
+        change = update(import_task).where(import_task.c.id.in_(first), _expired(age_s)).values(DELETED)
         with self._engine.begin() as connection:
             return list(connection.scalars(change.returning(import_task.c.id)))
 

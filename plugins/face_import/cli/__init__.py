@@ -3,7 +3,7 @@
 ::
 
     imports, log ──▶ watch ──▶ client ── HTTP ──▶ a Face import, on this machine or another
-    stack ──▶ face_import.stack: this machine's
+    stack ──▶ face_import.stack, face_import.keys: this machine's
 """
 
 import os
@@ -12,7 +12,7 @@ from contextlib import suppress
 import typer
 
 from face_import import logs
-from face_import.cli import imports, keys, log, stack
+from face_import.cli import imports, log, stack
 from face_import.cli.terminal import FAILURE, stderr
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import get_settings
@@ -47,7 +47,7 @@ app.command("down", rich_help_panel=_STACK)(stack.down)
 app.command("status", rich_help_panel=_STACK)(stack.status)
 app.command("doctor", rich_help_panel=_STACK)(stack.doctor)
 
-app.add_typer(keys.app, name="keys", rich_help_panel=_STACK)
+app.add_typer(stack.keys, name="keys", rich_help_panel=_STACK)
 
 app.command("credentials", rich_help_panel=_PARTS)(stack.credentials)
 app.command("migrate", rich_help_panel=_PARTS)(stack.migrate)

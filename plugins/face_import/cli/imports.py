@@ -107,7 +107,9 @@ def create(  # noqa: PLR0913 - the fields of the form
     Exit status: 0 started (with --watch: all rows imported), 3 with --watch: some rows failed,
     1 rejected, stopped or server unavailable, 130 Ctrl-C (the import keeps running).
     """
-    limits = Limits(pos_pitch, pos_yaw, pos_rol, width, height, blur_degree)
+    limits = Limits(
+        pos_pitch=pos_pitch, pos_yaw=pos_yaw, pos_rol=pos_rol, width=width, height=height, blur_degree=blur_degree
+    )
     numbers = {"thread_num": thread_num, "mode": mode, **asdict(limits)}
     reading = {"encoding": encoding, "sheet": sheet, "columns": columns_field(column or ())}
     with Client(Server.of(url, key)) as client:

@@ -1,4 +1,4 @@
-"""The commands of the stack: up, down, status, doctor; its processes, migrations and Airflow's own command."""
+"""Commands for this machine: up, down, status, doctor, keys; the stack's processes, migrations, and `airflow`."""
 
 import os
 import signal
@@ -12,7 +12,9 @@ import typer
 from rich.table import Table
 
 from face_import.cli.terminal import FAILURE, INTERRUPTED, NOT_RUNNING, stderr, stdout
+from face_import.domain.limits import check_group_name
 from face_import.errors import ConfigError, StackError
+from face_import.keys import KeyFile
 from face_import.settings import get_settings
 from face_import.stack.checks import Level, check_servers, require
 from face_import.stack.environment import stack_environment
@@ -23,6 +25,7 @@ from face_import.stack.processes import guard as watch
 from face_import.stack.supervisor import ProcessState, addresses, programs, states
 from face_import.stack.workers import worker_command
 
+keys = typer.Typer(no_args_is_help=True, help="API keys: add, list, revoke.")
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
@@ -104,6 +107,34 @@ def _facts(state: ProcessState | None) -> tuple[str, str, str]:
     if state is None or not state.alive:
         return (state.state.lower() if state else "missing", "", "")
     return state.state.lower(), str(state.pid), str(timedelta(seconds=int(time.time()) - state.started))
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(help="Owner of the key.")],
+    group: Annotated[list[str] | None, typer.Option(help="Group to give access to; repeatable. Default: all.")] = None,
+) -> None:
+    """Create a key and print it. It cannot be shown again: only its hash is stored."""
+    settings = get_settings()
+    for one in group or ():
+        check_group_name(one, settings)
+    stdout.print(KeyFile.of(settings).add(name, tuple(group) if group else None), markup=False)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys with their groups."""
+    table = Table("key", "groups", "created")
+    for name, key in KeyFile.of(get_settings()).read().items():
+        table.add_row(name, "all" if key.groups is None else ", ".join(key.groups), key.created_at)
+    stdout.print(table)
+
+
+@keys.command("revoke")
+def revoke_key(name: Annotated[str, typer.Argument(help="Owner of the key.")]) -> None:
+    """Revoke a key."""
+    KeyFile.of(get_settings()).revoke(name)
+    stdout.print(f"revoked {name}", markup=False)
 
 
 def migrate() -> None:

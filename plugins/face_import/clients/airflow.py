@@ -64,7 +64,7 @@ class Airflow:
     # -- runs
 
     def trigger(self, run_id: str, conf: dict[str, Any], note: str) -> None:
-        """Make a run; one that is there already stays as it is.
+        """Create a run; an existing one is left unchanged.
 
         Raises:
             WrongState: Airflow does not accept its parameters, and will not later either.
@@ -84,11 +84,11 @@ class Airflow:
         return {run["dag_run_id"]: _run(run) for run in self._pages(self._runs, "dag_runs", {"state": ACTIVE})}
 
     def fail_run(self, run_id: str) -> None:
-        """Mark a run failed: first what of it runs, one by one, then its last task, then the rest with the run.
+        """Mark a run failed: first its running task instances, one by one, then its last task, then the rest.
 
         Marking the run alone would also turn its successful shards into failed ones, and leave the last task skipped:
-        a scheduler that looks at the run just then takes it for a success. In one request Airflow takes instances in
-        any order, and what fails skips the last task, failed or not.
+        a scheduler that reads the run at that moment takes it for a success. Within one request Airflow updates
+        instances in any order, and each failure skips the last task, even if that has failed already.
         """
         running = self._task_instances(run_id, state=("running", "restarting", "up_for_retry"))
         upstream = [(ti["task_id"], ti["map_index"]) for ti in running if ti["task_id"] != FINISH_TASK]
@@ -102,7 +102,7 @@ class Airflow:
         return answer.status_code != 409
 
     def to_clear(self, run_id: str, unfinished: Sequence[int], finished: Iterable[int]) -> list[Any]:
-        """What has to be cleared to resume an ended run; its finished shards are set to success here.
+        """What has to be cleared to resume an ended run; sets its finished shards to success.
 
         Args:
             run_id: the run.
@@ -138,11 +138,11 @@ class Airflow:
         self._call("POST", f"/dags/{DAG_ID}/clearTaskInstances", body)
 
     def is_cut_short(self, run_id: str) -> bool:
-        """Whether a run that has ended has task instances that were never looked at.
+        """Whether a run has ended although some of its task instances have no state yet.
 
-        Airflow's scheduler reads a run, and some time later writes what it makes of it. On PostgreSQL that overwrites
-        a clear in between: a run that was failed, and started again at once, has ended once more then, although what
-        was cleared waits. Nobody who marks a run leaves anything waiting.
+        Airflow's scheduler reads a run, and some time later writes its verdict. On PostgreSQL that overwrites a clear
+        in between: a run that was failed and started again at once has then ended once more, although the cleared
+        instances still wait. A run that is marked by hand has no such instances.
         """
         return any(ti["state"] is None for ti in self._task_instances(run_id))
 
@@ -158,12 +158,12 @@ class Airflow:
     # -- pools
 
     def set_pool(self, pool: Pool) -> None:
-        """Change a pool's slots; a pool that does not exist is left alone, its run is not under way."""
+        """Change a pool's slots; a missing pool is no error, since its run is not active."""
         body = {**asdict(pool), "include_deferred": False}
         self._call("PATCH", f"/pools/{quote(pool.name, safe='')}", body, expect=(200, 404))
 
     def make_pool(self, pool: Pool) -> None:
-        """Make a pool; one that is there stays as it is."""
+        """Create a pool; an existing one is left unchanged."""
         self._call("POST", "/pools", {**asdict(pool), "include_deferred": False}, expect=(201, 409))
 
     def pools(self, prefix: str) -> dict[str, int]:
@@ -172,10 +172,10 @@ class Airflow:
         return {pool["name"]: pool["slots"] for pool in pools if pool["name"].startswith(prefix)}
 
     def delete_pool(self, name: str) -> None:
-        """Delete a pool, if it is there."""
+        """Delete a pool, if it exists."""
         self._call("DELETE", f"/pools/{quote(name, safe='')}", expect=(204, 404))
 
-    # -- the wire
+    # -- requests
 
     def _pages(self, path: str, key: str, where: dict[str, Any]) -> Iterator[dict[str, Any]]:
         offset = 0
@@ -208,7 +208,7 @@ class Airflow:
         return answer
 
     def _authorization(self) -> dict[str, str]:
-        """A bearer token, fetched once and again when Airflow no longer takes it."""
+        """A bearer token, fetched once, and again when Airflow no longer accepts it."""
         with self._token_lock:
             if self._token is None:
                 try:

@@ -10,19 +10,19 @@ Wait = Callable[[Awaitable[None]], Awaitable[None]]
 
 
 async def just_wait(turn: Awaitable[None]) -> None:
-    """Wait, and nothing else."""
+    """Wait without any side effect."""
     await turn
 
 
 class ByteBudget:
     """Counts bytes; first come, first served.
 
-    A holder takes everything it may need in one step and gives back what it holds before it takes
-    again: nobody waits while holding, so there is no deadlock.
+    A holder takes everything it may need in one step, and gives back what it holds before it takes again. So no holder
+    waits, and there is no deadlock.
 
     Args:
         total: bytes that may be held at once; a larger single request is granted when it is alone.
-        wait: how to wait; whoever waits must not keep what holders of bytes need to end.
+        wait: how to wait; a waiter must not keep anything that holders of bytes need in order to end.
     """
 
     def __init__(self, total: int, wait: Wait = just_wait) -> None:
@@ -50,7 +50,7 @@ class ByteBudget:
         try:
             await self._wait(turn)
         except asyncio.CancelledError:
-            if not turn.cancelled():  # let in and cancelled in the same moment
+            if not turn.cancelled():  # admitted and cancelled at the same moment
                 self._free += size
             self._admit()  # those behind a cancelled one may fit now
             raise

@@ -33,7 +33,7 @@ from face_import.clients.transfer import HEADERS, MAX_REDIRECTS, FetchError, sta
 from face_import.domain.uri import scheme_of
 from face_import.settings import Settings
 
-# Its warnings and notes have whole URLs in them, with whatever secret stands in their query.
+# Its log lines contain whole URLs, including secrets in their queries.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _NOT_HTTP = "not a valid http or https URL"
@@ -106,8 +106,8 @@ def _requested(manager: urllib3.PoolManager, url: str, headers: dict[str, str]) 
 class _Deadline:
     """Cuts all connections of a download off when its time is over.
 
-    A timeout of a socket begins anew with every byte. So a timer shuts the sockets down, wherever in a status line, a
-    header or a chunk the reading is. It has copies of them: TLS takes the first one over.
+    A socket's timeout starts again with every byte. So a timer shuts the sockets down, whether a status line, a header
+    or a chunk is being read. It uses duplicates, because TLS takes over the original ones.
 
     Args:
         seconds: from entering the block on.

@@ -27,12 +27,14 @@ from face_import.clients.transfer import (
     status_error,
 )
 from face_import.contract import MAX_URI_BYTES
-from face_import.domain.uri import DataUriError, decode_data_uri, scheme_of
+from face_import.domain.data_uri import DataUriError, decode_data_uri
+from face_import.domain.uri import scheme_of
+from face_import.domain.uri_form import flaw_of
 from face_import.settings import Settings
 
 ATTEMPTS = 4
 MAX_RETRY_AFTER_S = 10.0
-"""A host that asks for a longer pause has refused the row, as far as its deadline goes."""
+"""A longer pause would use up a row's deadline, so a host that asks for one has refused the row."""
 
 _AT_ONCE = 2**20
 """Characters of a data URI that are decoded in the event loop; a longer one could hold it up beyond a lease's end."""
@@ -47,8 +49,8 @@ class Fetched(NamedTuple):
 
     Attributes:
         data: the bytes; none if they are unchanged.
-        validator: the host's mark of this state of them, empty if it has none.
-        unchanged: whether the host says that they are what they were.
+        validator: the host's entity tag or date for these bytes, empty if it has none.
+        unchanged: whether the host says that they have not changed.
     """
 
     data: bytes
@@ -67,7 +69,7 @@ class Fetcher:
 
     Args:
         settings: bounds of time and size, allowed addresses.
-        wait: how a row waits for room for its picture.
+        wait: how a row waits for memory for its image.
     """
 
     def __init__(self, settings: Settings, wait: Wait = just_wait) -> None:
@@ -101,7 +103,7 @@ class Fetcher:
         """Fetch a URI and hold its bytes, counted against `max_bytes_in_flight`, for the block.
 
         Transient failures (no connection, 5xx, 429, a body cut short) are retried within the row's
-        deadline `fetch_timeout_s`, which stands still while the row waits for room.
+        deadline `fetch_timeout_s`, which is suspended while the row waits for memory.
 
         Args:
             uri: http, https or data.
@@ -118,7 +120,7 @@ class Fetcher:
 
         Args:
             uri: http, https or data.
-            validator: of an earlier answer for this very URI; empty fetches whatever there is.
+            validator: from an earlier answer for the same URI; empty fetches unconditionally.
 
         Raises:
             FetchError: the image could not be downloaded (code 101); the text says why.
@@ -160,7 +162,7 @@ class Fetcher:
             raise FetchError(str(error)) from None
 
     async def _attempt(self, url: URL, held: Reservation, deadline: asyncio.Timeout, validator: str | None) -> Fetched:
-        """Ask once; `validator` is None for who does not want to know one."""
+        """Make one attempt; if `validator` is None, the answer's own is not needed either."""
         headers = condition(validator) if validator else None
         try:
             # aiohttp counts the request that answers with the redirect too
@@ -199,7 +201,7 @@ class Fetcher:
 
 
 async def _unhurried(waiting: Awaitable[None], deadline: asyncio.Timeout) -> None:
-    """Wait for our own sake with the deadline standing still: it is the host's."""
+    """Wait for memory with the deadline suspended: it limits the host, not us."""
     clock = asyncio.get_running_loop().time
     left = (deadline.when() or clock()) - clock()
     deadline.reschedule(None)
@@ -208,10 +210,8 @@ async def _unhurried(waiting: Awaitable[None], deadline: asyncio.Timeout) -> Non
 
 
 def _parsed(uri: str) -> URL:
-    scheme = scheme_of(uri)
-    if scheme not in {"http", "https"}:
-        shown = f"scheme {scheme!r}" if scheme else "a URI without a scheme"
-        raise FetchError(f"{shown} is not supported: use http, https or data")
+    if flaw := flaw_of(uri):
+        raise FetchError(flaw.value)
     if len(uri) > MAX_URI_BYTES:
         raise FetchError(f"a URL of {len(uri)} characters, more than {MAX_URI_BYTES}")
     try:
@@ -231,7 +231,7 @@ _SECOND = 1.0
 def validator_of(headers: Mapping[str, str]) -> str:
     """The answer's strong entity tag, else its date of modification, else nothing.
 
-    A date counts only if the answer is a second younger: within that second the picture may have changed again.
+    A date counts only if it is at least a second before the answer's: within a second the image may change again.
     """
     tag = headers.get("ETag", "")
     if _STRONG.fullmatch(tag):
@@ -246,5 +246,5 @@ def validator_of(headers: Mapping[str, str]) -> str:
 
 
 def condition(validator: str) -> dict[str, str]:
-    """The header that asks for the picture only if it is in another state."""
+    """The header that requests the image only if it has changed."""
     return {"If-None-Match" if validator.startswith('"') else "If-Modified-Since": validator}

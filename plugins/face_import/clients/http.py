@@ -12,7 +12,7 @@ from face_import.errors import MalformedAnswer, RefusalKind, ServiceRefusal, Ser
 
 MAX_ANSWER_BYTES = 2**20
 _LEAST_ECHO = 8
-"""Characters from which a text of a row's own that a service repeats is taken out of its words."""
+"""Minimum length of a row's own text that is removed from a service's error text."""
 MAX_TEXT = 300
 """Characters of a service's text that are kept: it ends up in a row's message."""
 
@@ -21,10 +21,10 @@ _PASSING = {408, 425, 429}
 _ABOUT_CONTENT = {413, 415, 422}
 """Statuses that are about what was sent and nothing else."""
 _ABOUT_REQUEST = {400, 409, 413, 415, 422}
-"""Statuses of a definite refusal that may be about what was sent; any other is about who asks, or where."""
+"""Statuses of a definite refusal that may be about what was sent; any other is about the client or the address."""
 
 _QUALITY = r"^\W*((bad|face|is|quality|the|too|reject\w*)\W+)*{}\W*$"
-"""A text of little more than one word about a face: in a longer one, such as of a model's, it may mean anything."""
+"""Matches texts of little more than one word: in a longer text, such as a model's, that word may mean anything."""
 _KNOWN_TEXTS: tuple[tuple[RefusalKind, str], ...] = (
     (RefusalKind.FEATURE_EXISTS, r"\bfeature (is |was )?already (is )?exist"),
     (RefusalKind.ID_EXISTS, r"(?<!group )\bid\b.*\balready\b.*\bexist"),
@@ -52,7 +52,7 @@ _PATTERNS = tuple(
 
 
 class JsonService:
-    """One outer service: a keep-alive pool, JSON in and out. An async context manager.
+    """One face service: a keep-alive pool, JSON in and out. An async context manager.
 
     There is no retry here: how long to wait for an unavailable service concerns the whole shard.
 
@@ -83,7 +83,7 @@ class JsonService:
         Args:
             path: below the service's URL.
             body: JSON.
-            echoes: texts of the row that an error may repeat; they say nothing about what went wrong.
+            echoes: texts of the row that an error may repeat, and that say nothing about the error.
 
         Raises:
             ServiceUnavailable: no usable answer; another try may bring one.
@@ -118,7 +118,7 @@ class JsonService:
         if kind is not None and not (kind is RefusalKind.PICTURE and status not in _ABOUT_REQUEST):
             raise ServiceRefusal(text, kind=kind)
         if status in _PASSING or status >= 500:
-            # 429 means that nothing was done; a 5xx may come from a proxy after the service did it all
+            # 429 means that nothing was done; a 5xx may come from a proxy after the service did everything
             raise ServiceUnavailable(
                 f"{self._name}: {status} {text}".strip(),
                 retry_after=retry_after(response.headers.get("retry-after", "")),
@@ -135,13 +135,13 @@ def classify(text: str, echoes: Sequence[str] = ()) -> RefusalKind | None:
 
     Args:
         text: the service's, at most `MAX_TEXT` characters.
-        echoes: texts of the row's own, which it may repeat: a row with the tag "no such group" must not end an import.
+        echoes: the row's own texts, which it may repeat: a row with the tag "no such group" must not end an import.
     """
     for echo in echoes:
         if len(echo) >= _LEAST_ECHO:
             text = text.replace(echo, " ")
     kind = _kind(text)
-    if kind is RefusalKind.GROUP_MISSING:  # it ends an import, so that no word of a row's may be part of it
+    if kind is RefusalKind.GROUP_MISSING:  # it ends an import, so the row's own texts must not contribute to it
         for echo in filter(None, echoes):
             text = text.replace(echo, " ")
         return None if any("group" in echo.lower() for echo in echoes) else _kind(text)
@@ -154,7 +154,7 @@ def _kind(text: str) -> RefusalKind | None:
 
 
 def refusal(text: str, echoes: Sequence[str] = ()) -> ServiceRefusal:
-    """Return the refusal for a service's own error text, of whatever kind it turns out to be."""
+    """Return the refusal for a service's own error text, classified."""
     text = text.strip()[:MAX_TEXT] or "refused without a reason"
     return ServiceRefusal(text, kind=classify(text, echoes) or RefusalKind.OTHER)
 

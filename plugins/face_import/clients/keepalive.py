@@ -1,7 +1,7 @@
 """POST requests to one origin over connections that stay open: asyncio's transports, llhttp as parser (ADR 17).
 
-It is made for the face services, which the operator names. What the internet's image hosts need beyond it (redirects,
-encodings, checked addresses, limits per host) is aiohttp's affair, in `fetcher`.
+It is made for the face services, which the operator configures. Image hosts on the internet need more (redirects,
+encodings, checked addresses, limits per host): `fetcher` uses aiohttp for them.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class NoAnswer(OSError):
 
 
 class AnswerTooLarge(ValueError):
-    """The answer has more bytes than asked for."""
+    """The answer is larger than allowed."""
 
 
 class Answer(NamedTuple):
@@ -44,7 +44,7 @@ class KeepAlive:
     Args:
         base: http or https URL; its path is put before those of the requests, its user and password are sent along.
         headers: sent with each request.
-        max_bytes: of an answer.
+        max_bytes: maximum size of an answer.
     """
 
     def __init__(self, base: str, headers: dict[str, str], max_bytes: int) -> None:
@@ -64,10 +64,10 @@ class KeepAlive:
         """Send a body, and read the whole answer.
 
         Raises:
-            NoConnection: also if it took longer than `timeout_s`.
-            NoAnswer: see there.
-            AnswerTooLarge: see there.
-            TimeoutError: no answer within `timeout_s`, connecting included.
+            NoConnection: nothing was sent; also if connecting takes longer than `timeout_s`.
+            NoAnswer: the connection ended, or what came is not HTTP.
+            AnswerTooLarge: the answer is larger than `max_bytes`.
+            TimeoutError: no answer within `timeout_s`, including the time to connect.
         """
         head = f"POST {self._path}{path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n".encode()
         connection = None
@@ -94,7 +94,7 @@ class KeepAlive:
             self._idle.pop().abort()
 
     def _warm(self) -> "_Connection | None":
-        """The connection that was used last, if it is open still."""
+        """The most recently used connection that is still open."""
         oldest = asyncio.get_running_loop().time() - IDLE_S
         while self._idle and self._idle[0].idle_since < oldest:
             self._idle.popleft().abort()
@@ -115,7 +115,7 @@ class KeepAlive:
 
 
 class _Connection(asyncio.Protocol):
-    """A connection with at most one request under way; the methods `on_...` are called by the parser."""
+    """A connection with at most one request in flight; the methods `on_...` are called by the parser."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = self._room = max_bytes
@@ -130,7 +130,7 @@ class _Connection(asyncio.Protocol):
         return self._keep and not transport.is_closing() and not transport.get_write_buffer_size()
 
     def send(self, head: bytes, body: bytes) -> asyncio.Future[Answer]:
-        if self._transport.is_closing():  # nobody would ever tell the future
+        if self._transport.is_closing():  # the future would never get a result
             raise NoConnection("the connection was closed at once")
         self._room = self._max_bytes
         self._ends_with_connection = False
@@ -186,12 +186,12 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() >= 200:
             self._complete()
-        else:  # the answer is still to come
+        else:  # an interim answer: the final one follows
             self._ends_with_connection = False
 
     def _complete(self) -> None:
         if self._pending is None or self._pending.done():
-            self._keep = False  # an answer more than was asked for
+            self._keep = False  # an answer without a request
             return
         reason = self._reason.decode("latin-1")
         self._pending.set_result(Answer(self._parser.get_status_code(), reason, self._headers, b"".join(self._body)))

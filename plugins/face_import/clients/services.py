@@ -1,7 +1,7 @@
 """The face info service and the face library service, as the pipeline sees them: faces, poses, ids.
 
-The wire format is that of `docs/reference/face-services.md`. Bodies are put together as text: the picture in them
-is base64, which JSON has no need to escape, and `json.dumps` would look at every character of it.
+The wire format is that of `docs/reference/face-services.md`. Bodies are assembled as text: the image in them is
+base64, which needs no escaping in JSON, and `json.dumps` would scan every character of it.
 """
 
 import json
@@ -18,26 +18,26 @@ from face_import.errors import MalformedAnswer, RefusalKind, ServiceRefusal, Ser
 from face_import.settings import PoseAngle, Settings
 
 MOST_COORDINATE, MOST_ANGLE, MOST_SCORE = 1e6, 1e4, 1e6
-"""Beyond these a number measures no picture, and reckoning with it would not end well."""
+"""A larger number cannot be a measurement of an image, and computing with it might fail."""
 SAME_PICTURE = 0.95
-"""Score from which a search has found the very picture: the library gives that one 1, and other pictures of the same
-person less."""
+"""Score from which a search has found the very image: the library gives that one 1, and other images of the same person
+less."""
 MOST_HITS = 100
 MOST_FACES = 1000
 _ABSENT = re.compile(r"\bnot (exist|found)|\bno such\b", re.IGNORECASE)
 
 
 class Found(Enum):
-    """What a library's search says of a picture and an id."""
+    """What a library's search says about an image and an id."""
 
-    THERE = "the very picture, under this id, with these labels"
-    OTHER_LABELS = "the very picture, under this id, with another tag or description"
+    THERE = "the very image, under this id, with these labels"
+    OTHER_LABELS = "the very image, under this id, with another tag or description"
     NOT_THERE = "not under this id"
     UNKNOWN = "the library does not search, or finds too many"
 
 
 class InfoService(JsonService):
-    """What is in a picture: faces and their pose. An async context manager.
+    """Finds the faces in an image and measures their pose. An async context manager.
 
     All methods raise `ServiceUnavailable` when there is no usable answer and `ServiceRefusal` for a
     definite one that is not a success, with the service's own text.
@@ -48,7 +48,7 @@ class InfoService(JsonService):
         self._pose_order: tuple[PoseAngle, ...] = settings.pose_order
 
     async def detect(self, image: DataUri) -> tuple[Face, ...]:
-        """Return the faces in a picture, in the service's order; empty if there are none."""
+        """Return the faces in an image, in the service's order; empty if there are none."""
         result = _result(await self._post("/v1/eval/facex-detect", f'{{"data": {{"uri": "{image}"}}}}'))
         detections = result.get("detections") or []
         if not isinstance(detections, list) or len(detections) > MOST_FACES:
@@ -78,7 +78,7 @@ class LibraryService(JsonService):
         super().__init__("library service", settings.library_service, settings.service_timeout_s)
 
     async def ensure_group(self, group: str, capacity: int) -> None:
-        """Create a group for at most `capacity` faces; one that is there already is left as it is."""
+        """Create a group for at most `capacity` faces; an existing one is left unchanged."""
         try:
             await self._post(_path(group), f'{{"config": {{"capacity": {capacity:d}}}}}')
         except ServiceRefusal as error:
@@ -93,10 +93,10 @@ class LibraryService(JsonService):
         Args:
             group: name of the group.
             face_id: the id to give it; empty lets the service choose.
-            image: the picture.
+            image: the image.
             tag: a short text kept with the face.
             description: a longer one.
-            face: which face of the picture, as `InfoService.detect` returned it.
+            face: which face of the image, as `InfoService.detect` returned it.
 
         Raises:
             ServiceRefusal: its `kind` says why the face is refused.
@@ -121,16 +121,16 @@ class LibraryService(JsonService):
         return added
 
     async def holds(self, group: str, image: DataUri, face_id: str, labels: tuple[str, str]) -> Found:
-        """Whether a group has this very picture under an id, by the library's search.
+        """Whether a group has this very image under an id, by the library's search.
 
         Args:
             group: name of the group.
-            image: the picture.
+            image: the image.
             face_id: the id.
             labels: tag and description that the face was given.
 
         Returns:
-            What it says.
+            The result of the search.
 
         Raises:
             ServiceUnavailable: no usable answer.
@@ -147,7 +147,7 @@ class LibraryService(JsonService):
         return Found.THERE if same else Found.OTHER_LABELS
 
     async def delete(self, group: str, face_ids: Sequence[str]) -> None:
-        """Delete faces of a group; ids that are not there are no error."""
+        """Delete faces from a group; unknown ids are not an error."""
         try:
             answer = await self._post(f"{_path(group)}/delete", json.dumps({"ids": list(face_ids)}), face_ids)
             if answer.get("error"):
@@ -177,7 +177,7 @@ class _Hit(NamedTuple):
 
 
 def _hits(answer: dict[str, Any]) -> list[_Hit]:
-    """What a search has found, whichever face of the picture it is like."""
+    """All hits of a search, whichever face of the image they resemble."""
     try:
         found = [
             hit for result in answer["search_results"] for face in result["faces"] or () for hit in face["faces"] or ()

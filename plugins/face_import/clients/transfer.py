@@ -1,4 +1,4 @@
-"""What an HTTP transfer's troubles mean for a row or a source: said in the user's words, once."""
+"""What failures of HTTP transfers mean for a row or a source, in the user's words."""
 
 import errno
 import http
@@ -13,11 +13,11 @@ from face_import.errors import RowError
 
 MAX_REDIRECTS = 5
 HEADERS = {"User-Agent": "face-import", "Accept": "*/*", "Accept-Encoding": "identity"}
-"""Pictures do not compress, and an encoded body would have no known length."""
+"""Images do not compress, and an encoded body would have no known length."""
 
 _PASSING = {408, 425, 429}
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS}
-"""What the machine lacks: no row and no host can do anything about it."""
+"""Errors of this machine, which no row and no host has caused."""
 _LONGEST_RETRY_AFTER = 64
 
 
@@ -52,7 +52,7 @@ def status_error(status: int, reason: str | None, wait: float | None = None) -> 
 def retry_after(value: str) -> float | None:
     """Return the seconds a `Retry-After` header asks for, given as a number or as a date; None if neither.
 
-    A date may be in the year 9999, at an offset of a century: reckoning with it raises nearly anything.
+    A date may be in the year 9999, at an offset of a century: computing with it may raise nearly anything.
     """
     if len(value) > _LONGEST_RETRY_AFTER:
         return None

@@ -42,7 +42,7 @@ class Limits:
     pos_rol: int = _limit("Maximum roll", 180, "degrees", "°")
     width: int = _limit("Minimum face width", 100_000, "pixels", "px")
     height: int = _limit("Minimum face height", 100_000, "pixels", "px")
-    blur_degree: int = _limit("Maximum blur", 100, "1 (sharp) to 100 (blurred)")
+    blur_degree: int = _limit("Maximum blur", 100, "0 (sharp) to 100 (blurred)")
 
     @property
     def need_pose(self) -> bool:
@@ -51,7 +51,7 @@ class Limits:
 
 
 LIMITS: dict[str, Limit] = {limit.name: limit.metadata["limit"] for limit in fields(Limits)}
-"""The limits by name, in order; parameters, form fields, columns, options and settings derive from these."""
+"""The limits by name, in order; parameters, form fields, columns and entries derive from these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from encodings.aliases import aliases
 from typing import Any, Final
 
 from face_import.contract import MAX_ROW, SOURCE_COLUMNS
@@ -30,8 +29,7 @@ COLUMNS_SCHEMA: Final[dict[str, Any]] = {
     "additionalProperties": False,
 }
 """JSON Schema of `columns`, apart from its type."""
-_CODECS = {*aliases, *aliases.values(), "utf_8_sig"}
-"""Looked up here, because `codecs.lookup` remembers every wrong name for ever."""
+_ENCODING = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:+-]*")
 _NEVER_IN_A_NAME = re.compile(r"[\x00\ud800-\udfff]")
 """Databases and command lines reject them."""
 
@@ -70,8 +68,9 @@ def _name(said: Mapping[str, Any], field: str, most: int) -> str:
 
 
 def _encoding(name: str) -> str:
-    if name and re.sub(r"[^a-z0-9]+", "_", name.lower()) not in _CODECS:
-        raise _refusal("encoding", f"{name!r} is not known; known are for instance {', '.join(ENCODINGS)}")
+    """A name as it is; whether there is such an encoding is known where the file is read."""
+    if name and not _ENCODING.fullmatch(name):
+        raise _refusal("encoding", f"{name!r} is not the name of an encoding; some are {', '.join(ENCODINGS)}")
     return name
 
 

@@ -204,7 +204,7 @@ def row_key(row: Row) -> bytes:
 def face_id_of(entry: str, row: Row, digest: bytes) -> str:
     """The row's id, else 32 hexadecimal digits derived from entry, URI and `content_digest`.
 
-    So a generated id changes with the content, and a delete that the library executes late cannot hit the new face.
+    So a made id changes with the content, and a delete that the library executes late cannot hit the new face.
     """
     return row.id or _digest(entry, row.uri, digest).hex()[:32]
 

@@ -1,15 +1,12 @@
-"""Image URIs: schemes, data URIs, and how to show URIs safely."""
+"""Image URIs: how cells have them, their schemes, and how to show them safely."""
 
-import binascii
 import hashlib
+import json
 import re
 from typing import NewType
-from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pybase64 import b64encode_as_string
-
-from face_import.contract import MAX_URI_BYTES
-from face_import.errors import RowError
 
 DataUri = NewType("DataUri", str)
 """A data URI made by `to_data_uri`: plain ASCII that needs no escaping in JSON."""
@@ -17,20 +14,39 @@ DataUri = NewType("DataUri", str)
 SHOWN_IN_FULL = 1024
 """Longest data URI, in characters, that a log shows in full (docs/reference/api.md)."""
 
+MAX_SHOWN_BYTES = 1500
+"""Bytes in JSON that a log has for a URI: with its message, a line stays below 2 kB."""
+
+_BEGINNING_SHOWN, _HEADER_SHOWN, _ENDING = 200, 100, 100
+"""Characters that are shown of a shortened URI, of a data URI, and those that tell a shortened one from others."""
+_SHORTENED = re.compile(r"… \(\d{1,10} bytes, sha256 [0-9a-f]{64}\)\Z")
+_BEGINNING = 64
+"""Characters of a cell that are searched for its scheme."""
+_URI = re.compile(r"data:|[a-z][a-z0-9+.-]{1,30}:/", re.IGNORECASE)
+_UNSEEN = "".join(
+    chr(code)
+    for first, last in (
+        (0x00, 0x20),
+        (0x7F, 0xA0),
+        (0xAD, 0xAD),
+        (0x061C, 0x061C),
+        (0x1680, 0x1680),
+        (0x180E, 0x180E),
+        (0x2000, 0x200F),
+        (0x2028, 0x202F),
+        (0x205F, 0x206F),
+        (0x3000, 0x3000),
+        (0xFEFF, 0xFEFF),
+    )
+    for code in range(first, last + 1)
+)
+"""White space of every kind, control characters, and characters without width, such as byte order and direction marks.
+"""
 _PIECES, _END = re.compile(r"[^/@]*[/@]?"), re.compile(r"[/@]")
 """Pieces of a path, each with the following slash or `@`; unambiguous, so matching takes linear time."""
 _SHOWN, _LOOKED_AT = 300, 4096
 """Maximum characters of a redacted URI, and of the path examined for it. A cell may have 32 million."""
-_UNQUOTED_AT_ONCE = 2**16
-"""In characters."""
-_AROUND = "".join(map(chr, (*range(33), *range(0x7F, 0xA1), 0xAD, 0x1680, *range(0x2000, 0x2010), 0x2028, 0x2029)))
-_AROUND += "".join(map(chr, (*range(0x202A, 0x2030), 0x205F, *range(0x2060, 0x206A), 0x3000, 0xFEFF)))
-_BEGIN = re.compile(r"data:|[a-z][a-z0-9+.-]{1,30}:/", re.IGNORECASE)
 _PREFIX = "data:application/octet-stream;base64,"
-
-
-class DataUriError(RowError):
-    """A data URI is malformed or too large."""
 
 
 def scheme_of(uri: str) -> str:
@@ -39,75 +55,49 @@ def scheme_of(uri: str) -> str:
     return scheme.lower() if colon else ""
 
 
-def cleaned(uri: str) -> str:
-    """The URI without white space, control characters and characters without width around it."""
-    return uri.strip(_AROUND)
-
-
-def looks_like_uri(cell: str) -> bool:
-    """Whether a cell begins like a URI; a drive letter does not."""
-    return bool(_BEGIN.match(cleaned(cell[:64])))
-
-
 def to_data_uri(data: bytes) -> DataUri:
     """Encode bytes as the face services expect them: `data:application/octet-stream;base64,...`."""
     return DataUri(_PREFIX + b64encode_as_string(data))
 
 
-def decode_data_uri(uri: str, max_bytes: int) -> bytes:
-    """Return the bytes of a data URI (RFC 2397), base64 or percent-encoded.
-
-    Base64 is decoded strictly: a cell with stray characters was damaged, and its image with it.
-
-    Raises:
-        DataUriError: not a data URI, damaged, or larger than `max_bytes`.
-    """
-    header, comma, payload = uri.partition(",")
-    if not comma or scheme_of(header) != "data":
-        raise DataUriError("not a data URI: no comma after the media type (in a CSV file, a data URI must be quoted)")
-    if not payload.isascii():
-        raise DataUriError("not a data URI: non-ASCII characters")
-    is_base64 = header.lower().endswith(";base64")
-    least = len(payload) - 2 * payload.count("%")
-    if (least // 4 * 3 if is_base64 else least) > max_bytes + 2:  # before decoding, to save memory
-        raise DataUriError(f"larger than {max_bytes} bytes")
-    raw = _unquoted(payload) if "%" in payload else payload
-    if not is_base64:
-        return _bounded(raw if isinstance(raw, bytes) else raw.encode(), max_bytes)
-    try:
-        return _bounded(binascii.a2b_base64(raw, strict_mode=True), max_bytes)
-    except binascii.Error as error:
-        reason = str(error)
-        raise DataUriError(f"damaged base64: {reason[:1].lower()}{reason[1:]}") from None
+def cleaned(uri: str) -> str:
+    """Return a cell's URI without what surrounds it unseen: white space, control and zero-width characters."""
+    return uri.strip(_UNSEEN)
 
 
-def _unquoted(text: str) -> bytes:
-    """Undo percent-encoding in chunks: Python creates an object per escape, gigabytes for a cell of 30 MB."""
-    pieces, start = [], 0
-    while start < len(text):
-        end = start + _UNQUOTED_AT_ONCE
-        cut = text.rfind("%", max(start + 1, end - 2), end)  # not in the middle of %41
-        end = cut if cut >= 0 and end < len(text) else end
-        pieces.append(unquote_to_bytes(text[start:end]))
-        start = end
-    return b"".join(pieces)
+def looks_like_uri(cell: str) -> bool:
+    """Whether a cell begins like a URL or a data URI; neither `C:/` nor `Remark: x` does."""
+    return bool(_URI.match(cleaned(cell[:_BEGINNING])))
 
 
 def display(uri: str) -> str:
-    """Return the URI for display: a long data URI as media type, length and SHA-256 of its text.
+    """Return the URI for a log: a long one as its beginning, length and SHA-256.
 
-    Other URIs are shown in full, so that a failed row can be found and retried; only the beginning is shown of one that
-    is longer than allowed.
+    A data URI is long from `SHOWN_IN_FULL` characters, any other from `MAX_SHOWN_BYTES`, so that an ordinary failed row
+    can be found and retried by what the log says.
     """
     is_data = scheme_of(uri) == "data"
-    if len(uri) <= (SHOWN_IN_FULL if is_data else MAX_URI_BYTES):
+    if len(uri) <= (SHOWN_IN_FULL if is_data else MAX_SHOWN_BYTES) and _fits(uri):
         return uri
-    header, comma, _ = uri.partition(",")
+    header, comma, _ = uri[: _HEADER_SHOWN + 1].partition(",")
     text = uri.encode("utf-8", "surrogatepass")
-    shown = f"{header}," if comma and len(header) <= 100 else "data:"
+    shown = f"{header}," if comma else "data:"
     if not is_data:
-        shown = uri[:100]
+        shown = uri[:_BEGINNING_SHOWN]
     return f"{shown}… ({len(text)} bytes, sha256 {hashlib.sha256(text).hexdigest()})"
+
+
+def is_shortened(shown: str) -> bool:
+    """Whether `display` has shortened this one."""
+    return bool(_SHORTENED.search(shown[-_ENDING:]))
+
+
+def _fits(uri: str) -> bool:
+    """Whether a log's line has room for it; quotes and control characters take more than one byte there."""
+    most_of_one = 6
+    if len(uri) * most_of_one <= MAX_SHOWN_BYTES:
+        return True
+    return len(json.dumps(uri, ensure_ascii=False).encode("utf-8", "surrogatepass")) <= MAX_SHOWN_BYTES + 2
 
 
 def redact(uri: str) -> str:
@@ -132,9 +122,3 @@ def redact(uri: str) -> str:
 def _is_userinfo(piece: str) -> bool:
     """Whether it is a user and password, of a URL within another one or of one without slashes."""
     return piece.endswith("@") and ":" in piece
-
-
-def _bounded(data: bytes, max_bytes: int) -> bytes:
-    if len(data) > max_bytes:
-        raise DataUriError(f"larger than {max_bytes} bytes")
-    return data

@@ -1,4 +1,4 @@
-"""A face's way into the group, and how its add ended if the library's answer leaves that open (ADR 20)."""
+"""Adding a face to the group, and finding out how an add ended if the library's answer leaves that open (ADR 20)."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ _QUALITY = {
     RefusalKind.COVERED: Code.NO_FACE,
     RefusalKind.BLUR: Code.BLUR,
 }
-"""Codes of what the library says of a face; for sizes and poses it takes what was measured."""
+"""Codes for what the library says about a face; for size and pose they depend on the measurements."""
 
 
 class Verdict(NamedTuple):
@@ -35,7 +35,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         refused: see `Outcome`.
-        is_open: whether the face may be in the group all the same.
+        is_open: whether the face may be in the group nevertheless.
     """
 
     code: Code
@@ -53,10 +53,10 @@ class Candidate(NamedTuple):
 
     Attributes:
         row: its row.
-        data: the picture.
-        uri: the same for the services.
+        data: the image.
+        uri: the same as a data URI, for the services.
         face: the face.
-        measured: what was measured of it.
+        measured: its measurements.
     """
 
     row: Row
@@ -72,8 +72,8 @@ class Adder:
 
     Attributes:
         journal: where an add under a row's own id is noted before it is sent.
-        holder: who else may have put a face into the group under an id; asked only in doubt.
-        threads: where large pictures are hashed, and the catalogue is asked.
+        holder: who else may have added a face under an id; asked only in doubt.
+        threads: where large images are hashed, and the catalogue is queried.
         gate: where a row steps aside while it waits for the journal.
     """
 
@@ -87,13 +87,13 @@ class Adder:
     gate: Gate
 
     def perhaps_added(self, row: Row) -> str:
-        """Id under which an earlier try may have added a row's face, if one may have."""
+        """The id under which an earlier try may have added a row's face; empty if none can have."""
         if earlier := self.journal.earlier.get(row.number):
             return earlier.face_id
         return sent_of(self.task_id, row).face_id if self.journal.in_doubt and not row.id else ""
 
     async def add(self, found: Candidate) -> Added:
-        """Send an add under the row's own id, once that is noted, or one made of task and row number (decision 10)."""
+        """Add a face under the row's own id, once that is noted, or under a made id (decision 10)."""
         row = found.row
         if not row.id:
             return await self.send(found, sent_of(self.task_id, row), self.journal.earlier.get(row.number))
@@ -110,8 +110,8 @@ class Adder:
         Args:
             found: the face.
             sent: the add.
-            earlier: what an earlier try of the row had noted, if there was one.
-            ours_before: whether the id was ours before this add: nobody else's record about it counts.
+            earlier: what an earlier try of the row noted, if anything.
+            ours_before: whether the id was ours before this add, so that records of others do not count.
         """
         unanswered = earlier is not None
 
@@ -135,7 +135,7 @@ class Adder:
         return "", verdict
 
     def _may_be_made(self, row: Row, error: ServiceRefusal) -> bool:
-        """Whether an earlier try of the row, which left no trace here, may have added what stands in the way."""
+        """Whether an earlier try of the row that noted nothing may have added the face that is in the way."""
         return not row.id and (error.kind is RefusalKind.ID_EXISTS or self.journal.in_doubt)
 
     async def _looked(  # noqa: PLR0913 - all that is known of an add
@@ -148,16 +148,16 @@ class Adder:
         unanswered: bool,
         ours_before: bool,
     ) -> Added:
-        """Whether the face that stands in the way is the row's own, added by a try whose answer nobody heard.
+        """Whether the face that is in the way is the row's own, added by a try that never got the answer.
 
-        The library is asked for the very picture: found under the id it is ours, unless somebody else is on record
-        for it. What cannot be proved is said to be open (decision 18).
+        The library is asked for the very image: if it is found under the id, it is ours, unless another row or import
+        is on record for that id. What cannot be proved is reported as open (decision 18).
         """
         row = found.row
         there = await self.is_there(row, found.uri, sent.face_id)
         same = earlier is None or earlier.digest == sent.digest
         if there is Found.UNKNOWN and not row.id and error.kind is RefusalKind.ID_EXISTS:
-            # a library that does not search: nobody but this row makes this id, if it was sent
+            # without search: only this row can have used this id, if its add was sent
             there = Found.THERE if unanswered or self.journal.in_doubt else there
         if there is Found.THERE and same:
             holder = None if ours_before else await self._in_thread(self.holder, row.number, sent.face_id)
@@ -172,7 +172,7 @@ class Adder:
         return "", verdict
 
     async def is_there(self, row: Row, uri: DataUri, face_id: str) -> Found:
-        """Whether the group has a row's picture under this id."""
+        """Whether the group has a row's image under this id."""
         labels = row.tag, row.description
         try:
             return await self.outage.call(lambda: self.library.holds(self.group, uri, face_id, labels))
@@ -180,12 +180,12 @@ class Adder:
             return Found.UNKNOWN
 
     def refusal(self, error: ServiceRefusal, found: Candidate, face_id: str) -> Verdict:
-        """The code of a library's definite refusal: what it says of the face is what the limits would say."""
+        """The verdict for a library's definite refusal; one about the face gets the code of the matching limit."""
         face, text = found.face, f"the face library refuses the face ({error})"
         match error.kind:
             case RefusalKind.GROUP_MISSING:
                 raise TaskFailed(
-                    f"group {self.group!r} is not in the face library any more ({error}); "
+                    f"group {self.group!r} is no longer in the face library ({error}); "
                     "create it there and start the task again"
                 )
             case RefusalKind.ID_EXISTS:
@@ -207,7 +207,7 @@ class Adder:
 
 
 def sent_of(task_id: str, row: Row, digest: bytes = b"") -> Sent:
-    """The journal's entry for a row: its own id or the one that we make, and the picture if it is known."""
+    """The journal's entry for a row: its own or made id, and the image's digest if known."""
     return Sent(row.number, row.id or made_face_id(task_id, row.number), digest)
 
 
@@ -216,7 +216,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def _claimed(holder: Holder, face_id: str) -> Verdict:
-    """Who else has an id that a row brings along, so that it is not even sent."""
+    """The verdict for an own id that another row or import has: the add is not sent."""
     if maker_of(face_id) == (holder.task_id, holder.row):
         text = f"{face_id!r} is the id that import {holder.task_id} makes for its row {holder.row}"
     else:
@@ -225,7 +225,7 @@ def _claimed(holder: Holder, face_id: str) -> Verdict:
 
 
 def _held(holder: Holder, task_id: str, face_id: str) -> Verdict:
-    """Who put the face there under this id, or may have."""
+    """The verdict for a face that another row added under this id, or may have added."""
     who = f"row {holder.row} of " + ("the file" if holder.task_id == task_id else f"import {holder.task_id}")
     did = "added it" if holder.settled else "was adding it too: it may be ours"
     text = f"the group has a face with id {face_id!r} already; {who} {did}"

@@ -1,4 +1,4 @@
-"""The way of a recurring import's row of which only changes are imported: unchanged ones end after the fetch."""
+"""One row's way in a recurring import of changes only: unchanged rows end after the fetch."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from face_import.pipeline.row import RowImporter
 
 T = TypeVar("T")
 LOOKS = 3
-"""How often a face is looked for, and added again, that a late delete may have hit."""
+"""How often to look for a face that a late delete may have hit, and to add it again."""
 
 
 @dataclass(slots=True)
@@ -32,12 +32,12 @@ class _Replacement:
     """What is to happen to a row's face.
 
     Attributes:
-        held: what the entry has of the row, if anything.
-        now: what it is to have.
+        held: the entry's holding for the row, if any.
+        now: the holding that is to replace it.
         lost: whether the face of a settled holding was looked for and not found.
-        adding: what an earlier try was adding when it ended, or was left open.
-        stale: the face to delete first: one that a settled holding names, or one under an id that we made.
-        delete_in_doubt: whether a delete of the id that is added may still be carried out.
+        adding: an add of an earlier try that was cut off or left open.
+        stale: the face to delete first: one that a settled holding names, or one under a made id.
+        delete_in_doubt: whether a delete of the id to add may still be carried out.
     """
 
     held: Holding | None
@@ -60,14 +60,14 @@ class _Replacement:
             self.delete_in_doubt |= held.pending and self.stale == now.face_id
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: `super()` would not find the class that they make
+@dataclass(frozen=True, kw_only=True)  # no slots: they create a new class, which `super()` would not find
 class ChangesImporter(RowImporter):
-    """Imports what is new or changed of a recurring import's rows.
+    """Imports the new and changed rows of a recurring import.
 
     Attributes:
         entry: name of the recurring import.
         holdings: what it has in the group.
-        late_s: how long a delete that was not answered is given to be carried out late.
+        late_s: seconds that an unanswered delete is given to be carried out.
     """
 
     entry: str
@@ -115,10 +115,10 @@ class ChangesImporter(RowImporter):
         return Outcome(row.number, display(row.uri), *await self._taken(row))
 
     async def _replace(self, replacement: _Replacement, found: Candidate) -> Added:
-        """Add a face; before it, delete the one that is known to be ours.
+        """Add a face, after deleting the one that is known to be ours.
 
-        Until the outcome is in the ledger the holding is pending, and says how far this went: whoever finds it so goes
-        on from there. What is left open (302, an id that may be ours) stays pending; any other refusal means that the
+        Until the outcome is in the ledger, the holding is pending and says how far this went: the next try continues
+        from there. What is left open (302, an id that may be ours) stays pending; any other refusal means that the
         library has no face of this row.
         """
         now, row = replacement.now, found.row
@@ -144,7 +144,7 @@ class ChangesImporter(RowImporter):
         return added, verdict
 
     def _reserve(self, replacement: _Replacement, sent: Sent) -> bool:
-        """Claim the row's holding, and note what comes first; what an earlier try was adding stays noted."""
+        """Claim the row's holding and note the first step; what an earlier try was adding stays noted."""
         was = replacement.held.digest if replacement.held is not None else b""
         first = None if replacement.stale else replacement.adding or sent
         return self.holdings.reserve(replacement.now.key, sent.row, was=was, adding=first)
@@ -152,20 +152,20 @@ class ChangesImporter(RowImporter):
     async def _verified(self, found: Candidate, sent: Sent) -> Added:
         """Look for a face that was added after an unanswered delete, and add it again if it is missing.
 
-        There is no telling when a library carries out what it has not answered: the holding says so (`shaky`), and the
-        entry's next import looks again.
+        A library may carry out an unanswered delete at any time: the holding says so (`shaky`), and the entry's next
+        import looks again.
         """
         for _ in range(LOOKS):
             await self.gate.aside(asyncio.sleep(self.late_s))
             if await self.adder.is_there(found.row, found.uri, sent.face_id) is not Found.NOT_THERE:
                 return sent.face_id, None
             added, verdict = await self.adder.send(found, sent, sent)
-            if verdict is not None:  # whose the face is that is there now cannot be known: not even for the next run
+            if verdict is not None:  # whose face is there now is unknown, also to the next run
                 return added, verdict._replace(is_open=True)
         return "", Verdict(Code.LIBRARY_UNAVAILABLE, "the face library does not keep the face", is_open=True)
 
     async def _delete(self, face_id: str) -> bool:
-        """Delete a face; returns whether an attempt was sent and not answered, and may be carried out yet."""
+        """Delete a face; returns whether an attempt was not answered and may still be carried out."""
         in_doubt = False
 
         def failed(error: ServiceUnavailable) -> None:
@@ -176,7 +176,7 @@ class ChangesImporter(RowImporter):
         return in_doubt
 
     async def _in_catalogue(self, function: Callable[..., T], *args: object) -> T:
-        """Call the journal in a thread: a locked catalogue is asked again, as long as the row is under way."""
+        """Call the catalogue in a thread; a row in progress waits as long as it is locked or down."""
         call = partial(_to_its_end, self.threads, partial(function, *args))
         return await retried(call, OperationalError, wait_for_catalogue)
 
@@ -186,11 +186,11 @@ class ChangesImporter(RowImporter):
         what = f"id {row.id!r}" if row.id else "uri"
         if held is None or held.task_id == self.adder.task_id:
             return Code.DUPLICATE_ID, f"row {held.row if held else '?'} of the file has the same {what}"
-        return Code.DUPLICATE_ID, f"import {held.task_id}, which runs too, is at the row with the same {what}"
+        return Code.DUPLICATE_ID, f"import {held.task_id}, also running, is importing the row with the same {what}"
 
 
 async def _to_its_end(threads: Executor, function: Callable[[], T]) -> T:
-    """Wait for a thread's call also if the row is broken off: it must not come after what the next try writes."""
+    """Wait for a thread's call even if the row is cut off: it must not come after what the next try writes."""
     call = asyncio.get_running_loop().run_in_executor(threads, function)
     try:
         return await asyncio.shield(call)

@@ -1,9 +1,9 @@
 """The gate: when the next row of a shard starts, and which of its rows may make calls right now (ADR 16).
 
-`thread_num` bounds the calls that an import makes at a time, to image hosts and face services together. Every shard at
-work gets a share of it, its *grant*, with each renewal of its lease; live grants never sum to more than `thread_num`.
-The gate keeps a shard within its grant: a row holds a *slot* while it calls somebody, and steps *aside* while it
-decodes or waits for something of ours, so that another row has the slot meanwhile.
+`thread_num` bounds the calls that an import makes at a time, to image hosts and face services together. Every working
+shard gets a share of it, its *grant*, with each renewal of its lease; live grants never sum to more than `thread_num`.
+The gate keeps a shard within its grant: a row holds a *slot* while it makes a call, and steps *aside* while it decodes
+or waits for this process or the catalogue, so that another row can use the slot.
 
 All of it runs on one event loop; what is not a coroutine may be called from a signal handler.
 """
@@ -25,18 +25,18 @@ ROWS_ASIDE = 8
 
 
 class Gate:
-    """Starts the rows of a shard, and shares its slots out among them.
+    """Starts the rows of a shard, and distributes its slots among them.
 
-    Workers ask for rows one by one (`next_row`), and step `aside` for what needs no slot. Whoever holds the lease says
-    what it grants (`grant`). Anybody may end it all (`close`).
+    Workers ask for rows one by one (`next_row`), and step `aside` for work that needs no slot. The holder of the lease
+    passes on its grants (`grant`). Any part of the process may close the gate (`close`).
 
     Args:
         rows: of the shard.
         strict: whether no row may start while another one is aside: the next one may have to stop the import.
 
     Attributes:
-        left: rows without an outcome, those under way included.
-        closed: why no further row starts, if that is so.
+        left: rows without an outcome, including those in progress.
+        closed: why no further row starts; None while the gate is open.
         closed_at: when it was closed, by the monotonic clock.
     """
 
@@ -49,14 +49,14 @@ class Gate:
         self._start_until = 0.0
         self._rows: deque[Row] = deque()
         self._more = True
-        self._under_way: set[Worker] = set()
+        self._in_progress: set[Worker] = set()
         self._calling: set[Worker] = set()
         self._waiting: deque[tuple[Worker, Turn[Row | None]]] = deque()
         self._returning: deque[tuple[Worker, Turn[None]]] = deque()
         self._down: dict[str, bool] = {}
         self._taken, self._shut = asyncio.Event(), asyncio.Event()
 
-    # What the lease, the source and the services say
+    # For the lease, the source and the face services
 
     def grant(self, slots: int, start_until: float) -> None:
         """Set how many slots there are, and until when rows may start with them, by the monotonic clock."""
@@ -69,10 +69,10 @@ class Gate:
         return max(len(self._calling), 0 if self.closed else self._slots)
 
     def close(self, reason: BaseException) -> None:
-        """Start no further row; those under way continue. The first reason stays."""
+        """Start no further row; rows in progress continue. The first reason is kept."""
         if self.closed is None:
             self.closed, self.closed_at = reason, time.monotonic()
-            self._slots = max(1, self._slots)  # those under way end, also where the import was paused
+            self._slots = max(1, self._slots)  # rows in progress have to end, even if the import is paused
             self._taken.set()
             self._shut.set()
             self._admit()
@@ -82,7 +82,7 @@ class Gate:
         await self._shut.wait()
 
     async def offer(self, rows: Iterable[Row]) -> bool:
-        """Put rows up, and wait until all of them have started; returns whether more are wanted."""
+        """Queue rows and wait until all of them have started; returns whether more are wanted."""
         self._rows.extend(rows)
         while self._rows and not self.closed:
             self._taken.clear()
@@ -92,14 +92,14 @@ class Gate:
         return not self.closed
 
     def no_more(self) -> None:
-        """Say that all rows of the shard have been put up."""
+        """Say that all rows of the shard have been offered."""
         self._more = False
         self._admit()
 
     def service_down(self, name: str, *, for_all: bool = True) -> None:
         """Let one row at a time ask a service that does not answer (ADR 7).
 
-        Where that may be the row's own fault (`for_all` is False), another row is to find out meanwhile.
+        If that may be the row's own fault (`for_all` is False), one other row may start to find out.
         """
         self._down[name] = for_all
 
@@ -108,10 +108,10 @@ class Gate:
         if self._down.pop(name, None) is not None:
             self._admit()
 
-    # What the workers ask
+    # For the workers
 
     async def next_row(self) -> Row | None:
-        """End the worker's row, and wait for its next one; None if no other is going to start."""
+        """End the worker's row and wait for its next one; None if no further row will start."""
         worker = asyncio.current_task()
         self.row_ended()
         if not self._may_start():
@@ -130,14 +130,14 @@ class Gate:
     def row_ended(self) -> None:
         """End the worker's row, if it has one; its slot goes to a row that has been aside."""
         worker = asyncio.current_task()
-        self._under_way.discard(worker)
+        self._in_progress.discard(worker)
         self._vacate(worker)
 
     async def aside(self, work: Awaitable[T], *, probes: bool = False) -> T:
-        """Do something without a slot, and wait to have one again.
+        """Do something without a slot, then wait for one.
 
-        A row whose work raises does not get its slot back: it has ended. One that `probes` a service that is down does
-        so beside the others: it is no new row that may be lost.
+        A row whose work raises does not get its slot back: it has ended. A row that `probes` a service that is down may
+        do so while others call: it has already started, so no additional row is at risk.
         """
         worker = asyncio.current_task()
         if worker not in self._calling:
@@ -160,21 +160,21 @@ class Gate:
         return len(self._calling) < self._slots and (not self._down or not self._calling)
 
     def _may_start(self) -> bool:
-        """Whether the next row may start: by the grant, by the lease, by what is aside, by the services' health."""
+        """Whether grant, lease, rows aside and the state of the services allow the next row to start."""
         return (
             bool(self._rows)
             and self.closed is None
             and self._may_call()
             and time.monotonic() < self._start_until
-            and len(self._under_way) < self._slots + self._aside
-            and (not self._down or len(self._under_way) < (1 if any(self._down.values()) else 2))
+            and len(self._in_progress) < self._slots + self._aside
+            and (not self._down or len(self._in_progress) < (1 if any(self._down.values()) else 2))
         )
 
     def _is_over(self) -> bool:
         return self.closed is not None or not (self._more or self._rows)
 
     def _start(self, worker: Worker) -> Row:
-        self._under_way.add(worker)
+        self._in_progress.add(worker)
         self._calling.add(worker)
         row = self._rows.popleft()
         if not self._rows:
@@ -182,7 +182,7 @@ class Gate:
         return row
 
     def _vacate(self, worker: Worker = None) -> None:
-        """Take a worker's slot, and give free ones to the rows that have waited longest to come back."""
+        """Free a worker's slot, and give free slots to the rows that have waited longest to come back."""
         self._calling.discard(worker)
         while self._returning and self._may_call():
             returning, turn = self._returning.popleft()
@@ -191,7 +191,7 @@ class Gate:
                 turn.set_result(None)
 
     def _admit(self) -> None:
-        """Admit whoever may continue now: rows that have been aside first, then new ones."""
+        """Admit the rows that may continue now: first those that were aside, then new ones."""
         self._vacate()
         over = self._is_over()
         while self._waiting and (over or self._may_start()):

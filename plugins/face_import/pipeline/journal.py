@@ -1,4 +1,4 @@
-"""Adds under ids of the file's own are noted before they are sent, as many as come together at once (ADR 20)."""
+"""Adds under own ids are noted before they are sent, those of many rows in one transaction (ADR 20)."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from face_import.clients.retrying import retried
 from face_import.domain.models import Sent
 
 NOTE_EVERY_S = 0.02
-"""Seconds between two transactions at least: rows that come meanwhile share the next one."""
+"""Minimum seconds between two transactions: rows that arrive in between share the next one."""
 
 Note = Callable[[Sequence[Sent]], Mapping[int, Holder]]
 
@@ -26,8 +26,8 @@ class AddJournal:
         thread: where it is called for rows.
 
     Attributes:
-        earlier: what tries before this one had noted, and the ledger has not settled, by row.
-        in_doubt: whether such a try ended without a word, so that rows under ids that we make may be there too.
+        earlier: adds that earlier tries noted and the ledger has not settled, by row.
+        in_doubt: whether an earlier try ended without notice, so that faces with made ids may be in the group too.
     """
 
     def __init__(self, note: Note, thread: Executor) -> None:
@@ -39,11 +39,11 @@ class AddJournal:
         self._thread = thread
 
     async def note(self, sent: Sent) -> Holder | None:
-        """Note an add; returns who has the id, if it may not be sent.
+        """Note an add; returns who has the id if the add must not be sent.
 
         Raises:
             LeaseLost: another try owns the shard.
-            SQLAlchemyError: the catalogue is in trouble; while it is unreachable or locked, this waits.
+            SQLAlchemyError: the catalogue fails; while it is unavailable or locked, this waits.
         """
         noted: asyncio.Future[Holder | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((sent, noted))
@@ -52,7 +52,7 @@ class AddJournal:
         return await noted
 
     async def _write(self) -> None:
-        """Write what waits, and what comes meanwhile, until nothing does."""
+        """Write the waiting entries, and those that arrive meanwhile, until none is left."""
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
@@ -65,7 +65,7 @@ class AddJournal:
         adds = [sent for sent, _ in batch]
         try:
             refused = await retried(partial(self._in_thread, adds), OperationalError, wait_for_catalogue)
-        except Exception as error:  # noqa: BLE001 - raised by each of the rows
+        except Exception as error:  # noqa: BLE001 - raised for each of the rows
             for _, noted in batch:
                 if not noted.done():
                     noted.set_exception(error)
@@ -79,5 +79,5 @@ class AddJournal:
 
 
 async def wait_for_catalogue(_error: OperationalError, _attempts: int) -> None:
-    """Pause before the next attempt: a catalogue that is locked or down is asked as long as the row is under way."""
+    """Pause before the next attempt: a row in progress waits as long as the catalogue is locked or down."""
     await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - no secret

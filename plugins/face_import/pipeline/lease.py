@@ -23,11 +23,11 @@ class LeaseHolder:
     """Holds the lease of one shard for one try.
 
     Args:
-        leases: where leases are.
+        leases: the catalogue's leases.
         shard: task id and number of the shard.
         owner: uuid of the try's task instance.
-        gate: hears what is granted, and of a stop.
-        settings: times of the lease.
+        gate: told what is granted, and when the task was stopped.
+        settings: durations of the lease.
 
     Attributes:
         in_doubt: whether an earlier try may have sent rows that have no outcome.
@@ -45,7 +45,7 @@ class LeaseHolder:
         self._renewed_at = 0.0
 
     async def take(self) -> None:
-        """Wait for the lease: a try that was broken off may still be ending its rows.
+        """Wait for the lease: an earlier try may still be finishing its rows.
 
         Raises:
             TaskStopped: the task is not running.
@@ -68,14 +68,14 @@ class LeaseHolder:
             await asyncio.sleep(self._settings.lease_renew_s / 2)
 
     async def keep(self) -> None:
-        """Renew until cancelled, also while the last rows end: a successor must not begin before.
+        """Renew until cancelled, also while the last rows finish: a successor must not begin before that.
 
         Raises:
-            LeaseLost: somebody else has the shard, or the catalogue did not answer in time; rows under way have to be
-                broken off.
-            SQLAlchemyError: the catalogue is in trouble; so do they.
+            LeaseLost: another try has the shard, or the catalogue did not answer in time; rows in progress have to be
+                cut off.
+            SQLAlchemyError: the catalogue fails; likewise.
         """
-        while True:  # at once for the first time: shards that start together learn of each other, and share
+        while True:  # the first time at once, so that shards that start together share soon
             began = time.monotonic()
             deadline = self._renewed_at + self._settings.lease_ttl_s - self._settings.lease_renew_s / 2
             try:
@@ -94,7 +94,7 @@ class LeaseHolder:
         try:
             await self._in_thread(give)
         except OperationalError:
-            log.warning("lease left to run out task=%s shard=%s", self._task_id, self._number)
+            log.warning("lease left to expire task=%s shard=%s", self._task_id, self._number)
         self._thread.shutdown(wait=False)
 
     def _granted(self, lease: Lease, began: float) -> None:
@@ -105,7 +105,7 @@ class LeaseHolder:
             self._gate.close(TaskStopped("the task was stopped"))
 
     async def _renewed(self, *, within_s: float) -> Lease:
-        """Renew, and give up on a catalogue that hangs while there is time to break off what is under way."""
+        """Renew, but give up on a catalogue that hangs while there is still time to cut off the rows in progress."""
         renewal = asyncio.ensure_future(self._in_thread(self._renew))
         await asyncio.wait({renewal}, timeout=max(0.0, within_s))
         if not renewal.done():

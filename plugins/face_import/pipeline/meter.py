@@ -1,4 +1,4 @@
-"""What a try has done since it last said so: added up row by row, handed over about once a second."""
+"""Metrics of a try: summed row by row, reported about once a second."""
 
 import time
 from collections import Counter
@@ -18,9 +18,9 @@ class Calls:
 
     Attributes:
         number: how many were answered or given up.
-        unanswered: those of them that brought no usable answer.
-        seconds: how long they took together.
-        slowest: seconds of the one that took longest.
+        unanswered: those of them without a usable answer.
+        seconds: how long they took in total.
+        slowest: seconds that the slowest one took.
     """
 
     number: int = 0
@@ -31,15 +31,15 @@ class Calls:
 
 @dataclass(slots=True)
 class Measured:
-    """What happened between two hand-overs.
+    """What happened between two reports.
 
     Attributes:
-        rows: rows that got into the ledger, by code.
-        row_seconds: how long the rows that ended were under way, together. A second of it for each second that passes
-            is one row under way: unlike a number of rows it can be added up over processes, and a process
-            that dies leaves nothing behind.
+        rows: rows written to the ledger, by code.
+        row_seconds: how long the rows that ended took in total. One second of it per second means one row in
+            progress: unlike a number of rows it can be summed over processes, and a process that dies leaves
+            nothing behind.
         calls: by service.
-        stop_seconds: how long rows under way delayed a try that was told to stop.
+        stop_seconds: how long rows in progress delayed a try that was told to stop.
     """
 
     rows: Counter[Code] = field(default_factory=Counter)
@@ -56,13 +56,13 @@ def unobserved(_measured: Measured) -> None:
 
 
 class Meter:
-    """Adds up for one try; used on its event loop only."""
+    """Sums the metrics of one try; used on its event loop only."""
 
     def __init__(self) -> None:
         self._now = Measured()
 
     async def timed(self, service: str, send: Callable[[], Awaitable[T]], unanswered: type[Exception]) -> T:
-        """Send a request and note how long it took."""
+        """Send a request and record how long it took."""
         began, unanswered_calls = time.monotonic(), 0
         try:
             return await send()
@@ -78,11 +78,11 @@ class Meter:
             calls.slowest = max(calls.slowest, took)
 
     def row_took(self, seconds: float) -> None:
-        """Note a row that has ended."""
+        """Record a row that has ended."""
         self._now.row_seconds += seconds
 
     def take(self, written: Iterable[Outcome], stop_seconds: float | None = None) -> Measured:
-        """What there is since the last time, with the outcomes that were just written; begins anew."""
+        """Return what was measured since the last call, with the outcomes just written, and start from zero."""
         measured, self._now = self._now, Measured()
         measured.rows.update(outcome.code for outcome in written)
         measured.stop_seconds = stop_seconds

@@ -1,4 +1,4 @@
-"""What a try at a shard works with, opened and closed around it."""
+"""What a try at a shard needs, opened before it and closed after it."""
 
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor

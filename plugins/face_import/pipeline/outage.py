@@ -1,4 +1,4 @@
-"""A face service in trouble: it does not answer (design decision 11), or it refuses whatever it gets (20)."""
+"""A face service in trouble: it does not answer (design decision 11), or it refuses everything (20)."""
 
 import asyncio
 import io
@@ -29,14 +29,14 @@ OWN_FAULT_ATTEMPTS = 8
 class Outage:
     """Whether one service answers, as one shard sees it.
 
-    While it is down a shard starts no row but a single probe, so an outage costs the rows under way at most, and these
-    only once the patience is over.
+    While it is down, a shard starts no row except a single probe. So an outage costs at most the rows in progress, and
+    those only once the patience is over.
 
     Args:
         service: the service's name, for messages.
         patience_s: how long one call is repeated, in seconds.
-        gate: hears of the outage.
-        meter: notes how long each request takes.
+        gate: told when the outage begins and ends.
+        meter: records how long each request takes.
     """
 
     def __init__(self, service: str, patience_s: float, gate: Gate | None = None, meter: Meter | None = None) -> None:
@@ -58,10 +58,10 @@ class Outage:
 
         Args:
             send: makes one attempt.
-            failed: hears of each attempt that was not answered, the last one too.
+            failed: called for each attempt that was not answered, including the last one.
 
         Raises:
-            ServiceUnavailable: it did not answer within the patience, or not for this row while others had answers.
+            ServiceUnavailable: it did not answer within the patience, or answered only other rows.
             ServiceRefusal: its definite answer.
         """
         deadline, answers = 0.0, 0
@@ -108,21 +108,21 @@ class Outage:
 
 
 MOST_REFUSALS = 10
-"""Rows that a service may refuse in succession, in words that say nothing about them."""
+"""Rows that a service may refuse in succession for reasons that are not theirs."""
 
 
 class Refusals:
-    """Outcomes that wait until it is clear whose trouble they are.
+    """Outcomes held back until it is clear whether the row or the service is at fault.
 
     A row that was refused for no reason of its own (401, "license expired", a malformed answer) is written once the
-    service has had a usable answer for another row. After `MOST_REFUSALS` without one the info service is asked for a
-    picture that nobody can object to. The library service cannot be asked for anything without adding a face. A service
-    in trouble halts the task, and the rows stay unhandled.
+    service has given another row a usable answer. After `MOST_REFUSALS` without one, the info service is sent a
+    harmless image. The library service cannot be tested that way: it would add the face. If the service is at fault,
+    the task halts and the rows stay unhandled.
 
     Args:
         info: the info service as the shard sees it; its refusals are 301.
         library: the library service; its refusals are 302.
-        ask_info: sends a picture to the info service.
+        ask_info: sends an image to the info service.
     """
 
     def __init__(self, info: Outage, library: Outage, ask_info: Callable[[DataUri], Awaitable[object]]) -> None:
@@ -133,33 +133,33 @@ class Refusals:
         self._refused = False
 
     async def answered(self) -> None:
-        """Wait while the info service is asked whether the rows are to blame: until then no other row is tried."""
+        """Wait while the info service is being tested: until the result is known, no other row is tried."""
         if self._asking.locked():
             async with self._asking:
                 pass
 
     async def hold(self, outcome: Outcome) -> None:
-        """Keep the outcome of a row that was refused.
+        """Hold back the outcome of a row that was refused.
 
         Raises:
-            TaskFailed: it was one too many.
+            TaskFailed: the service is at fault.
         """
         self._waiting.append(outcome)
         if self._services[outcome.code].refusals >= MOST_REFUSALS and not await self._is_usable(outcome.code):
             raise self._trouble(outcome.code)
 
     def release(self) -> list[Outcome]:
-        """The outcomes that are their rows' own by now: their services have answered for other rows since."""
+        """The outcomes that are now known to be their rows' own: the services have answered other rows since."""
         if not self._waiting:
             return []
         return self._take(o for o in self._waiting if not self._services[o.code].refusals)
 
     async def release_last(self) -> list[Outcome]:
-        """The outcomes that wait when no row is left to compare with.
+        """The outcomes still held back when no row is left to compare with.
 
         Raises:
-            TaskFailed: the info service refuses any picture; or the library service has denied all that it was asked
-                for, by a status that is never about a face.
+            TaskFailed: the info service refuses even a harmless image; or the library service has denied every request
+                with a status that is never about a face.
         """
         for code in {o.code for o in self._waiting}:
             denied = any(o.refused is RefusalKind.DENIED for o in self._waiting if o.code == code)
@@ -169,7 +169,7 @@ class Refusals:
         return self._take(self._waiting)
 
     async def _is_usable(self, code: Code) -> bool:
-        """Whether a service has an answer for a picture that is beyond reproach; it is asked once for all who wait."""
+        """Whether a service accepts a harmless image; it is sent once for all rows that are held back."""
         if code != Code.INFO_UNAVAILABLE:
             return False
         info = self._services[code]
@@ -183,7 +183,7 @@ class Refusals:
 
     @property
     def unsettled(self) -> list[int]:
-        """Rows that wait, and whose adds may have been carried out before they were refused."""
+        """Rows held back whose adds may have been carried out before they were refused."""
         return [o.row for o in self._waiting if o.code == Code.LIBRARY_UNAVAILABLE]
 
     def _take(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -194,13 +194,13 @@ class Refusals:
     def _trouble(self, code: Code) -> TaskFailed:
         refused = [o for o in self._waiting if o.code == code]
         return TaskFailed(
-            f"{refused[-1].message} - that is what it answered for {len(refused)} rows in succession, the last one row "
-            f"{refused[-1].row}. They are not handled: see to the service and its settings, then start the task again"
+            f"{refused[-1].message} - the answer to {len(refused)} rows in succession, the last of them row "
+            f"{refused[-1].row}. They are not handled: fix the service or its settings, then start the task again"
         )
 
 
 def _blank() -> DataUri:
-    """A small grey picture."""
+    """A small grey image."""
     picture = io.BytesIO()
     Image.new("RGB", (64, 64), "grey").save(picture, "JPEG")
     return to_data_uri(picture.getvalue())

@@ -21,6 +21,7 @@ from face_import.domain.image import blur_of, check_image, is_small
 from face_import.domain.limits import blur_violation, largest, pose_violation, size_violation
 from face_import.domain.models import Face, Limits, Measurements, Outcome, Pose, Row
 from face_import.domain.uri import DataUri, display, to_data_uri
+from face_import.domain.uri_form import hint_on_failure
 from face_import.errors import (
     FaceImportError,
     RowError,
@@ -34,8 +35,9 @@ from face_import.pipeline.outage import Outage
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+_ABOUT_THE_URI = {Code.URI_UNREACHABLE, Code.IMAGE_UNREADABLE}
 _SETTLES_DOUBT = {Code.OK, Code.DUPLICATE_FACE, Code.DUPLICATE_ID}
-"""Codes of rows whose add was sent again, so that it is known what an earlier one has done."""
+"""Codes of rows whose add was sent again, which settles how an earlier one ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,15 @@ class RowImporter:
     async def import_row(self, row: Row) -> Outcome:
         """Import a row and return its outcome.
 
-        The cheap and the frequent comes first: what cannot be fetched (101) or opened (102) never reaches
-        a service, sizes (205, 206) need one call, angles (202-204) a second one, blur (207) a full decode.
-        The services get the very bytes that were checked. Whatever else one row's data makes happen is
-        that row's outcome too (303): no other row may be kept from being imported by it.
+        Cheap and frequent checks come first: what cannot be fetched (101) or opened (102) never reaches a service,
+        sizes (205, 206) need one call, angles (202-204) a second one, blur (207) a full decode. The services get
+        exactly the bytes that were checked. Whatever else a row's data causes is that row's outcome too (303): it must
+        not keep other rows from being imported.
 
         Raises:
-            FaceImportError: the task or the lease is in trouble: the group no longer exists, another try has the shard.
-            SQLAlchemyError: the catalogue is.
-            OSError, MemoryError: the machine is.
+            FaceImportError: the try cannot continue: the group no longer exists, or another try has the shard.
+            SQLAlchemyError: the catalogue fails.
+            OSError, MemoryError: the machine lacks memory, disk space or file descriptors.
         """
         try:
             outcome = await self._outcome(row)
@@ -78,8 +80,8 @@ class RowImporter:
             if isinstance(error, OSError) and error.errno in MACHINE:
                 raise
             words = f"{type(error).__name__}: {error}"[:300]
-            where = "".join(traceback.format_tb(error.__traceback__))  # not the whole text: it may be a picture's
-            log.error(  # noqa: TRY400 - as said
+            where = "".join(traceback.format_tb(error.__traceback__))  # without the error's text, which may be long
+            log.error(  # noqa: TRY400 - the traceback is in `where`
                 "row cannot be handled %s error=%s\n%s", logs.ids(), words, where
             )
             outcome = Outcome(row.number, display(row.uri), Code.SYSTEM, f"the row cannot be handled ({words})")
@@ -89,7 +91,7 @@ class RowImporter:
         return replace(outcome, message=f"{outcome.message}; an earlier try may have added it as {face_id!r}")
 
     async def _outcome(self, row: Row) -> Outcome:
-        """Import a row, and make outcomes of the errors that are meant for it."""
+        """Import a row, and turn the errors that are its own into outcomes."""
         outcome = partial(Outcome, row.number, display(row.uri))
         if row.problem:
             return outcome(Code.SYSTEM, row.problem)
@@ -99,7 +101,9 @@ class RowImporter:
             return await self._import_good_row(row)
         except (RowError, ServiceError) as error:
             verdict = _verdict(error)
-            return outcome(verdict.code, verdict.message, refused=verdict.refused)
+            hint = hint_on_failure(row.uri) if verdict.code in _ABOUT_THE_URI else ""
+            message = f"{verdict.message}; {hint}" if hint else verdict.message
+            return outcome(verdict.code, message, refused=verdict.refused)
 
     async def _import_good_row(self, row: Row) -> Outcome:
         """Fetch and import a row with a URI."""
@@ -107,7 +111,7 @@ class RowImporter:
             return await self._import_image(row, data, self.adder.add)
 
     async def _import_image(self, row: Row, data: bytes, add: Callable[[Candidate], Awaitable[Added]]) -> Outcome:
-        """Check an image, and have its face added if all is well."""
+        """Check an image and, if it passes, add its face."""
         outcome = partial(Outcome, row.number, display(row.uri))
         await self._decoding(check_image, data, self.max_pixels)
         uri = to_data_uri(data)
@@ -124,7 +128,7 @@ class RowImporter:
         return outcome(Code.OK, "", face_id, measured)
 
     async def _measure(self, data: bytes, uri: DataUri, face: Face, faces: int) -> tuple[Measurements, Verdict | None]:
-        """Measure a face as far as the limits ask, up to the first one it breaks."""
+        """Measure what the limits need, up to the first limit that the face breaks."""
         limits = self.limits
         measured = Measurements(faces=faces, score=round(face.score, 4), width=face.width, height=face.height)
         violation = size_violation(face, limits)
@@ -140,7 +144,7 @@ class RowImporter:
         return measured, Verdict(*violation) if violation else None
 
     async def _decoding(self, function: Callable[..., T], data: bytes, *args: object) -> T:
-        """Decode a picture, a small one in the event loop, while the row's place is somebody else's."""
+        """Decode an image, a small one in the event loop, while another row may use this row's slot."""
         where = _here if is_small(data) else self._in_thread
         return await self.gate.aside(where(function, data, *args))
 
@@ -149,13 +153,13 @@ class RowImporter:
 
 
 async def _here(function: Callable[..., T], *args: object) -> T:
-    """Do it in the event loop, when whoever was given this row's place has made its call."""
+    """Call a function in the event loop, after the row that got this row's slot has sent its request."""
     await asyncio.sleep(0)
     return function(*args)
 
 
 def _verdict(error: RowError | ServiceError) -> Verdict:
-    """The code of an error on the way to the add."""
+    """The verdict for an error before the add."""
     match error:
         case FetchError():
             return Verdict(Code.URI_UNREACHABLE, str(error))

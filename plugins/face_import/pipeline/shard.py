@@ -1,7 +1,7 @@
 """Many rows at once: a shard's rows under a lease, at the parallelism its grant allows (design decisions 3, 5, 12).
 
 *Workers* take row after row from the gate, one loop renews the lease, one hands outcomes over about once a second.
-Blocking work (catalogue, hand-over, decoding large pictures, reading the source) runs in threads.
+Blocking work (catalogue, hand-over, decoding large images, reading the source) runs in threads.
 """
 
 import asyncio
@@ -46,10 +46,10 @@ class ShardWork:
 
     Attributes:
         owner: uuid of the try's task instance.
-        rows: the shard's rows, read anew.
+        rows: the shard's rows, from its first one.
         push: hands a batch over to the ledger; called in a thread, may be repeated with the same batch.
-        meter: what the services' calls are noted in.
-        observe: is told what was done after each batch that the ledger has; called in a thread, does not raise.
+        meter: records the calls to the services.
+        observe: called with the metrics after each batch that is in the ledger; in a thread, does not raise.
     """
 
     task: ImportTask
@@ -68,8 +68,8 @@ class ShardImport:
         work: what to do.
         importer: imports one row.
         gate: starts the rows.
-        catalogue: where lease and ledger are.
-        settings: times of lease and stop.
+        catalogue: has the lease, the ledger and the journal.
+        settings: durations of lease and stop.
     """
 
     def __init__(
@@ -88,17 +88,17 @@ class ShardImport:
         self._workers: set[asyncio.Task[None]] = set()
         self._unwritten: list[Outcome] = []
         self._write_now, self._written = asyncio.Event(), asyncio.Event()
-        self._broken_off: list[Row] = []
+        self._cut_off: list[Row] = []
         self._unseen = True
 
     async def run(self) -> None:
         """Work until every row of the shard is in the ledger.
 
         Raises:
-            TaskStopped: the task was stopped; what was handled is in the ledger.
+            TaskStopped: the task was stopped; rows handled before are in the ledger.
             Interrupted: `stop` was called.
-            TaskFailed: somebody has to do something first.
-            LeaseLost: the lease ran out; rows under way were broken off.
+            TaskFailed: somebody has to act first.
+            LeaseLost: the lease expired; rows in progress were cut off.
         """
         logs.about(task=self._work.task.id, shard=self._work.shard.number)
         await self._lease.take()
@@ -111,18 +111,18 @@ class ShardImport:
             await asyncio.wait({working, shut, keeping, writing}, return_when=FIRST_COMPLETED)
             if not (_failed(keeping) or _failed(writing)):
                 await asyncio.wait({working, keeping, writing}, timeout=self._grace_s(), return_when=FIRST_COMPLETED)
-        except BaseException as error:  # noqa: BLE001 - kept, and raised when the shard is in order
+        except BaseException as error:  # noqa: BLE001 - raised below, after the shard is wound up
             self._gate.close(error)
         await _end(shut)
         if reason := await self._wind_up(working, keeping, writing):
             raise reason
 
     def stop(self, reason: str) -> None:
-        """Start no further row, let those under way end, and leave; safe to call from a signal handler."""
+        """Start no further row, and end when those in progress have; safe to call from a signal handler."""
         self._gate.close(Interrupted(reason))
 
     async def _work_off(self) -> None:
-        """Put the shard's rows up, a bounded portion at a time, and wait for their end."""
+        """Offer the shard's rows to the gate, a bounded portion at a time, and wait until they have ended."""
         try:
             handled = await self._look_back()
             self._hire()
@@ -130,13 +130,13 @@ class ShardImport:
                 if not await self._gate.offer(row for row in portion if row.number not in handled):
                     break
             self._gate.no_more()
-        except Exception as error:  # noqa: BLE001 - the source, or the catalogue: no row can go on
+        except Exception as error:  # noqa: BLE001 - source or catalogue fail: no row can continue
             self._gate.close(error)
         while self._workers:
             await asyncio.wait(self._workers)
 
     async def _look_back(self) -> set[int]:
-        """Learn what earlier tries have left: rows with an outcome, and adds that were noted."""
+        """Read what earlier tries have left: rows with an outcome, and adds that were noted."""
         shard = self._work.shard
         rows = (self._work.task.id, shard.first_row, shard.last_row)
         handled = await self._in(self._read_thread, self._ledger.handled_rows, *rows)
@@ -145,13 +145,13 @@ class ShardImport:
         return handled
 
     def _hire(self) -> None:
-        """Have a worker wait at the gate: whoever gets a row sees to the next one's."""
+        """Add a worker that waits at the gate; when it gets a row, it adds the next worker."""
         worker = asyncio.create_task(self._handle_rows())
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
 
     async def _handle_rows(self) -> None:
-        """Handle one row after the other: to start each of them anew would have it wait for the event loop."""
+        """Handle one row after the other: a new task for each row would first wait for the event loop."""
         while row := await self._gate.next_row():
             if not self._gate.has_waiting:
                 self._hire()
@@ -159,10 +159,10 @@ class ShardImport:
                 await self._refusals.answered()
                 await self._handle(row)
             except asyncio.CancelledError:
-                self._broken_off.append(row)
+                self._cut_off.append(row)
                 raise
             except BaseException as error:  # noqa: BLE001 - ends the try
-                self._broken_off.append(row)
+                self._cut_off.append(row)
                 log.warning("row ends its try %s row=%s error=%s", logs.ids(), row.number, type(error).__name__)
                 self._gate.close(error)
             while len(self._unwritten) >= HOLD_AT and not self._gate.closed:
@@ -186,7 +186,7 @@ class ShardImport:
             self._gate.close(TaskStopped(f"row {row.number} failed and the task stops at errors"))
             self._write_now.set()
         elif len(self._unwritten) >= WRITE_AT or (self._unseen and self._unwritten):
-            self._unseen = False  # the first row of a try is shown at once: somebody waits for a sign of life
+            self._unseen = False  # show the first row of a try at once, as a sign of progress
             self._write_now.set()
 
     async def _hold(self, outcome: Outcome) -> None:
@@ -196,7 +196,7 @@ class ShardImport:
             self._gate.close(error)
 
     def _grace_s(self) -> float | None:
-        """How long rows under way may take: as long as it takes, or a few seconds once the gate is closed."""
+        """How long rows in progress may take: without limit, or a few seconds once the gate is closed."""
         return self._stop_grace_s if self._gate.closed else None
 
     async def _write(self) -> None:
@@ -211,7 +211,7 @@ class ShardImport:
                 log.warning("outcomes wait for the catalogue %s error=%s", logs.ids(), error.orig)
 
     async def _flush(self) -> None:
-        """Hand over what is there; it stays until the ledger has it, and a repeat changes nothing there."""
+        """Hand over the outcomes; they are kept until the ledger has them, and a repeat changes nothing there."""
         if self._unwritten:
             batch = self._batch()
             await self._in(self._push_thread, self._work.push, batch)
@@ -220,10 +220,10 @@ class ShardImport:
             await self._in(self._push_thread, self._work.observe, self._work.meter.take(batch.outcomes))
 
     async def _write_last(self) -> tuple[Outcome, ...]:
-        """Write what is left straight into the ledger, and hand it over only if the shard is done.
+        """Write the remaining outcomes directly to the ledger, and push them only if the shard is done.
 
-        An earlier batch may still be waiting for Airflow to take its reference, and Airflow kills a process that it
-        asked to end 5 s later.
+        An earlier batch may still be waiting for Airflow to store its reference, and Airflow kills a process 5 s after
+        it asked it to end.
         """
         batch = self._batch()
         if batch.outcomes:
@@ -233,10 +233,10 @@ class ShardImport:
             self._unwritten.clear()
         return batch.outcomes
 
-    async def _noted_broken_off(self) -> bool:
-        """Note the rows that have no outcome and may have been sent; returns whether that could be done."""
+    async def _noted_cut_off(self) -> bool:
+        """Note the rows without an outcome that may have been sent; returns whether that succeeded."""
         unknown = {o.row for o in self._unwritten}
-        adds = [sent_of(self._work.task.id, row) for row in self._broken_off if row.number not in unknown]
+        adds = [sent_of(self._work.task.id, row) for row in self._cut_off if row.number not in unknown]
         adds += [Sent(row, made_face_id(self._work.task.id, row), b"") for row in self._refusals.unsettled]
         if unknown or not adds or self._work.task.config.entry:
             return not unknown
@@ -251,10 +251,10 @@ class ShardImport:
         return OutcomeBatch(work.task.id, work.shard.number, work.owner, tuple(self._unwritten))
 
     async def _wind_up(self, *loops: asyncio.Task[None]) -> BaseException | None:
-        """Break off what is under way still, write the last outcomes, and give the lease back.
+        """Cut off what is still in progress, write the last outcomes, and give the lease back.
 
         Returns:
-            Why the try has not done all rows, if so.
+            Why the try did not handle all rows; None if it did.
         """
         working, keeping, writing = loops
         for error in filter(None, (_failed(keeping), _failed(writing))):
@@ -273,11 +273,11 @@ class ShardImport:
         reason = self._gate.closed
         try:
             written = await self._write_last()
-        except Exception as error:  # noqa: BLE001 - the rows are done again by the next try
-            # above a stop: a bad row that did not reach the ledger has not stopped its task (mode 1)
+        except Exception as error:  # noqa: BLE001 - the next try handles the rows again
+            # takes precedence over a stop: a bad row that did not reach the ledger has not stopped its task (mode 1)
             reason = error
         await _end(keeping)
-        await self._lease.give_back(in_doubt=self._journal.in_doubt or not await self._noted_broken_off())
+        await self._lease.give_back(in_doubt=self._journal.in_doubt or not await self._noted_cut_off())
         stopped = isinstance(reason, TaskStopped | Interrupted)
         stop_s = time.monotonic() - self._gate.closed_at if stopped else None
         await asyncio.to_thread(self._work.observe, self._work.meter.take(written, stop_s))

@@ -1,5 +1,6 @@
 """Ingesting a CSV file in one pass: validated, stored as UTF-8, indexed by blocks; and reading a shard's rows back."""
 
+import codecs
 import csv
 import re
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,8 @@ from typing import BinaryIO
 
 from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_ROW, MAX_TAG_BYTES, MAX_URI_BYTES
 from face_import.domain.models import AS_FOUND, Block, Reading, ReadingOptions, Row, Shard, SourceIndex
-from face_import.domain.uri import cleaned, scheme_of
+from face_import.domain.uri import cleaned
+from face_import.domain.uri_form import embeds_image
 from face_import.errors import SourceError
 from face_import.settings import Settings
 from face_import.sources.encoding import Utf8Chunks
@@ -20,7 +22,9 @@ _OTHER_CELLS_BYTES = 64 * 2**10
 _MAX_SEPARATORS = 2**20
 """Per record: a million short cells in Python take as much memory as the longest allowed cell."""
 _SAMPLE_BYTES = 2**18
-_LONG_BASE64 = re.compile(rb"([A-Za-z0-9+/_-]{64})[A-Za-z0-9+/_=-]{256,}")
+_SAMPLE_LINES = 3
+_BLANK_LINES = re.compile(r'\A(?:[ ,;\t|"]*[\r\n]+)+')
+_LONG_CELL = re.compile(r"([^,;\t|\"\r\n]{64})[^,;\t|\"\r\n]{256,}")
 _LOST_DIGITS = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
 """What spreadsheets make of a long number."""
 
@@ -137,31 +141,32 @@ def _copied(chunks: Iterable[bytes], sink: BinaryIO) -> Iterator[bytes]:
 
 
 def _sampled(chunks: Iterator[bytes], max_line: int) -> tuple[str, Iterator[bytes]]:
-    """The first lines as text, and all chunks.
+    """The first lines that are not blank, as text, and all chunks.
 
-    Long base64 is shortened, so a sample is small, whatever the cells. It is empty if the bytes are not text: whoever
-    reads the chunks finds out where.
+    Long cells are shortened, and many short ones are cut off, so a sample is small, whatever the lines. It is empty if
+    the bytes are not text: the reader of the chunks finds out where.
     """
     held: list[bytes] = []
-    sample = bytearray()
-    size, lines = 0, 0
-    rest: Iterator[bytes] = iter(())
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    sample, size = "", 0
     try:
         for chunk in chunks:
             held.append(chunk)
-            sample += _LONG_BASE64.sub(rb"\1", chunk)
-            size, lines = size + len(chunk), lines + chunk.count(b"\n") + chunk.count(b"\r")
-            if (size >= _SAMPLE_BYTES and lines > 3) or size > 2 * max_line:
-                del sample[max(sample.rfind(b"\n"), sample.rfind(b"\r")) + 1 or len(sample) :]
-                rest = chunks
+            size += len(chunk)
+            sample = _BLANK_LINES.sub("", sample + _LONG_CELL.sub(r"\1", decoder.decode(chunk)))
+            lines = sample.count("\n") + sample.count("\r")
+            if (size >= _SAMPLE_BYTES and lines > _SAMPLE_LINES) or len(sample) > _SAMPLE_BYTES or size > 2 * max_line:
+                sample = sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1] or sample
                 break
-        text = "" if 0 in sample else sample.decode()
+        else:
+            decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        text, rest = "", _raising(error)
-    return text, chain(_given_up(held), rest)
+        rest = chunks if error.encoding == "utf-8" else _raising(error)  # what was recoded is valid UTF-8
+        return "", chain(_released(held), rest)
+    return "" if "\0" in sample else sample, chain(_released(held), chunks)
 
 
-def _given_up(held: list[bytes]) -> Iterator[bytes]:
+def _released(held: list[bytes]) -> Iterator[bytes]:
     """The chunks, each released as it is passed on."""
     held.reverse()
     while held:
@@ -272,7 +277,7 @@ def _too_long(row: Row) -> str:
         ("description", row.description, MAX_DESCRIPTION_BYTES),
         ("id", row.id, MAX_ID_BYTES),
     ]
-    if scheme_of(row.uri) != "data":
+    if len(row.uri) > MAX_URI_BYTES // 4 and not embeds_image(row.uri):
         bounds.append(("uri", row.uri, MAX_URI_BYTES))
     for name, cell, most in bounds:
         if len(cell) > most // 4 and (size := len(cell.encode(errors="surrogatepass"))) > most:

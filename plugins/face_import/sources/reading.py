@@ -101,9 +101,10 @@ class _Table:
             raise SourceError(f"{text}; a data URI contains a comma and must be quoted")
         if self.titles:
             raise SourceError(f"{text}; quote cells that contain the separator, or complete the header")
+        uris = [position + 1 for position in self._uri_columns()]
         raise SourceError(
             f"{text}, which are uri, tag and description if there is no header; "
-            f"add a header, or say which column is which: {_advice(uri=self._uri_columns()[:1] or [0])}"
+            f"add a header, or {_advice(uri=uris or [1])} and so on"
         )
 
     def check_uris(self, position: int, first: Sequence[str]) -> None:
@@ -139,17 +140,11 @@ def _separator(text: str, options: ReadingOptions) -> str:
     tables = {separator: list(_records(text, separator)) for separator in SEPARATORS}
     named = [separator for separator, records in tables.items() if _has_titles(records, options)]
     fitting = named or [separator for separator, records in tables.items() if _has_rows(records)]
-    if len(fitting) > 1 and "," in fitting:
-        others = "".join(set(fitting) - {","})
-        if not named and not _in_cells(tables[","], others):
-            return ","
     if len(fitting) > 1:
-        names = " or ".join(
-            f"{SEPARATORS[separator]} (row 1: {_short(str(tables[separator][0]))})" for separator in fitting
-        )
-        raise SourceError(
-            f"the separator may be a {names}; say which in a first line, for instance sep={fitting[-1]}", line=1
-        )
+        fitting = [one for one in fitting if not _in_cells(tables[one], set(fitting) - {one})] or fitting
+    if len(fitting) > 1:
+        names = " or ".join(f"{SEPARATORS[one]} (row 1: {_short(str(tables[one][0]))})" for one in fitting)
+        raise SourceError(f"the separator may be a {names}; declare it in a first line, as in sep={fitting[0]}", line=1)
     return fitting[0] if fitting else ","
 
 
@@ -173,11 +168,9 @@ def _is_address(cell: str) -> bool:
     return not any(character.isspace() or character in ';|"' for character in path)
 
 
-def _in_cells(records: Sequence[Record], separators: str) -> bool:
+def _in_cells(records: Sequence[Record], separators: set[str]) -> bool:
     """Whether most records have one of the separators in a cell that is no address."""
-    having = sum(
-        1 for record in records if any(set(separators) & set(cell) for cell in record if not _is_address(cell))
-    )
+    having = sum(1 for record in records if any(separators & set(cell) for cell in record if not _is_address(cell)))
     return 2 * having > len(records)
 
 
@@ -253,7 +246,7 @@ def _chosen(table: _Table, field: str, choice: str | int) -> int:
 
 def _is_a_record(cell: str, separator: str, width: int) -> bool:
     """Whether a cell is itself a record of several cells."""
-    cells = next(csv.reader([cell], delimiter=separator), [])
+    cells = next(_records(cell, separator), [])
     several = len(cells) == width if width > 1 else len(cells) > 1 and ('"' in cell or " " in cell)
     return several and any(map(looks_like_uri, cells))
 

@@ -2,12 +2,12 @@
 
 ::
 
-    cli ──▶ lifecycle ──▶ preparation   directories, secrets, migrations
-                │   └───▶ checks        checks before anything is started
+    cli ──▶ lifecycle ──▶ layout, environment   folders, secrets; the settings of Airflow and its workers
+                │   └───▶ checks                before anything is started; `doctor` runs them too
                 ▼
-           supervision ──▶ supervisord ──▶ programs, guard
+           supervisor ───▶ supervisord ──▶ programs, guard
                 ▲                            │
              health ◀────────────────────────┘
 
-Every process carries `FACE_IMPORT_STACK=<id>` in its environment; `members` finds and ends exactly those.
+Every process carries `FACE_IMPORT_STACK=<id>` in its environment; `processes` finds and ends exactly those.
 """

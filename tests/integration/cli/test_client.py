@@ -1,7 +1,10 @@
 """What a server may answer beside the truth, and what goes over the wire."""
 
 import json
+import re
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -10,9 +13,11 @@ from werkzeug.formparser import parse_form_data
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from face_import.cli.client import Client
+from face_import.cli.server import Server
 from face_import.cli.upload import CHUNK_BYTES, Form
 from face_import.cli.watch import Rate
-from face_import.errors import SourceError
+from face_import.errors import ApiUnavailable, SourceError
 from tests.integration.cli.conftest import Shim
 
 KEY = "s3cret-key"
@@ -153,6 +158,72 @@ def test_a_log_that_breaks_off_leaves_the_file(shim: Shim, elsewhere: tuple[Else
     target.write_text("before")
     done = shim.run("log", TASK_ID, "--csv", str(target), "--url", url)
     assert (done.returncode, "log download interrupted" in done.stderr, target.read_text()) == (1, True, "before")
+
+
+class Cut:
+    """A server that receives requests and closes some connections without an answer.
+
+    Args:
+        cuts: how many, before it answers.
+    """
+
+    def __init__(self, cuts: int) -> None:
+        self.cuts = cuts
+        self.heads: list[bytes] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def serve(self) -> None:
+        """Handle one connection after the other, until the socket is closed."""
+        with suppress(OSError):
+            while True:
+                self._handle(self._socket.accept()[0])
+
+    def _handle(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as request:
+            head = b"".join(iter(request.readline, b"\r\n"))
+            request.read(int(re.findall(rb"Content-Length: (\d+)", head)[0]))
+            self.heads.append(head)
+            if len(self.heads) > self.cuts:
+                body = json.dumps({"id": TASK_ID}).encode()
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+@pytest.mark.parametrize(("cuts", "tries"), [(0, 1), (2, 3), (9, 3)])
+def test_a_lost_connection_repeats_the_create(
+    csv_file: Path, monkeypatch: pytest.MonkeyPatch, cuts: int, tries: int
+) -> None:
+    """A few times, each with the same key; then it is said that the connection was lost."""
+    waits: list[float] = []
+    monkeypatch.setattr("face_import.cli.client.time.sleep", waits.append)
+    server = Cut(cuts)
+    thread = Thread(target=server.serve)
+    thread.start()
+    try:
+        with Client(Server.of(server.url, "")) as client:
+            if cuts < tries:
+                assert client.create({"group_name": "staff"}, csv_file, lambda _sent: None) == TASK_ID
+            else:
+                with pytest.raises(ApiUnavailable, match="lost"):
+                    client.create({"group_name": "staff"}, csv_file, lambda _sent: None)
+    finally:
+        server.close()
+        thread.join()
+    keys = [re.findall(rb"Idempotency-Key: (\S+)", head) for head in server.heads]
+    assert (len(keys), len(waits)) == (tries, tries - 1)
+    assert len(set(map(tuple, keys))) == 1
+
+
+def test_a_create_that_reaches_nobody_is_not_repeated(monkeypatch: pytest.MonkeyPatch, csv_file: Path) -> None:
+    """Nothing was sent, and waiting does not start a server."""
+    monkeypatch.setattr("face_import.cli.client.time.sleep", lambda _s: pytest.fail("it waited"))
+    with Client(Server.of("http://127.0.0.1:9", "")) as client, pytest.raises(ApiUnavailable, match="no server"):
+        client.create({"group_name": "staff"}, csv_file, lambda _sent: None)
 
 
 def test_a_form_is_sent_in_pieces(tmp_path: Path) -> None:

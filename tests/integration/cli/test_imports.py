@@ -58,6 +58,22 @@ def test_what_the_server_refuses_is_one_line(shim: Shim, tmp_path: Path, content
     assert done.stderr.count("\n") == 1
 
 
+def test_a_url_is_left_to_the_server(shim: Shim) -> None:
+    """Nothing is uploaded; what the server says about the URL is shown."""
+    task_id = shim.run("import", "https://example.com/faces.csv?key=t0k", "--group", "urls").stdout.strip()
+    assert shim.catalogue.creates.source_url(task_id) == "https://example.com/faces.csv?key=t0k"
+    refused = shim.run("import", "ftp://example.com/faces.csv", "--group", "urls")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "source: 'ftp://example.com/faces.csv' is not allowed" in refused.stderr
+
+
+@pytest.mark.parametrize(("path", "said"), [("missing.csv", "does not exist"), ("", "is a directory")])
+def test_what_is_no_file_is_a_wrong_call(shim: Shim, tmp_path: Path, path: str, said: str) -> None:
+    """Exit status 2, before anything is sent."""
+    done = shim.run("import", str(tmp_path / path), "--group", "staff")
+    assert (done.returncode, said in done.stderr.replace("\n", " ")) == (2, True)
+
+
 def test_a_pipe_is_refused(shim: Shim) -> None:
     """A file without a size is not half sent."""
     done = shim.run("import", "/dev/null", "--group", "staff")

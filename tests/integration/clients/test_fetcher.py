@@ -10,6 +10,7 @@ from face_import.clients import fetcher as module
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.transfer import FetchError
 from face_import.domain.uri import to_data_uri
+from face_import.domain.uri_form import UriFlaw
 from face_import.settings import Settings
 from tests.doubles.images import make_image
 from tests.doubles.process import ImageHost
@@ -72,17 +73,19 @@ async def test_failures_say_why(  # noqa: PLR0917 - fixtures
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
-        ("", "a URI without a scheme is not supported: use http, https or data"),
-        ("picture.jpg", "a URI without a scheme is not supported: use http, https or data"),
-        ("ftp://example.com/a.jpg", "scheme 'ftp' is not supported: use http, https or data"),
-        ("file:///etc/passwd", "scheme 'file' is not supported: use http, https or data"),
+        ("", UriFlaw.NO_URI),
+        ("picture.jpg", UriFlaw.LOCAL),
+        ("ftp://example.com/a.jpg", UriFlaw.FTP),
+        ("file:///etc/passwd", UriFlaw.LOCAL),
+        ("gopher://example.com/a.jpg", "unsupported scheme: use http, https or data"),
+        ("http://host.example/a.jpg, http://host.example/b.jpg", UriFlaw.SEVERAL),
         ("http://", "not a valid URL"),
         ("http://[::1/a", "not a valid URL"),
         ("http://host:99999/a", "not a valid URL"),
         (f"http://{'a' * 70}.example/", "not a valid URL"),
         ("http://host.example/" + "a" * 2**16, "a URL of 65556 characters, more than 8192"),
         ("http://no-such-host.invalid/a", "no address for host no-such-host.invalid"),
-        ("data:image/png;base64,####", "damaged base64: only base64 data is allowed"),
+        ("data:image/png;base64,####", "not base64: character '#' at position 1 after the comma"),
         (
             "data:image/png;base64",
             "not a data URI: no comma after the media type (in a CSV file, a data URI must be quoted)",

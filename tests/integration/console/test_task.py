@@ -11,6 +11,7 @@ from PIL import Image
 from face_import.catalogue import Catalogue
 from face_import.contract import Code
 from face_import.domain.models import Change, Limits, Outcome, OutcomeBatch, Shard
+from face_import.domain.uri import display
 from tests.conftest import MakeTask
 from tests.doubles.images import make_image
 from tests.doubles.process import ImageHost
@@ -225,16 +226,17 @@ def test_what_cannot_be_shown_has_a_placeholder(
     assert (answer.status_code, answer.mimetype) == (200, "image/svg+xml")
 
 
-def test_a_long_data_uri_is_read_from_the_source(
+def test_a_shortened_uri_is_read_from_the_source(
     client: FlaskClient, catalogue: Catalogue, create: Create, fail: Fail
 ) -> None:
-    """The ledger has it abbreviated; the picture is that of its row."""
+    """The ledger has only its beginning; the picture is that of its row."""
     uris = [f"data:image/jpeg;base64,{b64encode(make_image(size=size)).decode()}" for size in ((40, 20), (20, 40))]
     task_id = create("\n".join(f'"{uri}",t,d' for uri in uris).encode()).json["id"]
     catalogue.plans.commit(task_id, [Shard(0, 1, 2, 0, 10**5, 1)], 2)
     catalogue.tasks.start(task_id)
     catalogue.leases.take(task_id, 0, "me", 10)
-    outcomes = tuple(Outcome(n, "data:image/jpeg;base64,… (1 bytes, sha256 x)", Code.NO_FACE) for n in (1, 2))
+    shown = (display(uris[0].ljust(2000)), display("http://x/".ljust(2000, "a")))
+    outcomes = tuple(Outcome(n, uri, Code.NO_FACE) for n, uri in enumerate(shown, 1))
     catalogue.ledger.write(OutcomeBatch(task_id, 0, "me", outcomes))
     for row, size in ((1, (40, 20)), (2, (20, 40))):
         with Image.open(io.BytesIO(client.get(f"/console/thumbnail/{task_id}/{row}").data)) as picture:

@@ -17,7 +17,7 @@ class Case:
         rows: rows it has; 0 if it is to be refused.
         refusal: words of the refusal.
         line: the line that the refusal names.
-        plain: encoding in which Python's own reader sees the same rows; empty where it does not.
+        plain: encoding in which Python's own reader, by default, sees the same rows; empty where it does not.
     """
 
     name: str
@@ -33,6 +33,19 @@ def refused(name: str, data: bytes, words: str, line: int | None = None) -> Case
     return Case(name, data, refusal=words, line=line)
 
 
+ANCHOR = b"http://host/first.jpg\n"
+
+
+def below(name: str, data: bytes, rows: int, *, plain: str = "utf-8-sig") -> Case:
+    """A file with these lines below one row, whose address shows which column has the addresses."""
+    return Case(name, ANCHOR + data, rows + 1, plain=plain)
+
+
+def refused_below(name: str, data: bytes, words: str, line: int) -> Case:
+    """The same for lines that are refused; `line` counts from them."""
+    return refused(name, ANCHOR + data, words, line + 1)
+
+
 EMPTY = [
     refused("empty", b"", "no rows"),
     refused("header only", b"uri,tag,description\n", "no rows"),
@@ -42,85 +55,91 @@ EMPTY = [
     refused("blank lines", b"\n\r\n\r \n\t\n", "no rows"),
     refused("quoted nothing", b'""\n""\n', "no rows"),
     refused("utf-16 mark only", codecs.BOM_UTF16_LE, "no rows"),
-    Case("one byte", b"a", 1),
-    Case("one comma", b",", 1),
-    Case("commas", b",,,,\n,,\n,\n", 3),
+    refused("one byte", b"a", "no URI in the first 1 rows"),
+    refused("one comma", b",", "no rows"),
+    refused("commas", b",,,,\n,,\n,\n", "no rows"),
+    Case("commas below a row", ANCHOR + b",,,,\n,,\n,\n", 1),
 ]
 QUOTES = [
-    refused("quote opened last", b'a,b\n"', "never closed", 2),
-    refused("quote never closed", b'a,"b\n' + b"c,d\n" * 50, "not closed properly by line 51", 1),
-    refused("quote closed by the next row's", b'a,"b\nc,"d"\ne,f\n', "not closed properly by line 2", 1),
-    refused("odd quotes", b'a,""",b\n', "never closed", 1),
-    refused("quote in the last cell", b"a,b\nc,d\n" + b'e,"', "never closed", 3),
-    Case("doubled quotes", b'"a""b","""","tag"\n', 1),
-    Case("quote in a bare cell", b'a"b"c,d\n', 1),
-    Case("stray quote behind a cell", b'"a"b,c\nd,e\n', 2),
-    Case("line ends in quotes", b'"a","b\nc\r\nd\re"\nf,g\n', 2),
-    Case("commas in quotes", b'"a,b,c",",,,"\n', 1),
-    Case("single quotes are letters", b"'a,b',c\n", 1),
-    Case("typographic quotes are letters", "“a,b”,c\n".encode(), 1),
-    Case("backslash is a letter", b'a\\,"b\\"\nc\n', 2),
+    refused_below("quote opened last", b'a,b\n"', "never closed", 2),
+    refused_below("quote never closed", b'a,"b\n' + b"c,d\n" * 50, "not closed properly by line 52", 1),
+    refused_below("quote closed by the next row's", b'a,"b\nc,"d"\ne,f\n', "not closed properly by line 3", 1),
+    refused_below("odd quotes", b'a,""",b\n', "never closed", 1),
+    refused_below("quote in the last cell", b"a,b\nc,d\n" + b'e,"', "never closed", 3),
+    below("doubled quotes", b'"a""b","""","tag"\n', 1),
+    below("quote in a bare cell", b'a"b"c,d\n', 1),
+    below("stray quote behind a cell", b'"a"b,c\nd,e\n', 2),
+    below("line ends in quotes", b'"a","b\nc\r\nd\re"\nf,g\n', 2),
+    below("commas in quotes", b'"a,b,c",",,,"\n', 1),
+    below("single quotes are letters", b"'a,b',c\n", 1),
+    below("typographic quotes are letters", "“a,b”,c\n".encode(), 1),
+    below("backslash is a letter", b'a\\,"b\\"\nc\n', 2),
 ]
 LINES = [
-    Case("cr only", b"a,b\rc,d\r", 2),
-    Case("crlf", b"a,b\r\nc,d\r\n", 2),
-    Case("lf cr", b"a,b\n\rc,d\n\r", 2),
-    Case("mixed ends", b"a\rb\nc\r\nd", 4),
-    Case("cr cr lf", b"a,b\r\r\nc,d\r\r\n", 2),
-    Case("no end at the end", b"a,b\nc", 2),
-    Case("vertical tabs and form feeds", b"a\x0bb\x0cc\nd\n", 2),
-    Case("unicode line separators", "a\u2028b\u2029c\u0085d\ne\n".encode(), 2),
-    Case("control characters", bytes(range(1, 9)) + b"\x0e\x1b\x7f,b\n", 1),
-    Case("ctrl-z at the end", b"a,b\n\x1a", 2),
-    Case("spaces", b" a , b \n  c\t\n", 2),
-    Case("thousand blank lines between", b"a\n" + b"\n" * 1000 + b"b\n", 2),
+    below("cr only", b"a,b\rc,d\r", 2),
+    below("crlf", b"a,b\r\nc,d\r\n", 2),
+    below("lf cr", b"a,b\n\rc,d\n\r", 2),
+    below("mixed ends", b"a\rb\nc\r\nd", 4),
+    below("cr cr lf", b"a,b\r\r\nc,d\r\r\n", 2),
+    below("no end at the end", b"a,b\nc", 2),
+    below("vertical tabs and form feeds", b"a\x0bb\x0cc\nd\n", 2),
+    below("unicode line separators", "a\u2028b\u2029c\u0085d\ne\n".encode(), 2),
+    below("control characters", bytes(range(1, 9)) + b"\x0e\x1b\x7f,b\n", 1),
+    below("ctrl-z at the end", b"a,b\n\x1a", 2),
+    below("spaces", b" a , b \n  c\t\n", 2),
+    below("thousand blank lines between", b"a\n" + b"\n" * 1000 + b"b\n", 2),
 ]
 SHAPE = [
-    Case("ragged", b"a\nb,c\nd,e,f\ng,h,i,j\nk,l,m,n,o\n", 5),
-    Case("header, ragged", b"uri,tag\na\nb,c,d\n,\n", 3),
-    Case("header in another order", b"id,description,uri\n1,d,a\n", 1),
-    Case("header in capitals", b"URI,TAG\na,b\n", 1),
-    Case("almost a header", b"uri,name\na,b\n", 2),
-    Case("header twice", b"uri,tag\nuri,tag\na,b\n", 2),
-    Case("header in the middle", b"a,b\nuri,tag\nc,d\n", 3),
-    refused("column twice", b"uri,tag,tag\na,b,c\n", "tag twice", 1),
-    refused("column twice by alias", b"desc,uri,description\na,b,c\n", "description twice", 1),
-    Case("semicolons are no separators", b"a;b;c\nd;e;f\n", 2),
-    Case("tabs are no separators", b"a\tb\tc\n", 1),
-    Case("sep= line of a spreadsheet", b"sep=,\na,b\n", 2),
-    Case("duplicate ids", b"uri,id\na,1\nb,1\na,1\n", 3),
-    Case("duplicate rows", b"a,b,c\n" * 200, 200),
-    Case("formula cells", b'=cmd|\' /C calc\'!A0,+1,-1\n@SUM(1),\t=1,"=HYPERLINK(""x"")"\n', 2),
-    Case("unquoted data uri", b"data:image/png;base64,AAAA,tag\n", 1),
-    Case("quoted data uri", b'"data:image/png;base64,AAAA",tag\n', 1),
-    Case("hostile uris", b"file:///etc/passwd\nhttp://169.254.169.254/\njavascript:alert(1)\n../../x\n", 4),
-    Case("markup in cells", b"a,<script>alert(1)</script>,{{7*7}}\n'; DROP TABLE task;--,%s%n,${x}\n", 2),
-    Case("right-to-left and zero width", "a\u202eb\u200b\ufeffc,\ud7ff\U0010ffff\n".encode(), 1),
-    Case("combining letters", ("a" + "\u0301" * 5000 + ",b\n").encode(), 1),
-    Case("thousand columns", b",".join([b"x"] * 1000) + b"\na,b\n", 2),
-    Case("cell of 300 kB", b"a," + b"x" * 300_000 + b"\nb\n", 2),
+    below("ragged", b"a\nb,c\nd,e,f\ng,h,i,j\nk,l,m,n,o\n", 5),
+    Case("header, ragged", b"uri,tag\nhttp://h\nb,c,d\n,\nx\n", 3),
+    Case("header in another order", b"id,description,uri\n1,d,http://h\n", 1),
+    Case("header in capitals", b"URI,TAG\nhttp://h,b\n", 1),
+    Case("header with other names", "照片,姓名,部门\nhttp://h,b,c\n".encode(), 1),
+    Case("header twice", b"uri,tag\nuri,tag\nhttp://h,b\n", 2),
+    Case("header in the middle", b"http://h,b\nuri,tag\nc,d\n", 3),
+    refused("column twice", b"uri,tag,tag\nhttp://h,b,c\n", "may all be the tag"),
+    refused("column twice by alias", b"desc,uri,description\na,http://h,c\n", "may all be the description"),
+    Case("semicolons", b"http://h;b;c\nhttp://h;e;f\n", 2, plain=""),
+    Case("tabs", b"http://h\tb\tc\n", 1, plain=""),
+    Case("sep= line of a spreadsheet", b"sep=|\nhttp://h|b\n", 1, plain=""),
+    refused("two separators", b"http://h/a,b;Werk 1, Halle 2\n", "may be a comma", 1),
+    refused("header without addresses", b"name,path\na,b\n", "no column is known to have the URIs"),
+    refused("unknown header", b"beeld,naam\nhttp://h,b\n", "if it is a header"),
+    refused("column without a name", b"http://h,b,c,d\n" * 3, "4 cells for 3 columns"),
+    refused("lines in quotes", b'uri,tag\n"http://h,b"\n', "each line is one quoted cell"),
+    Case("duplicate ids", b"uri,id\nhttp://h,1\nb,1\nhttp://h,1\n", 3),
+    below("duplicate rows", b"a,b,c\n" * 200, 200),
+    below("formula cells", b'=cmd|\' /C calc\'!A0,+1,-1\n@SUM(1),\t=1,"=HYPERLINK(""x"")"\n', 2),
+    below("unquoted data uri", b"data:image/png;base64,AAAA,tag\n", 1),
+    below("quoted data uri", b'"data:image/png;base64,AAAA",tag\n', 1),
+    below("hostile uris", b"file:///etc/passwd\nhttp://169.254.169.254/\njavascript:alert(1)\n../../x\n", 4),
+    below("markup in cells", b"a,<script>alert(1)</script>,{{7*7}}\n'; DROP TABLE task;--,%s%n,${x}\n", 2),
+    below("right-to-left and zero width", "a\u202eb\u200b\ufeffc,\ud7ff\U0010ffff\n".encode(), 1),
+    below("combining letters", ("a" + "\u0301" * 5000 + ",b\n").encode(), 1),
+    below("thousand columns", b",".join([b"x"] * 1000) + b"\na,b\n", 2),
+    below("cell of 300 kB", b"a," + b"x" * 300_000 + b"\nb\n", 2),
 ]
 BYTES = [
-    refused("zero byte", b"a,b\nc\0d\n", "zero byte", 2),
-    refused("zero bytes only", bytes(1000), "zero byte", 1),
-    refused("zero byte in quotes", b'a,"b\nc\0"\n', "zero byte", 2),
-    Case("half a utf-8 character is a whole one of gb18030", b"a,\xe5\xa5", 1, plain="gb18030"),
-    refused("half a utf-8 character after a mark", b"\xef\xbb\xbfa,\xe5\xa5", "not valid UTF-8", 1),
+    refused_below("zero byte", b"a,b\nc\0d\n", "zero byte", 2),
+    refused_below("zero bytes only", bytes(1000), "zero byte", 1),
+    refused_below("zero byte in quotes", b'a,"b\nc\0"\n', "zero byte", 2),
+    below("half a utf-8 character is a whole one of gb18030", b"a,\xe5\xa5", 1, plain="gb18030"),
+    refused_below("half a utf-8 character after a mark", b"\xef\xbb\xbfa,\xe5\xa5", "not valid UTF-8", 1),
     refused("overlong utf-8", b"\xef\xbb\xbfa\n\xc0\xaf\n", "not valid UTF-8", 2),
     refused("surrogate in utf-8", b"\xef\xbb\xbfa\n\xed\xa0\x80\n", "not valid UTF-8", 2),
-    refused("latin-1", "Jos\xe9\n".encode("latin-1"), "neither UTF-8 nor GB18030", 1),
-    refused("random bytes", bytes(range(128, 256)) * 4, "neither UTF-8 nor GB18030", 1),
+    refused_below("latin-1", "Jos\xe9\n".encode("latin-1"), "neither UTF-8 nor GB18030", 1),
+    refused_below("random bytes", bytes(range(128, 256)) * 4, "neither UTF-8 nor GB18030", 1),
     refused("half a utf-16 unit", codecs.BOM_UTF16_LE + b"a\0\n\0b", "not valid utf-16-le", 2),
     refused("lone surrogate in utf-16", codecs.BOM_UTF16_BE + b"\0a\0\n\xd8\0\0x", "not valid utf-16-be", 2),
-    refused("utf-16 mark inside", b"a,b\n" + codecs.BOM_UTF16_LE + b"c\n", "neither UTF-8 nor GB18030", 2),
+    refused_below("utf-16 mark inside", b"a,b\n" + codecs.BOM_UTF16_LE + b"c\n", "neither UTF-8 nor GB18030", 2),
     Case("utf-8 mark", codecs.BOM_UTF8 + ROWS.encode(), 3),
-    Case("utf-8 mark before a quote", codecs.BOM_UTF8 + b'"a",b\n', 1),
+    Case("utf-8 mark before a quote", codecs.BOM_UTF8 + b'"http://h",b\n', 1),
     Case("two utf-8 marks", codecs.BOM_UTF8 * 2 + ROWS.encode(), 3),
     Case("utf-16 le", codecs.BOM_UTF16_LE + ROWS.encode("utf-16-le"), 3, plain="utf-16"),
     Case("utf-16 be", codecs.BOM_UTF16_BE + ROWS.encode("utf-16-be"), 3, plain="utf-16"),
     Case("utf-16 without a mark", ROWS.encode("utf-16-le"), 3, plain="utf-16-le"),
     Case("gb18030", ROWS.encode("gb18030"), 3, plain="gb18030"),
-    Case("gb18030, four bytes", f"a,{chr(0x20000)}\n女,b\n".encode("gb18030"), 2, plain="gb18030"),
+    below("gb18030, four bytes", f"a,{chr(0x20000)}\n女,b\n".encode("gb18030"), 2, plain="gb18030"),
     refused("utf-32", "a,b\n".encode("utf-32"), "UTF-32"),
     refused("utf-7 is ascii, and its plus too", b"+AG\0", "zero byte", 1),
 ]
@@ -135,7 +154,7 @@ OTHER_FILES = [
     refused("web page", b"<!DOCTYPE html>\n<html></html>", "a web page"),
     refused("pdf", b"%PDF-1.7\n", "a PDF document"),
     refused("program", b"\x7fELF\x02\x01\x01" + bytes(9), "zero byte", 1),
-    Case("json", b'{"uri": "a",\n "tag": "b"}\n', 2),
-    Case("a url list in base64", b64encode(ROWS.encode()) + b"\n", 1),
+    refused("json", b'{"uri": "a",\n "tag": "b"}\n', "no URI in the first 2 rows"),
+    refused("a url list in base64", b64encode(ROWS.encode()) + b"\n", "no URI in the first 1 rows"),
 ]
 CASES = [*EMPTY, *QUOTES, *LINES, *SHAPE, *BYTES, *OTHER_FILES]

@@ -38,38 +38,47 @@ def times(piece: bytes, count: int, before: bytes = b"", after: bytes = b"") -> 
     return pieces
 
 
+ANCHOR = b"http://a\n"
 FILES = [
-    Huge("line of 100 MB", times(b"x" * 1000, 100_000, b"a\n"), refusal="line 2: longer than"),
-    Huge("quoted line of 100 MB", times(b"x" * 1000, 100_000, b'a\n"'), refusal="line 2: longer than"),
-    Huge("quote over 100 MB of lines", times(b"x,y\n", 25_000_000, b'a\n"'), refusal="line 2: "),
+    Huge("line of 100 MB", times(b"x" * 1000, 100_000, ANCHOR), refusal="line 2: longer than"),
+    Huge("quoted line of 100 MB", times(b"x" * 1000, 100_000, ANCHOR + b'"'), refusal="line 2: longer than"),
+    Huge("quote over 100 MB of lines", times(b"x,y\n", 25_000_000, ANCHOR + b'"'), refusal="line 2: "),
     Huge(
         "record without an end, of short lines and cells",
-        times(b'",b,c,"\n', 12_500_000, b'a\na,"\n'),
+        times(b'",b,c,"\n', 12_500_000, ANCHOR + b'a,"\n'),
         refusal="line 2: ",
     ),
-    Huge("record without an end, of commas", times(b'",,,,,,,"\n', 10_000_000, b'a,"\n'), refusal="line 1: "),
-    Huge("100 MB of commas", times(b"," * 1000, 100_000, b"a\n"), refusal="line 2: "),
-    Huge("32 MB of short cells in a line", times(b"ab," * 100, 106_600, b"a\n", b"\n"), refusal="line 2: "),
+    Huge("record without an end, of commas", times(b'",,,,,,,"\n', 10_000_000, ANCHOR + b'a,"\n'), refusal="line 2: "),
+    Huge("100 MB of commas", times(b"," * 1000, 100_000, ANCHOR), refusal="line 2: "),
+    Huge("32 MB of short cells in a line", times(b"ab," * 100, 106_600, ANCHOR, b"\n"), refusal="line 2: "),
     Huge(
         "millions of commas in a line, and rows after it",
-        times(b"b\n", 1000, b"," * 2 * MB + b"\n"),
-        refusal="line 1: ",
+        times(b"b\n", 1000, ANCHOR + b"," * 2 * MB + b"x\n"),
+        refusal="line 2: ",
     ),
-    Huge("million columns", times(b"b\n", 100, b"a" + b",x" * (MB - 1) + b"\n"), rows=101),
+    Huge("million columns", times(b"b\n", 100, ANCHOR + b"a" + b",x" * (MB - 1) + b"\n"), rows=102),
     Huge(
         "data URI of 10 MB", times(b"b\n", 100, b'"data:image/png;base64,' + b"QUJD" * 2_500_000 + b'",t\n'), rows=101
     ),
-    Huge("cell of the largest size", times(b"b\n", 100, b"a," + b"x" * (2**25) + b"\n"), rows=101),
-    Huge("cell above the largest size", times(b"b\n", 100, b"a\nb," + b"x" * (2**25 + 1) + b"\n"), refusal="line 2: "),
+    Huge("cell of the largest size", times(b"b\n", 100, ANCHOR + b"a," + b"x" * (2**25) + b"\n"), rows=102),
+    Huge(
+        "cell above the largest size",
+        times(b"b\n", 100, ANCHOR + b"b," + b"x" * (2**25 + 1) + b"\n"),
+        refusal="line 2: ",
+    ),
     Huge("line ends only", times(b"\n", 100 * MB), refusal="no rows"),
-    Huge("line ends only, then a row", times(b"\r", 50 * MB, after=b"a"), rows=1),
-    Huge("a million rows of a comma", times(b",\n", MB), rows=MB),
+    Huge("line ends only, then a row", times(b"\r", 50 * MB, after=ANCHOR), rows=1),
+    Huge("a million blank records", times(b",\n", MB, after=ANCHOR), rows=1),
     Huge(
         "maybe UTF-8, maybe not, for 50 MB",
-        times("a,女\n".encode("gb18030"), 10 * MB, after=b"\xc4\xd0"),
-        rows=10 * MB + 1,
+        times("a,女\n".encode("gb18030"), 10 * MB, ANCHOR, b"\xc4\xd0"),
+        rows=10 * MB + 2,
     ),
-    Huge("UTF-16, a line of 100 MB", times(b"x\0" * 500, 100_000, b"\xff\xfe"), refusal="line 1: longer than"),
+    Huge(
+        "UTF-16, a line of 100 MB",
+        times(b"x\0" * 500, 100_000, b"\xff\xfe" + ANCHOR.decode().encode("utf-16-le")),
+        refusal="line 2: longer than",
+    ),
 ]
 
 

@@ -262,7 +262,7 @@ def test_the_grant_is_kept_whatever_happens(events: list[tuple[str, int]]) -> No
                 await rows.go(waiting[number % len(waiting)], until=what)
             await passed()
             assert len(rows.gate._calling) <= most
-            assert len(rows.gate._under_way) <= 12
+            assert len(rows.gate._in_progress) <= 12
             assert rows.started == sorted(set(rows.started))
         rows.gate.service_up("info")
         rows.grant(12)

@@ -1,9 +1,12 @@
 """One row's way: every code where it belongs, with the measured value and the limit in its message."""
 
 import base64
+import io
+import json
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from face_import.domain.models import Limits
 from tests.doubles.images import make_image
@@ -95,6 +98,31 @@ async def test_all_three_kinds_of_uri_are_imported(bench: Bench) -> None:
     assert entry.code == 201
     assert len(entry.uri) < 200
     assert "sha256" in entry.uri
+
+
+async def test_a_cell_that_was_spoilt_says_by_what(bench: Bench) -> None:
+    """The log names the cause, whatever the size of the cell, and its lines stay short."""
+    image = io.BytesIO()
+    Image.effect_noise((300, 300), 90).save(image, "JPEG", quality=95)
+    text = base64.b64encode(image.getvalue()).decode()
+    whole = f"data:image/jpeg;base64,{text}"
+    assert len(whole) > 32_767 + 4
+    cells = [
+        whole[:32_767],
+        whole[:32_768],
+        text,
+        f"{bench.images.url}/missing?a=1&amp;b=2",
+        f"{bench.images.url}/ok/1.jpg {bench.images.url}/ok/2.jpg",
+        f"{bench.images.url}/missing?{'a' * 3000}",
+    ]
+    task = bench.task([f'"{cell}",,' for cell in cells])
+    await bench.run(task)
+    failures = bench.failures(task)
+    assert [failures[row][0] for row in range(1, 7)] == [102, 101, 101, 101, 101, 101]
+    expected = ["32,767", "", "bare base64", "&amp;", "two URLs", "404"]
+    assert [words in failures[row][1] for row, words in enumerate(expected, 1)] == [True] * 6
+    assert "32,767" not in failures[2][1]
+    assert all(len(json.dumps(entry._asdict())) < 2000 for entry in bench.catalogue.ledger.log(task.id))
 
 
 async def test_the_largest_face_counts_and_all_are_counted(bench: Bench) -> None:

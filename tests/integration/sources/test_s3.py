@@ -73,10 +73,10 @@ def test_a_stored_source_is_read_back_by_shards(root: str) -> None:
 def test_two_sources_of_a_task_do_not_mix(server: ObjectStore, bucket: str, root: str) -> None:
     """Each is read under its own name, until the other one is thrown away."""
     storage = Storage(root, BOUNDS)
-    index = storage.store("task", io.BytesIO(b"one\n"), "a")
+    index = storage.store("task", io.BytesIO(b"http://one\n"), "a")
     storage.store("task", io.BytesIO(CSV), "ab")
     (shard,) = plan_shards(index, 1)
-    assert [row.uri for row in storage.open_shard("task", shard, "a")] == ["one"]
+    assert [row.uri for row in storage.open_shard("task", shard, "a")] == ["http://one"]
     storage.keep_only("task", "a")
     assert storage.index("task", "ab") is None
     assert server.keys(bucket) == ["some where/sources/task/a.csv", "some where/sources/task/a.json"]
@@ -101,7 +101,7 @@ def test_delete_is_idempotent(server: ObjectStore, bucket: str, root: str) -> No
 def test_a_missing_source_is_told(root: str) -> None:
     """A shard of a source that is not kept is no shard."""
     storage = Storage(root, BOUNDS)
-    (shard,) = plan_shards(storage.store("task", io.BytesIO(b"a\n")), 1)
+    (shard,) = plan_shards(storage.store("task", io.BytesIO(b"http://a\n")), 1)
     storage.delete("task")
     assert storage.index("task") is None
     with pytest.raises(TaskNotFound):
@@ -216,14 +216,14 @@ def test_a_forked_process_works_with_a_storage_of_its_own(root: str) -> None:
 
     def step() -> None:
         storage = Storage(root, BOUNDS)
-        storage.store("other", io.BytesIO(b"a\n"))
+        storage.store("other", io.BytesIO(b"http://a\n"))
         os._exit(9 if len(rows(storage, "task")) == 1200 else 1)
 
     with ThreadPoolExecutor(1) as threads:  # the fork comes while another thread waits for an answer
         busy = threads.submit(lambda: [Storage(root, BOUNDS).index("task") for _ in range(30)])
         _killed(step)
         busy.result()
-    assert rows(Storage(root, BOUNDS), "other") == ["a"]
+    assert rows(Storage(root, BOUNDS), "other") == ["http://a"]
 
 
 def test_a_source_under_a_prefix_of_a_bucket(server: ObjectStore, bucket: str) -> None:

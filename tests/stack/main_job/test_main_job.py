@@ -163,6 +163,29 @@ def test_a_bad_source_ends_the_run_with_a_reason(stack: RealStack, images: Image
     until(lambda: stack.run_state(run_id) == "failed")
 
 
+def test_an_import_by_url_keeps_its_secrets(stack: RealStack, services: FaceServices, images: ImageHost) -> None:
+    """It fails while there is no file, is resumed, and completes; neither Airflow nor any log knows the whole URL."""
+    missing = create_by_url(stack, f"{images.url}/missing?key=t0k")
+    stack.api.ok(f"{missing}/start")
+    assert "404 Not Found" in stack.api.state(missing, 3)["last_error"]
+    task_id = create_by_url(stack, f"{images.url}/csv?rows=30&key=t0k")
+    assert stack.api.detail(task_id)["total_num"] == 0
+    stack.api.ok(f"{task_id}/start")
+    done = stack.api.state(task_id, 3, 4)
+    assert (done["state"], done["total_num"], done["handled_num"], done["last_error"]) == (4, 30, 30, "")
+    for run_id in (missing, task_id):
+        assert "t0k" not in str(stack.rest(f"dags/face_import/dagRuns/{run_id}"))
+    assert [path for path in stack.layout.logs.rglob("*.log") if "t0k" in path.read_text(errors="replace")] == []
+
+
+def create_by_url(stack: RealStack, source: str) -> str:
+    """Create a task without a file; returns its id."""
+    form = {"group_name": (None, "urls"), "source": (None, source)}
+    answer = stack.api.post("create", files=form)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [

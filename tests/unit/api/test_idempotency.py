@@ -181,3 +181,17 @@ def test_a_crash_leaves_only_what_the_keeper_removes(
     airflow = Runs(settings)
     Keeper(settings, catalogue, airflow).sweep()
     assert {path.parent.name for path in stored(settings)} == {answer.json["id"]} != {orphan}
+
+
+def test_the_document_has_both_headers(client: FlaskClient) -> None:
+    """A generated client can send the key, and see that an answer is a repeat."""
+    document = client.get("/openapi.json").json
+    create = document["paths"]["/v1/tasks/create"]["post"]
+    (key,) = create["parameters"]
+    assert (key["name"], key["in"], key["required"]) == ("Idempotency-Key", "header", False)
+    assert (key["schema"]["type"], key["schema"]["pattern"]) == ("string", "^[!-~]{1,255}$")
+    assert REPLAYED in create["responses"]["200"]["headers"]
+    assert "409" in create["responses"]
+    (form,) = (s for name, s in document["components"]["schemas"].items() if name.startswith("CreateForm"))
+    assert form["anyOf"] == [{"required": ["file"]}, {"required": ["source"]}]
+    assert form["properties"]["file"]["format"] == "binary"

@@ -98,8 +98,13 @@ def test_either_a_file_or_a_url(client: FlaskClient, fields: dict[str, object]) 
 
 def test_a_form_with_an_unused_file_field_is_accepted(client: FlaskClient) -> None:
     """A browser sends it without name and content; and a file's form with an empty URL is one of a file."""
-    assert send(client, URL, file=(io.BytesIO(b""), "")).status_code == 200
-    assert send(client, "", file=(io.BytesIO(b"http://x/1.jpg"), "f.csv")).status_code == 200
+    for source, content, rows in ((URL, b"", 0), ("", b"http://x/1.jpg", 1)):
+        parts = [("group_name", b"staff"), ("source", source.encode()), ('file"; filename="', content)]
+        head = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n'
+        body = b"".join(head.format(name).encode() + value + b"\r\n" for name, value in parts) + b"--b--\r\n"
+        answer = client.post("/v1/tasks/create", data=body, content_type="multipart/form-data; boundary=b")
+        assert answer.status_code == 200, answer.text
+        assert client.get(f"/v1/tasks/{answer.json['id']}/detail").json["total_num"] == rows
 
 
 def test_a_url_may_be_sent_twice(client: FlaskClient) -> None:
@@ -135,6 +140,7 @@ def test_it_can_be_controlled_in_every_state(client: FlaskClient, settings: Sett
     assert not catalogue.tasks.complete(task_id)
     control.delete(task_id)
     assert client.get(f"/v1/tasks/{task_id}/detail").status_code == 404
+    assert catalogue.creates.source_url(task_id) is None
     while catalogue.tasks.purge_some(task_id):
         pass
     assert catalogue.tasks.peek(task_id) is None

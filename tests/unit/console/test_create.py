@@ -1,17 +1,21 @@
 """The form for a new import: the preview, wrong fields beside which it says why, and the import itself."""
 
 import io
+import re
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api_shim.models import CreateForm
+from face_import.catalogue import Catalogue
+from face_import.control import Control
 from face_import.domain.models import LIMITS
 from face_import.settings import Settings
 from tests.unit.api.test_create import stored
 from tests.unit.console.conftest import Get
 
+KEY = re.compile(r'name="idempotency_key" value="([0-9a-f]{32})"')
 HTMX = {"HX-Request": "true"}
 
 
@@ -111,6 +115,28 @@ def test_an_import_is_created(client: FlaskClient) -> None:
     assert (config["pos_yaw"], config["thread_num"], config["mode"]) == (30, 10, 1)
 
 
+def test_a_second_click_creates_no_second_import(client: FlaskClient, get: Get, settings: Settings) -> None:
+    """Each rendered form has a key of its own: sent again it leads to the same import, and other content is refused."""
+    keys = [KEY.findall(get("/new"))[0] for _ in range(2)]
+    assert len(set(keys)) == 2
+    first, again = (send(client, then="", idempotency_key=keys[0]).headers["HX-Redirect"] for _ in range(2))
+    assert first == again
+    other = send(client, b"http://x/2.jpg\n", then="", idempotency_key=keys[0])
+    assert (other.status_code, "Reload the page for a new one." in other.text) == (409, True)
+    assert send(client, then="", idempotency_key=keys[1]).headers["HX-Redirect"] != first
+    assert len({path.parent for path in stored(settings)}) == 2
+
+
+def test_a_second_click_finds_the_import_started(
+    client: FlaskClient, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one has started it: the page does not say that it could not be started."""
+    monkeypatch.setattr(Control, "start", lambda _self, task_id: catalogue.tasks.start(task_id))
+    addresses = [send(client, then="start", idempotency_key="k1").headers["HX-Redirect"] for _ in range(2)]
+    assert addresses[0] == addresses[1]
+    assert "unstarted" not in addresses[0]
+
+
 def test_an_import_that_cannot_be_started_is_kept(client: FlaskClient, get: Get) -> None:
     """Create and start with Airflow away: the import is there, and the page says what happened."""
     address = send(client, then="start").headers["HX-Redirect"]
@@ -131,11 +157,19 @@ def test_the_preview_shows_what_was_understood(client: FlaskClient, settings: Se
 
 def test_the_preview_lists_every_unreadable_line(client: FlaskClient) -> None:
     """By the file's line and the row's number, with the reason."""
-    rows = [b"http://x/1.jpg,a,b", b"", b",a,b", b"http://x/2.jpg,a,b,c,d", b"ftp://x/3.jpg,a,b", b"nonsense,a,b"]
+    rows = [
+        b"http://x/1.jpg,a,b",
+        b"",
+        b",a,b",
+        b"http://x/2.jpg,a,b,c,d",
+        b"ftp://x/3.jpg,a,b",
+        b"nonsense,a,b",
+        b"C:\\4.jpg,a,b",
+    ]
     page = preview(client, b"\n".join(rows))
-    assert "4 rows cannot be imported" in page
-    reasons = ["no URI", "more values than columns", "unsupported scheme", "not a URI"]
-    for line, row, reason in zip((3, 4, 5, 6), (2, 3, 4, 5), reasons, strict=True):
+    assert "5 rows cannot be imported" in page
+    reasons = ["no URI", "more values than columns", "FTP is not supported", "not a URI", "a path on a computer"]
+    for line, row, reason in zip((3, 4, 5, 6, 7), (2, 3, 4, 5, 6), reasons, strict=True):
         assert f'<td class="num">{line}</td><td class="num">{row}</td><td>{reason}' in page
 
 

@@ -11,6 +11,7 @@ import face_console
 from face_console.language import chinese, duration, number
 from face_import.contract import MEANINGS
 from face_import.domain.models import LIMITS
+from face_import.domain.uri_form import UriFlaw
 
 PLACES = re.compile(r"%\(\w+\)s")
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
@@ -19,7 +20,7 @@ KEYWORDS = {"_": None, "gettext": None, "lazy": None, "ngettext": (1, 2)}
 
 def texts() -> set[str]:
     """Every text of the console that is to be translated, with those that the command line shows as well."""
-    found = {limit.title for limit in LIMITS.values()} | set(MEANINGS.values())
+    found = {limit.title for limit in LIMITS.values()} | set(MEANINGS.values()) | set(map(str, UriFlaw))
     folder = Path(face_console.__file__).parent
     for _file, _line, message, _comments, _context in extract_from_dir(folder, METHODS, keywords=KEYWORDS):
         found.update([message] if isinstance(message, str) else message)

@@ -137,7 +137,7 @@ def test_an_upload_belongs_to_its_task(
         ("INBOX/../faces.csv", "is not allowed"),
         ("INBOX/missing.csv", "cannot be opened: No such file or directory"),
         ("INBOX/empty.csv", "no rows"),
-        ("INBOX/quote.csv", "line 2"),
+        ("INBOX/open.csv", "line 3"),
         ("http://h/missing.csv", "404 Not Found"),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_refused_source_stops_the_task_with_the_reason(
 ) -> None:
     """Once, without a retry: what is wrong is the last error; nothing is stored, and no group made."""
     (inbox / "empty.csv").write_bytes(b"uri,tag\n")
-    (inbox / "quote.csv").write_bytes(b'uri,tag\n"http://h/1.jpg\n')
+    (inbox / "open.csv").write_bytes(b'uri,tag\nhttp://h/0.jpg,a\nhttp://h/1.jpg,"a\n')
     monkeypatch.setattr(tasks, "open_http", raising(FetchError("404 Not Found")))
     airflow.params["source"] = source.replace("INBOX", inbox.as_uri())
     assert refused(airflow).startswith("the source cannot be read: ")

@@ -17,30 +17,33 @@ ASCII_ROWS = b"".join(b"http://host/%06d.jpg,tag,description\n" % n for n in ran
 @pytest.mark.parametrize(
     ("data", "uris"),
     [
-        pytest.param(b"a\nb\nc", ["a", "b", "c"], id="lf, no end at the end"),
-        pytest.param(b"a,t\r\nb,t\r\n", ["a", "b"], id="crlf"),
-        pytest.param(b"a,t\rb,t\r", ["a", "b"], id="cr only"),
-        pytest.param(b"a,t\rb,t\nc,t\r\nd", ["a", "b", "c", "d"], id="mixed line ends"),
-        pytest.param(b'a,"two\nlines"\nb', ["a", "b"], id="line end in a cell"),
-        pytest.param(b'a,"two\r\n\r\nlines"\r\nb', ["a", "b"], id="blank line in a cell"),
-        pytest.param(b"\n\na\n  \n\t\nb\n\n", ["a", "b"], id="blank lines"),
-        pytest.param(b'a\n""\n"" \nb', ["a", "b"], id="a quoted nothing is blank"),
-        pytest.param(b",tag\na", ["", "a"], id="row without uri"),
-        pytest.param(b" a ,t\n", ["a"], id="spaces around a uri"),
-        pytest.param(b'"a"b,"t"\nc', ["ab", "c"], id="stray quote in a line"),
-        pytest.param(b'"a" ,t\nb', ["a", "b"], id="space behind a quote"),
-        pytest.param(b'"a"b', ["ab"], id="stray quote in the last line"),
-        pytest.param(b'a"b,t', ['a"b'], id="quote inside a bare cell"),
-        pytest.param(b"a\x0bb\x0c\x1c\n\xe2\x80\xa8c", ["a\x0bb", "c"], id="what str.splitlines would split"),
-        pytest.param(b"uri\na", ["a"], id="header of one"),
-        pytest.param(b" URI , Tag,Desc\na,t,d", ["a"], id="header in any case"),
-        pytest.param(b"\n\nid,uri\n\n7,a", ["a"], id="header in any order, after blank lines"),
-        pytest.param(b"uri,name\na", ["uri", "a"], id="not a header"),
-        pytest.param(b"tag,id\na", ["tag", "a"], id="not a header without uri"),
+        pytest.param(b"x:/a\nx:/b\nx:/c", ["x:/a", "x:/b", "x:/c"], id="lf, no end at the end"),
+        pytest.param(b"x:/a,t\r\nx:/b,t\r\n", ["x:/a", "x:/b"], id="crlf"),
+        pytest.param(b"x:/a,t\rx:/b,t\r", ["x:/a", "x:/b"], id="cr only"),
+        pytest.param(b"x:/a,t\rx:/b,t\nx:/c,t\r\nx:/d", ["x:/a", "x:/b", "x:/c", "x:/d"], id="mixed line ends"),
+        pytest.param(b'x:/a,"two\nlines"\nx:/b', ["x:/a", "x:/b"], id="line end in a cell"),
+        pytest.param(b'x:/a,"two\r\n\r\nlines"\r\nx:/b', ["x:/a", "x:/b"], id="blank line in a cell"),
+        pytest.param(b"\n\nx:/a\n  \n\t\nx:/b\n\n", ["x:/a", "x:/b"], id="blank lines"),
+        pytest.param(b'x:/a\n""\n"" \nx:/b', ["x:/a", "x:/b"], id="a quoted nothing is blank"),
+        pytest.param(b'x:/a,t\n,,\n , ,"",,,,,\n\xc2\xa0,\nx:/b', ["x:/a", "x:/b"], id="empty cells are blank"),
+        pytest.param(b",Bob\nx:/a", ["", "x:/a"], id="row without uri"),
+        pytest.param(b" x:/a ,t\n", ["x:/a"], id="spaces around a uri"),
+        pytest.param(b'"x:/a"b,"t"\nx:/c', ["x:/ab", "x:/c"], id="stray quote in a line"),
+        pytest.param(b'"x:/a" ,t\nx:/b', ["x:/a", "x:/b"], id="space behind a quote"),
+        pytest.param(b'"x:/a"b', ["x:/ab"], id="stray quote in the last line"),
+        pytest.param(b'x:/a"b,t', ['x:/a"b'], id="quote inside a bare cell"),
+        pytest.param(b"x:/a\x0bb\x0c\x1c\n\xe2\x80\xa8x:/c", ["x:/a\x0bb", "x:/c"], id="no line ends"),
+        pytest.param(b"uri\nx:/a", ["x:/a"], id="header of one"),
+        pytest.param(b" URI , Tag,Desc\nx:/a,t,d", ["x:/a"], id="header in any case"),
+        pytest.param(b"\n\nid,uri\n\n7,x:/a", ["x:/a"], id="header in any order, after blank lines"),
+        pytest.param(b"id,uri,tag,desc\n7,x:/a,t,d", ["x:/a"], id="the later order of the same system's files"),
+        pytest.param(b"n/a,Bob\nx:/a", ["n/a", "x:/a"], id="a broken address is no title"),
+        pytest.param(b"x:/a,name\nx:/b", ["x:/a", "x:/b"], id="a row with an address is no header"),
     ],
 )
 def test_rows_are_read(data: bytes, uris: list[str]) -> None:
     """Every way to write a CSV file gives the rows its author meant."""
+    data, uris = data.replace(b"x:/", b"http://"), [uri.replace("x:/", "http://") for uri in uris]
     assert [row.uri for row in all_rows(data)] == uris
 
 
@@ -51,21 +54,17 @@ def test_rows_are_read(data: bytes, uris: list[str]) -> None:
         pytest.param(b"\xef\xbb\xbf", "no rows", None, id="only a mark"),
         pytest.param(b"\n \n\r\n", "no rows", None, id="only blank lines"),
         pytest.param(b"uri,tag\n", "no rows", None, id="only a header"),
-        pytest.param(b"uri,tag,Tag\na,t,t", "tag twice", 1, id="column twice"),
-        pytest.param(b"\nuri,desc,description\na", "description twice", 2, id="column twice by alias"),
-        pytest.param(b'a\nb,"open', "never closed", 2, id="quote open at the end"),
-        pytest.param(b'a\nb,"open\n', "never closed", 2, id="quote open at the end of a line"),
-        pytest.param(b'a\n\nb,"open\nc\nd\n', "not closed properly by line 5", 3, id="quote open over lines"),
-        pytest.param(b'a,"open\nb,"t"\nc', "not closed properly by line 2", 1, id="quote that swallows a row"),
-        pytest.param(b'a\n"b"c,"open\nd', "never closed", 2, id="stray quote, then an open one"),
-        pytest.param(b"a\nb\nc\0d\n", "zero byte", 3, id="zero byte"),
-        pytest.param(b"a\r\nb\xff\xff\r\n", "neither UTF-8 nor GB18030", 2, id="bad bytes"),
-        pytest.param("a\rJosé,x\r".encode("latin-1"), "neither UTF-8 nor GB18030", 2, id="latin-1"),
-        pytest.param(b"\xef\xbb\xbfa\nb\xc4\xd0\n", "not valid UTF-8", 2, id="bad bytes after a UTF-8 mark"),
+        pytest.param(b"uri,tag\n,,,\n", "no rows", None, id="a header and blank records"),
+        pytest.param(b'x:/a\nx:/b,"open', "never closed", 2, id="quote open at the end"),
+        pytest.param(b'x:/a\nx:/b,"open\n', "never closed", 2, id="quote open at the end of a line"),
+        pytest.param(b'x:/a\n\nx:/b,"open\nc\nd\n', "not closed properly by line 5", 3, id="quote open over lines"),
+        pytest.param(b'x:/a,"open\nb,"t"\nc', "not closed properly by line 2", 1, id="quote that swallows a row"),
+        pytest.param(b'x:/a\n"b"c,"open\nd', "never closed", 2, id="stray quote, then an open one"),
+        pytest.param(b"x:/a\nb\nc\0d\n", "zero byte", 3, id="zero byte"),
+        pytest.param(b"\xef\xbb\xbfx:/a\nb\xc4\xd0\n", "not valid UTF-8", 2, id="bad bytes after a UTF-8 mark"),
         pytest.param(b"\xff\xfea\0\n\0b\0\n\0\0\xd8x\0", "not valid utf-16-le", 3, id="lone surrogate"),
         pytest.param(b"\xff\xfea\0\n\0b", "not valid utf-16-le", 2, id="half a character"),
         pytest.param(b"\x89PNG\r\n\x1a\n\0\0", "a PNG image", None, id="png"),
-        pytest.param(b"PK\x03\x04..[Content_Types].xml", "Excel workbook; save it as CSV", None, id="xlsx"),
         pytest.param(b"PK\x03\x04..faces.csv", "a ZIP archive", None, id="zip"),
         pytest.param(gzip.compress(b"a,b"), "gzip", None, id="gzip"),
         pytest.param(b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "a web page", None, id="html"),
@@ -76,7 +75,7 @@ def test_rows_are_read(data: bytes, uris: list[str]) -> None:
 def test_refusals_name_reason_and_line(data: bytes, message: str, line: int | None, step: int) -> None:
     """What cannot be read as a whole is refused with its reason and the line of the file."""
     with pytest.raises(SourceError, match=message) as caught:
-        ingest(Dribble(data, step), io.BytesIO(), BOUNDS)
+        ingest(Dribble(data.replace(b"x:/", b"http://"), step), io.BytesIO(), BOUNDS)
     assert caught.value.line == line
 
 
@@ -99,7 +98,7 @@ def test_encodings_are_recognised(encoding: str, mark: bytes, name: str, step: i
     text = "uri,tag\r\nhttp://host/1.jpg,男\r\nhttp://host/女𠮷.jpg,é€\r\n"
     sink = io.BytesIO()
     index = ingest(Dribble(mark + text.encode(encoding), step), sink, BOUNDS)
-    assert (sink.getvalue().decode(), index.encoding, index.rows) == (text, name, 2)
+    assert (sink.getvalue().decode(), index.reading.encoding, index.rows) == (text, name, 2)
 
 
 @pytest.mark.parametrize(
@@ -113,13 +112,13 @@ def test_a_late_gb18030_character_decides_for_the_whole_file(tags: str) -> None:
     """Megabytes of ASCII, and characters that might be UTF-8, do not settle the encoding."""
     text = ASCII_ROWS.decode() + "".join(f"http://host/a.jpg,{tag}\n{ASCII_ROWS[:200_000].decode()}\n" for tag in tags)
     index, stored = taken_in(text.encode("gb18030"))
-    assert index.encoding == "gb18030"
+    assert index.reading.encoding == "gb18030"
     assert stored.decode() == text
 
 
 def test_a_broken_utf8_file_is_not_taken_for_gb18030() -> None:
     """Once the text is certainly UTF-8, bytes that are not are an error and not other characters."""
-    text = "".join(f"a,{chr(0x4E00 + n)}\n" for n in range(50)).encode()
+    text = "".join(f"http://a,{chr(0x4E00 + n)}\n" for n in range(50)).encode()
     with pytest.raises(SourceError, match="line 60051: not valid UTF-8"):
         taken_in(text + ASCII_ROWS + b"a,\xc4\xd0\n")
 
@@ -128,7 +127,7 @@ def test_a_broken_utf8_file_is_not_taken_for_gb18030() -> None:
 def test_blocks_join_without_a_gap(end: bytes) -> None:
     """Blocks follow each other in rows, bytes and lines, blank lines and long cells included."""
     cells = (b"x", b"", b"", b'"q\n\nq"', "é女".encode(), b"u" * 3000)
-    data = end.join(b"u,%s" % cells[n * n % 7 % 6] if n % 11 else b"" for n in range(5000))
+    data = end.join(b"http://u,%s" % cells[n * n % 7 % 6] if n % 11 else b"" for n in range(5000))
     index, stored = taken_in(b"uri,tag" + end + data)
     blocks = index.blocks
     assert blocks[0].first_row == 1
@@ -141,7 +140,7 @@ def test_blocks_join_without_a_gap(end: bytes) -> None:
 
 def test_blocks_of_large_rows_are_short() -> None:
     """A block ends at about a mebibyte, however few rows that is."""
-    index, _ = taken_in(b"u,%s\n" % (b"x" * 300_000) * 20)
+    index, _ = taken_in(b"http://u,%s\n" % (b"x" * 300_000) * 20)
     assert all(block.end - block.start < BLOCK_BYTES + 400_000 for block in index.blocks)
     assert len(index.blocks) > 4
 
@@ -169,10 +168,10 @@ def test_a_ten_megabyte_cell_is_fine() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        pytest.param(b"a\nb," + b"x" * 3000 + b"\nc", "line 2: a cell of more than 2048", id="cell"),
-        pytest.param(b"a\n" + b"x" * 200_000, "line 2: longer than 67584 bytes", id="endless line"),
-        pytest.param(b'a\nb,"' + b"x\n" * 3000, "line 2: .*not closed properly", id="endless quote"),
-        pytest.param(b'a\nb,"\n' + b'",b,"\n' * 40_000, "line 2: .*longer than 67584", id="endless record"),
+        pytest.param(b"http://a\nb," + b"x" * 3000 + b"\nc", "line 2: a cell of more than 2048", id="cell"),
+        pytest.param(b"http://a\n" + b"x" * 200_000, "line 2: longer than 67584 bytes", id="endless line"),
+        pytest.param(b'http://a\nb,"' + b"x\n" * 3000, "line 2: .*not closed properly", id="endless quote"),
+        pytest.param(b'http://a\nb,"\n' + b'",b,"\n' * 40_000, "line 2: .*longer than 67584", id="endless record"),
     ],
 )
 def test_cells_and_lines_are_bounded(data: bytes, message: str) -> None:
@@ -183,17 +182,17 @@ def test_cells_and_lines_are_bounded(data: bytes, message: str) -> None:
 
 def test_long_records_in_a_row_are_not_taken_for_one() -> None:
     """The bound on a record counts from the end of the one before it, also where intake makes a block."""
-    record = b'a,"' + b"x\n" * 1000 + b'"\n'
-    index, _ = taken_in((b"b\n" + record) * 2000, Bounds(source_bytes=2**30, cell_bytes=2048))
+    record = b'http://a,"' + b"x\n" * 1000 + b'"\n'
+    index, _ = taken_in((b"http://b\n" + record) * 2000, Bounds(source_bytes=2**30, cell_bytes=2048))
     assert index.rows == 4000
 
 
 def test_the_rows_are_bounded() -> None:
     """One more than is allowed is refused, and the line where its block begins is named."""
     bounds = Bounds(source_bytes=2**30, cell_bytes=2048, rows=250)
-    assert taken_in(b"uri\n" + b"a\n" * 250, bounds)[0].rows == 250
+    assert taken_in(b"uri\n" + b"http://a\n" * 250, bounds)[0].rows == 250
     with pytest.raises(SourceError, match="line 202: more than 250 rows"):
-        taken_in(b"uri\n" + b"a\n" * 251, bounds)
+        taken_in(b"uri\n" + b"http://a\n" * 251, bounds)
 
 
 def test_the_source_is_bounded() -> None:

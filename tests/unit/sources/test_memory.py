@@ -29,7 +29,7 @@ def test_the_largest_cell_is_held_a_few_times_only(tmp_path: Path, cell: str, en
     """Taking it in and reading it back stay below seven times its size, and it is read as it is."""
     bounds = Bounds(source_bytes=2**30, cell_bytes=CELL)
     with TemporaryFile() as file:
-        file.write(f"b\na,{cell}\nb\n".encode(encoding))
+        file.write(f"http://b\na,{cell}\nb\n".encode(encoding))
         file.seek(0)
         tracemalloc.start()
         try:

@@ -14,6 +14,7 @@ from face_import.domain.planning import plan_shards
 from face_import.errors import SourceError
 from face_import.sources import read_rows
 from face_import.sources import records as module
+from face_import.sources.reading import PLAIN, SAMPLE_ROWS
 from tests.unit.sources.helpers import all_rows, shard_rows, taken_in
 
 CELL = st.text(st.sampled_from('ab,"\n\r é女𠮷\u2028\x0b'), max_size=6)
@@ -36,7 +37,7 @@ def test_shards_are_what_a_plain_reader_reads(
 ) -> None:
     """Blocks read one by one, in pieces cut anywhere, are the rows of `csv.reader` over the whole file."""
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator=end).writerows([["u", "first"], *records * repeat])
+    csv.writer(text, lineterminator=end).writerows([["http://u", "first"]] * SAMPLE_ROWS + records * repeat)
     with patch.object(module, "_LONG_LINE", long_line):
         index, stored = taken_in(text.getvalue().encode())
         shards = [
@@ -53,9 +54,9 @@ def expected_rows(text: str) -> list[Row]:
     rows: list[Row] = []
     line = 1
     for record in reader:
-        if len(record) > 1 or "".join(record).strip():
+        if "".join(record).strip():
             uri, tag, description = (*record, "", "", "")[:3]
-            problem = f"{len(record)} values for 3 columns (line {line})" if len(record) > 3 else ""
+            problem = f"{len(record)} cells for 3 columns (line {line})" if "".join(record[3:]).strip() else ""
             rows.append(Row(len(rows) + 1, line, uri.strip(), tag, description, problem=problem))
         line = reader.line_num + 1
     return rows
@@ -67,17 +68,17 @@ def test_any_text_is_read_as_a_plain_reader_does_or_refused(text: str, long_line
     """However badly it is quoted, what is accepted has the rows `csv.reader` sees by default."""
     try:
         with patch.object(module, "_LONG_LINE", long_line):
-            rows = all_rows(text.encode())
+            rows = all_rows(f"http://u\n{text}".encode())
     except SourceError:
         return
-    assert rows == expected_rows(text)
+    assert rows == expected_rows(f"http://u\n{text}")
 
 
 def test_rows_carry_number_line_and_cells() -> None:
     """Numbers count records, lines count lines, cells go by name."""
-    data = b'\n description , id, uri\r\n\r\n"two\r\nlines", 7 , a \r\n \r\n,,b\r\nx\r\n'
+    data = b'\n description , id, uri\r\n\r\n"two\r\nlines", 7 , http://a \r\n \r\n,,b\r\nx\r\n'
     assert all_rows(data) == [
-        Row(number=1, line=4, uri="a", description="two\r\nlines", id="7"),
+        Row(number=1, line=4, uri="http://a", description="two\r\nlines", id="7"),
         Row(number=2, line=7, uri="b"),
         Row(number=3, line=8, uri="", description="x"),
     ]
@@ -85,8 +86,8 @@ def test_rows_carry_number_line_and_cells() -> None:
 
 def test_a_row_with_too_many_cells_has_a_problem() -> None:
     """The row is known by its uri, and its problem says how many cells there are and where."""
-    _, row = all_rows(b"a\n\n\nb,t,d,e,f")
-    assert (row.uri, row.problem) == ("b", "5 values for 3 columns (line 4)")
+    _, row = all_rows(b"http://a\n\n\nb,t,d,e,f")
+    assert (row.uri, row.problem) == ("b", "5 cells for 3 columns (line 4)")
 
 
 @pytest.mark.parametrize(
@@ -98,13 +99,14 @@ def test_a_row_with_too_many_cells_has_a_problem() -> None:
         ("tag", "t" * 4097, "the tag is 4097 bytes long, more than 4096 (line 2)"),
         ("description", "d" * 65_537, "the description is 65537 bytes long, more than 65536 (line 2)"),
         ("uri", "http://x/" + "u" * 8192, "the uri is 8201 bytes long, more than 8192 (line 2)"),
+        ("uri", "/9j/" + "u" * 100_000, ""),
         ("uri", '"data:,' + "u" * 100_000 + '"', ""),
     ],
     ids=lambda value: str(value)[:20],
 )
 def test_a_cell_that_is_too_long_is_its_rows_problem(column: str, cell: str, problem: str) -> None:
     """Neither the library nor an index of the database has room for everything."""
-    _, row = all_rows(f"{column},{'tag' if column == 'uri' else 'uri'}\n{cell},x\nb,c".encode())[::-1]
+    _, row = all_rows(f"{column},{'tag' if column == 'uri' else 'uri'}\n{cell},http://x\nb,http://c".encode())[::-1]
     assert row.problem == problem
 
 
@@ -117,7 +119,7 @@ def test_rows_come_as_they_are_asked_for() -> None:
             asked.append(n)
             yield b"a\n" * 10
 
-    rows = read_rows(chunks(), ("uri",), Shard(0, 1, 100, 0, 200, 1))
+    rows = read_rows(chunks(), PLAIN, Shard(0, 1, 100, 0, 200, 1))
     next(rows)
     assert asked == [0]
 
@@ -126,11 +128,11 @@ def test_rows_come_as_they_are_asked_for() -> None:
 def test_a_changed_source_is_noticed(count: int) -> None:
     """A range that does not hold the rows it is said to hold is an error."""
     with pytest.raises(SourceError, match=f"shard 3 of the stored source has {count} rows, not 10"):
-        list(read_rows([b"a\n" * count], ("uri",), Shard(3, 41, 10, 0, 20, 41)))
+        list(read_rows([b"a\n" * count], PLAIN, Shard(3, 41, 10, 0, 20, 41)))
 
 
 def test_shards_of_a_planned_source_are_read() -> None:
     """What planning makes of an index is readable: sizes, numbers and lines agree."""
-    index, stored = taken_in(b"uri\n" + b"a\n" * 2345)
+    index, stored = taken_in(b"uri\n" + b"http://a\n" * 2345)
     shards = plan_shards(index, 1)
     assert [row.number for shard in shards for row in shard_rows(stored, index, shard)] == list(range(1, 2346))

@@ -1,6 +1,7 @@
 """Keeping sources, on local folders and on a file system without renames."""
 
 import io
+import json
 import stat
 import uuid
 from dataclasses import replace
@@ -36,10 +37,10 @@ def test_a_stored_source_is_read_back_by_shards(root: str) -> None:
 def test_two_sources_of_a_task_do_not_mix(root: str) -> None:
     """Each is read under its own name, until the other one is thrown away."""
     storage = Storage(root, BOUNDS)
-    index = storage.store("task", io.BytesIO(b"one\n"), "a")
+    index = storage.store("task", io.BytesIO(b"http://one\n"), "a")
     storage.store("task", io.BytesIO(CSV), "ab")
     (shard,) = plan_shards(index, 1)
-    assert [row.uri for row in storage.open_shard("task", shard, "a")] == ["one"]
+    assert [row.uri for row in storage.open_shard("task", shard, "a")] == ["http://one"]
     storage.keep_only("task", "a")
     assert storage.index("task", "ab") is None
     assert storage.index("task", "a") == index
@@ -68,7 +69,7 @@ def test_delete_is_idempotent(root: str) -> None:
 def test_a_missing_source_is_told(root: str) -> None:
     """A shard of a source that is not kept is no shard."""
     storage = Storage(root, BOUNDS)
-    (shard,) = plan_shards(taken_in(b"a\n")[0], 1)
+    (shard,) = plan_shards(taken_in(b"http://a\n")[0], 1)
     with pytest.raises(TaskNotFound):
         storage.open_shard("task", shard)
 
@@ -94,12 +95,28 @@ def test_local_sources_are_private(tmp_path: Path) -> None:
 
 
 def test_an_index_survives_serialisation() -> None:
-    """All of an index comes back from its document, which other versions do not read."""
+    """All of an index comes back from its document, which earlier versions do not read."""
     index, _ = taken_in(CSV)
     document = dump_index(index)
     assert load_index(document) == index
-    with pytest.raises(ConfigError, match="another release"):
-        load_index(document.replace(b'"version":1', b'"version":2'))
+    with pytest.raises(ConfigError, match="a later release"):
+        load_index(document.replace(b'"version":2', b'"version":3'))
+
+
+def test_an_index_of_the_first_version_is_read() -> None:
+    """A source that was stored before an upgrade is still read."""
+    fields = {"columns": ["id", "uri"], "header": True, "encoding": "gb18030", "size": 40}
+    document = json.dumps({"version": 1, **fields, "rows": [2], "starts": [7], "lines": [2]}).encode()
+    index = load_index(document)
+    assert index.reading.described() == {
+        "encoding": "gb18030",
+        "separator": ",",
+        "header": True,
+        "columns": {"id": "id", "uri": "uri"},
+        "ignored": [],
+        "sheet": None,
+    }
+    assert (index.rows, index.blocks[0].start, index.blocks[0].end) == (2, 7, 40)
 
 
 def test_an_index_is_compact() -> None:
