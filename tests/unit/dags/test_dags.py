@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from face_import.control import run_conf
-from face_import.domain.models import LIMITS
+from face_import.domain.models import AS_FOUND, LIMITS, ReadingOptions
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
 from face_import.orchestration.dag.params import FACES, HOW, READING, RECURRING, WHAT, import_params, task_config
@@ -138,6 +138,8 @@ def test_an_entrys_conf_makes_its_task(dag: DAG, *, changes_only: bool) -> None:
 def test_what_a_start_sends_passes_the_form(dag: DAG, make_task: MakeTask, entry: str) -> None:
     """A task that is started again under a run that is gone is the same task."""
     task = make_task(entry=entry)
+    options = ReadingOptions("gbk", "员工", {"uri": "照片", "id": None}) if entry else AS_FOUND
+    task = replace(task, config=replace(task.config, options=options))
     params = deepcopy(dag.params)
     params.update(run_conf(task))
     config = task_config(params.validate())
