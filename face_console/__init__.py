@@ -10,6 +10,7 @@ from api_shim import sessions
 from api_shim.access import LoginNeeded
 from face_console import language, texts, view
 from face_console.charts import Rates
+from face_console.columns import cell
 from face_console.create import create as _create  # noqa: F401 - the modules register their pages on the blueprint
 from face_console.login import to_login
 from face_console.task import show as _task  # noqa: F401
@@ -48,6 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         "duration": language.duration,
         "when": view.when,
         "shown_uri": view.shown_uri,
+        "cell": cell,
     }
     environment.globals |= {
         "LIMITS": LIMITS,

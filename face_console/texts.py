@@ -4,6 +4,7 @@ from typing import Any
 
 from api_shim.access import OtherGroup
 from api_shim.models import CreateForm
+from face_console.columns import cell
 from face_console.language import gettext, lazy
 from face_import.contract import GROUP_NAME_PATTERN, TaskState
 from face_import.domain.uri_form import UriFlaw
@@ -62,13 +63,36 @@ _HELP = {
     "storage_unavailable": lazy("It may be full. Try again later."),
     "internal_error": lazy("See the API log for details."),
 }
-_ENCODINGS = {
+ENCODINGS = {
     "utf-8": "UTF-8",
-    "utf-8-sig": "UTF-8 (BOM)",
     "utf-16-le": "UTF-16 LE",
     "utf-16-be": "UTF-16 BE",
     "gb18030": "GB18030",
+    "cp950": "Big5",
+    "cp932": "Shift JIS",
+    "euc_jp": "EUC-JP",
+    "cp949": "EUC-KR",
+    "cp1252": "Windows-1252",
+    "cp1250": "Windows-1250",
+    "cp1251": "Windows-1251",
+    "cp1253": "Windows-1253",
+    "cp1254": "Windows-1254",
+    "cp1255": "Windows-1255",
+    "cp1256": "Windows-1256",
+    "cp1257": "Windows-1257",
+    "cp1258": "Windows-1258",
+    "cp874": "Windows-874",
 }
+"""Codecs to choose from."""
+_OTHER_ENCODINGS = {"utf-8-sig": "UTF-8 (BOM)"}
+SEPARATORS = {",": lazy("comma"), ";": lazy("semicolon"), "\t": lazy("tab"), "|": lazy("vertical bar")}
+COLUMNS = {
+    "uri": lazy("image URI"),
+    "tag": lazy("tag (name)"),
+    "description": lazy("description"),
+    "id": lazy("id"),
+}
+"""What a column of a file is used for."""
 
 
 def error_title(word: str) -> str:
@@ -83,7 +107,12 @@ def error_help(word: str, text: str) -> str:
 
 def encoding(codec: str) -> str:
     """Display name of a codec."""
-    return _ENCODINGS.get(codec, codec)
+    return (ENCODINGS | _OTHER_ENCODINGS).get(codec, codec)
+
+
+def column(name: str | int) -> str:
+    """A column by its title or, if it has none, its number from 1."""
+    return gettext("column %(n)s", n=name) if isinstance(name, int) else cell(name)
 
 
 def group_rule(settings: Settings) -> str:

@@ -53,11 +53,39 @@
       label.textContent = file ? `${file.name} (${size(file.size)})` : empty;
       zone.classList.toggle("chosen", Boolean(file));
       if (by("file-problem")) by("file-problem").replaceChildren();
-      if (!file) by("preview").replaceChildren();
+      by("preview").replaceChildren();
+      lockButtons();
     };
     input.addEventListener("change", show);
     show();
   };
+
+  // A file that would be rejected creates no import.
+  const lockButtons = () => {
+    const refused = document.querySelector("#preview [data-refused]") !== null;
+    for (const button of document.querySelectorAll("#new .buttons [name=then]")) button.disabled = refused;
+  };
+
+  // What the menus of a preview say, as the form field `columns`: our columns by title or by number, null if not used.
+  const chosenColumns = (reading, changed) => {
+    const withTitles = (by("header")?.value ?? reading.dataset.header) === "titles";
+    const menus = [...reading.querySelectorAll("select[data-number]")];
+    const columns = Object.fromEntries([...menus[0].options].map(({ value }) => [value, null]).filter(([value]) => value));
+    for (const menu of menus) {
+      if (menu !== changed && changed.value && menu.value === changed.value) menu.value = "";
+      const { name, number } = menu.dataset;
+      if (menu.value) columns[menu.value] = withTitles && name ? name : Number(number);
+    }
+    return JSON.stringify(columns);
+  };
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { elt, parameters, triggeringEvent } = event.detail;
+    if (elt.id !== "reading") return;
+    const changed = triggeringEvent.target;
+    // In another encoding the titles are others.
+    const columns = changed.name === "encoding" ? "" : chosenColumns(elt, changed);
+    elt.querySelector("[name=columns]").value = parameters.columns = columns;
+  });
 
   // Upload progress; indeterminate while the server then reads the file.
   const sending = (busy) => {
@@ -70,6 +98,7 @@
   });
   document.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.elt.closest("#new")) sending(false);
+    lockButtons();
     const answered = event.detail.xhr.status > 0 && event.detail.xhr.status < 500;
     by("offline").hidden = answered || event.detail.elt.closest("#new") !== null;
   });
@@ -102,6 +131,8 @@
   document.addEventListener("htmx:afterSettle", (event) => {
     localTimes(document);
     watchName();
+    lockButtons();
+    if (event.target.id === "preview" && last?.id === "use-columns" && !last.isConnected) by("column-1")?.focus();
     if (event.target.id !== "fields") return;
     const wrong = document.querySelector("#fields [aria-invalid=true]") || by("file");
     wrong.focus();

@@ -11,7 +11,8 @@
     │   ├── WrongState         409
     │   └── KeyReused          409
     ├── SourceError            a source that cannot be parsed; carries the line if known
-    │   └── SourceMissing      there is no such file, so far
+    │   ├── SourceMissing      there is no such file, so far
+    │   └── Ambiguous          the client may say which column is which; carries the first records
     ├── RowError               one row's input is bad; becomes the row's code and message
     ├── ServiceError           an external service failed
     │   ├── ServiceUnavailable no response, 5xx, 429: wait and retry
@@ -27,7 +28,7 @@
     └── TaskFailed             an operator has to act; the text says how
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -103,6 +104,29 @@ class SourceError(FaceImportError):
 
 class SourceMissing(SourceError):
     """The source's URL is allowed, but there is no readable file, so far."""
+
+
+class Ambiguous(SourceError):
+    """A table whose header or columns can be read in several ways, or in none that is known; the client may say how.
+
+    Args:
+        problem: what is not clear.
+        advice: what a client of the API can send.
+
+    Attributes:
+        problem: as given.
+        separator: the character between cells.
+        titles: the header's cells; empty if there is no header, or none that is known to be one.
+        records: the first records below the header; long cells are shortened.
+    """
+
+    separator = ","
+    titles: Sequence[str] = ()
+    records: Sequence[list[str]] = ()
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(f"{problem}: {advice}" if advice else problem)
+        self.problem = problem
 
 
 class RowError(FaceImportError):

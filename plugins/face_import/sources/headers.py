@@ -89,4 +89,5 @@ def find_column(titles: Sequence[str], choice: str | int, width: int) -> int | N
                 raise SourceError(f"columns: {len(found)} columns have the title {text!r}; give the number instead")
             if found:
                 return found[0]
-    return int(text) - 1 if text.isdecimal() and 0 < int(text) <= width else None
+    is_number = text.isdecimal() and len(text) <= len(str(width))  # Python refuses to convert thousands of digits
+    return int(text) - 1 if is_number and 0 < int(text) <= width else None

@@ -21,10 +21,10 @@ from face_import.sources.records import LineFeed, Records, unwrapped
 _OTHER_CELLS_BYTES = 64 * 2**10
 _MAX_SEPARATORS = 2**20
 """Per record: a million short cells in Python take as much memory as the longest allowed cell."""
-_SAMPLE_BYTES = 2**18
+_SAMPLE_BYTES = 2**17
 _SAMPLE_LINES = 3
 _BLANK_LINES = re.compile(r'\A(?:[ ,;\t|"]*[\r\n]+)+')
-_LONG_CELL = re.compile(r"([^,;\t|\"\r\n]{64})[^,;\t|\"\r\n]{256,}")
+_LONG_CELL = re.compile(r"((?:\A|(?<=[,;\t|\"\r\n]))[^,;\t|\"\r\n]{64})[^,;\t|\"\r\n]{256,}")
 _LOST_DIGITS = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
 """What spreadsheets make of a long number."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from face_import.contract import SOURCE_COLUMNS
 from face_import.domain.models import Reading, ReadingOptions
 from face_import.domain.uri import cleaned, display, looks_like_uri
-from face_import.errors import SourceError
+from face_import.errors import Ambiguous, SourceError
 from face_import.sources.headers import check_fields, field_of, find_column
 from face_import.sources.records import is_blank, unwrapped
 
@@ -37,7 +37,8 @@ def decide(sample: str, options: ReadingOptions) -> Reading:
         options: what the client says about it.
 
     Raises:
-        SourceError: it is ambiguous or has no column with URIs; the text names the candidates and what to do.
+        Ambiguous: `options.columns` can settle which column is which; the text names the candidates and what to do.
+        SourceError: it is not one table, or has no URIs.
     """
     declaration = _DECLARATION.match(sample)
     text = sample[declaration.end() :] if declaration else sample
@@ -50,10 +51,14 @@ def decide(sample: str, options: ReadingOptions) -> Reading:
     if not table.rows:
         raise SourceError("the file has no rows below its header")
     table.check_quoting(separator)
-    columns = _columns(table, options)
-    width = len(titles) or (table.widest if options.columns else len(POSITIONAL))
-    table.check_width(width)
-    table.check_uris(columns["uri"], records[0] if not options.columns else ())
+    try:
+        columns = _columns(table, options)
+        width = len(titles) or (table.widest if options.columns else len(POSITIONAL))
+        table.check_width(width)
+        table.check_uris(columns["uri"], records[0] if not options.columns else ())
+    except Ambiguous as error:
+        error.separator, error.titles, error.records = separator, titles, table.rows
+        raise
     return Reading(separator=separator, declared=bool(declaration), titles=tuple(titles), columns=columns, width=width)
 
 
@@ -102,9 +107,9 @@ class _Table:
         if self.titles:
             raise SourceError(f"{text}; quote cells that contain the separator, or complete the header")
         uris = [position + 1 for position in self._uri_columns()]
-        raise SourceError(
-            f"{text}, which are uri, tag and description if there is no header; "
-            f"add a header, or {_advice(uri=uris or [1])} and so on"
+        raise Ambiguous(
+            f"{text}, which are uri, tag and description if there is no header",
+            f"add a header, or {_advice(uri=uris or [1])} and so on",
         )
 
     def check_uris(self, position: int, first: Sequence[str]) -> None:
@@ -112,17 +117,18 @@ class _Table:
         if self.has_uris(position):
             cell = first[position] if position < len(first) else ""
             if not self.titles and _WORDS.fullmatch(cell.strip()) and not looks_like_uri(cell):
-                raise SourceError(
-                    f"the first row has no URI and no known column name ({_short(cell)}): if it is a header, say which "
-                    f'column is which by title: columns={{"uri": {json.dumps(cell, ensure_ascii=False)}}}; if it is a '
-                    'row, by number: columns={"uri": 1, "tag": 2, "description": 3}'
+                raise Ambiguous(
+                    f"the first row has no URI and no known column name ({_short(cell)})",
+                    "if it is a header, say which column is which by title: "
+                    f'columns={{"uri": {json.dumps(cell, ensure_ascii=False)}}}; if it is a row, by number: '
+                    'columns={"uri": 1, "tag": 2, "description": 3}',
                 )
             return
         cell = next((row[position] for row in self.rows if position < len(row)), "")
         text = f"{self.name(position)} has no URI in the first {len(self.rows)} rows; row 1 has {_short(cell)}"
         if others := self._uri_columns():
             found = " and ".join(map(self.name, others))
-            raise SourceError(f"{text}. {found} has URIs: {_advice(uri=[self.choice(other) for other in others])}")
+            raise Ambiguous(f"{text}. {found} has URIs", _advice(uri=[self.choice(other) for other in others]))
         raise SourceError(f"{text}. A URI begins with http://, https:// or data:")
 
     def _uri_columns(self) -> list[int]:
@@ -207,9 +213,9 @@ def _columns(table: _Table, options: ReadingOptions) -> dict[str, int]:
         field: None if choice is None else _chosen(table, field, choice)
         for field, choice in check_fields(options.columns).items()
     }
-    columns = {field: position for field, position in chosen.items() if position is not None}
+    columns: dict[str, int] = {field: position for field, position in chosen.items() if position is not None}
     if not table.titles:
-        columns = columns or POSITIONAL
+        columns = columns or {field: position for field, position in POSITIONAL.items() if field not in chosen}
     else:
         for field, positions in _known(table.titles, set(columns.values())).items():
             if field not in chosen:
@@ -217,7 +223,7 @@ def _columns(table: _Table, options: ReadingOptions) -> dict[str, int]:
     if "uri" not in columns:
         seen = ", ".join(map(_short, table.titles)) or "no header"
         candidates = [table.choice(p) for p in range(table.widest) if table.has_uris(p)]
-        raise SourceError(f"no column is known to have the URIs ({seen}): {_advice(uri=candidates or ['…'])}")
+        raise Ambiguous(f"no column is known to have the URIs ({seen})", _advice(uri=candidates or ["…"]))
     return {field: columns[field] for field in SOURCE_COLUMNS if field in columns}
 
 
@@ -232,7 +238,7 @@ def _known(titles: Sequence[str], taken: Iterable[int]) -> dict[str, list[int]]:
 def _only(table: _Table, field: str, positions: Sequence[int]) -> int:
     if len(positions) > 1:
         names = " and ".join(map(table.name, positions))
-        raise SourceError(f"{names} may all be the {field}: {_advice(**{field: [table.choice(p) for p in positions]})}")
+        raise Ambiguous(f"{names} may all be the {field}", _advice(**{field: [table.choice(p) for p in positions]}))
     return positions[0]
 
 
@@ -240,7 +246,7 @@ def _chosen(table: _Table, field: str, choice: str | int) -> int:
     position = find_column(table.titles, choice, max(len(table.titles), table.widest))
     if position is None:
         seen = ", ".join(map(_short, table.titles)) or f"{table.widest} without titles"
-        raise SourceError(f"columns: there is no column {choice!r} for {field}; the file has {seen}")
+        raise Ambiguous(f"columns: there is no column {choice!r} for {field}; the file has {seen}")
     return position
 
 

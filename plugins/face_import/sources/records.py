@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from string import whitespace
 
 from face_import.errors import SourceError
 
@@ -223,11 +224,11 @@ class Records:
         while passed < rows:
             try:
                 for record in reader:
-                    feed.settled = feed.end
-                    # A first cell that begins with printable ASCII settles it without a call.
-                    if (record and "!" <= record[0] < "\x7f") or not is_blank(record):
+                    feed.settled = here = feed.end
+                    # White space is below "!"; a comparison is cheaper than a call.
+                    if (record and record[0] > "!") or not is_blank(record):
                         passed += 1
-                        if passed >= rows or feed.end >= end:
+                        if passed >= rows or here >= end:
                             return passed
                     done = reader.line_num
             except (csv.Error, Unreadable, RecordTooLarge) as error:
@@ -265,8 +266,8 @@ class Records:
 
 
 def is_blank(record: list[str]) -> bool:
-    """Whether a record has no text in any cell."""
-    return not any(map(str.strip, record))
+    """Whether a record has no text in any cell, that is, nothing but ASCII white space."""
+    return not any(cell.strip(whitespace) for cell in record)
 
 
 def unwrapped(cell: str) -> str:

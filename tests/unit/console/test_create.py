@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api_shim.models import CreateForm
+from face_console.create import READING_FIELDS
 from face_import.catalogue import Catalogue
 from face_import.control import Control
 from face_import.domain.models import LIMITS
@@ -26,17 +27,18 @@ def send(client: FlaskClient, file: bytes | None = b"http://x/1.jpg,t,d\n", **fi
     return client.post("/new", data=form, headers=HTMX)
 
 
-def preview(client: FlaskClient, file: bytes) -> str:
-    """Choose a file."""
-    return client.post("/new/preview", data={"file": (io.BytesIO(file), "f.csv")}).get_data(as_text=True)
+def preview(client: FlaskClient, file: bytes, **fields: str) -> str:
+    """Choose a file, or change a menu of its preview."""
+    form = {"file": (io.BytesIO(file), "f.csv"), **fields}
+    return client.post("/new/preview", data=form).get_data(as_text=True)
 
 
 def test_every_option_of_the_api_is_there(get: Get) -> None:
     """With its default and a sentence on it."""
     page = get("/new")
     for name, option in CreateForm.model_fields.items():
-        if name == "source":
-            continue  # for programs: people choose a file
+        if name == "source" or name in READING_FIELDS:
+            continue  # for programs, people choose a file; and in the preview
         assert f'name="{name}"' in page
         assert f'id="{name}-hint"' in page
         if name in LIMITS.keys() | {"thread_num"}:
@@ -145,11 +147,11 @@ def test_an_import_that_cannot_be_started_is_kept(client: FlaskClient, get: Get)
 
 def test_the_preview_shows_what_was_understood(client: FlaskClient, settings: Settings) -> None:
     """Rows, encoding, columns, header, the first rows, and nothing is stored."""
-    page = preview(client, "uri,tag,描述\nhttp://x/1.jpg,张三,b\n".encode("gb18030"))
+    page = preview(client, "http://x/1.jpg,张三,b\n".encode("gb18030"))
     assert "data (no header row)" in page
-    assert "GB18030" in page
+    assert "recognised: GB18030" in page
     page = preview(client, b"tag,uri,id\n" + b"anna,http://x/1.jpg,7\n" * 20)
-    for text in ("column names (header row)", "tag, uri, id", "<dd>20</dd>", "All lines were parsed."):
+    for text in ("column names (header row)", "tag (name): tag", "<dd>20</dd>", "All lines were parsed."):
         assert text in page, text
     assert page.count("<td>anna</td>") == 8
     assert stored(settings) == []
@@ -176,19 +178,21 @@ def test_the_preview_lists_every_unreadable_line(client: FlaskClient) -> None:
 def test_many_unreadable_lines_are_all_listed(client: FlaskClient) -> None:
     """The first 200 with their reason, all others by their lines, those that follow each other together."""
     good, bad = b"http://x/1.jpg,a,b\n", b"nonsense,a,b\n"
-    page = preview(client, bad * 200 + good + bad + good + bad * 30 + b'nonsense,"a\nb",c\n\n' + bad + good + bad)
+    page = preview(
+        client, good + bad * 200 + good + bad + good + bad * 30 + b'nonsense,"a\nb",c\n\n' + bad + good + bad
+    )
     assert "234 rows cannot be imported" in page
     assert page.count("not a URI") == 200
-    assert "202, 204–237, 239" in page.partition("Lines of the others:")[2]
+    assert "203, 205–238, 240" in page.partition("Lines of the others:")[2]
     assert "more follow" not in page
 
 
 def test_a_page_has_not_endlessly_many_numbers(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a file that was made to have them, the last ones are counted."""
-    monkeypatch.setattr("face_console.create.MOST_STRETCHES", 50)
-    page = preview(client, b"nonsense,a,b\nhttp://x,a,b\n" * 300)
+    monkeypatch.setattr("face_console.preview.MOST_STRETCHES", 50)
+    page = preview(client, b"http://x,a,b\nnonsense,a,b\n" * 300)
     assert "300 rows cannot be imported" in page
-    assert "497, 499</p>" in page
+    assert "498, 500</p>" in page
     assert "50 more follow." in page
 
 
