@@ -17,7 +17,8 @@ from face_import.catalogue import Once, TaskConfig
 from face_import.contract import Mode
 from face_import.domain.identity import new_task_id
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMITS, Limits
+from face_import.domain.models import LIMITS, Limits, ReadingOptions
+from face_import.domain.reading_options import reading_options
 from face_import.domain.uri import redact
 from face_import.errors import InvalidRequest, KeyReused, SourceError
 from face_import.sources.location import check_source
@@ -48,7 +49,7 @@ def create_task(form: CreateForm, upload: FileStorage | None, key: str | None = 
         key: the client's idempotency key, if it sent one.
 
     Raises:
-        InvalidRequest: the key, the group, the concurrency, the file or the URL is missing or invalid.
+        InvalidRequest: a field is missing or invalid, or the key is.
         OtherGroup: the request's key has no access to the group.
         KeyReused: an earlier request with this key had other content.
         SourceError: the file cannot be parsed; nothing is stored.
@@ -65,17 +66,19 @@ def create_task(form: CreateForm, upload: FileStorage | None, key: str | None = 
         return Creation(earlier, replayed=True)
     check_group_name(form.group_name, context.settings)
     check_thread_num(form.thread_num, context.settings)
-    return _registered(form, once) if upload is None else _stored(form, upload, once)
+    options = reading_options({"encoding": form.encoding, "sheet": form.sheet, "columns": form.columns})
+    return _registered(form, options, once) if upload is None else _stored(form, options, upload, once)
 
 
-def _stored(form: CreateForm, upload: FileStorage, once: Once | None) -> Creation:
+def _stored(form: CreateForm, options: ReadingOptions, upload: FileStorage, once: Once | None) -> Creation:
     """Ingest the file and create its task; if another request with the key was faster, its copy is removed."""
     context, task_id = app_context(), new_task_id()
     with INTAKE:
-        index = context.storage.store(task_id, cast("BinaryIO", upload.stream))
-    config = _config(form, f"upload: {upload.filename}")
+        index = context.storage.store(task_id, cast("BinaryIO", upload.stream), options=options)
+    config = _config(form, f"upload: {upload.filename}", options)
+    rows, reading = index.rows, index.reading
     try:
-        winner = context.catalogue.creates.add(task_id, config, total_num=index.rows, once=once)
+        winner = context.catalogue.creates.add(task_id, config, total_num=rows, reading=reading, once=once)
     except KeyReused:
         _discard(task_id)
         raise
@@ -90,25 +93,26 @@ def _discard(task_id: str) -> None:
         app_context().storage.delete(task_id)
 
 
-def _registered(form: CreateForm, once: Once | None) -> Creation:
+def _registered(form: CreateForm, options: ReadingOptions, once: Once | None) -> Creation:
     """Create the task of a URL, which `plan` will read."""
     context, task_id = app_context(), new_task_id()
     try:
         check_source(form.source, context.settings)
     except SourceError as error:
         raise InvalidRequest(f"source: {error}", field="source") from None
-    config = _config(form, redact(form.source))
+    config = _config(form, redact(form.source), options)
     winner = context.catalogue.creates.add(task_id, config, source_url=form.source, once=once)
     return Creation(winner, replayed=winner != task_id)
 
 
-def _config(form: CreateForm, source: str) -> TaskConfig:
+def _config(form: CreateForm, source: str, options: ReadingOptions) -> TaskConfig:
     return TaskConfig(
         group_name=form.group_name,
         source=source,
         limits=Limits(**{name: getattr(form, name) for name in LIMITS}),
         thread_num=form.thread_num,
         mode=Mode(form.mode),
+        options=options,
     )
 
 

@@ -7,6 +7,7 @@ from spectree.model_adapter.pydantic_adapter import BaseFile
 
 from face_import.contract import DEFAULT_THREAD_NUM, MAX_ROW, MAX_SOURCE_URL, Code, TaskState
 from face_import.domain.models import LIMITS, Limit
+from face_import.domain.reading_options import COLUMNS_SCHEMA, ENCODINGS, MAX_COLUMNS, MAX_ENCODING, MAX_SHEET
 
 KEY_HEADER, REPLAYED_HEADER = "Idempotency-Key", "Idempotency-Replayed"
 KEY_PATTERN = "^[!-~]{1,255}$"
@@ -91,6 +92,22 @@ class CreateForm(_Limited):
         json_schema_extra={"pattern": _URL_OR_EMPTY},
         description="URL of the CSV file, which is read when the task is started",
     )
+    encoding: str = Field(
+        "",
+        max_length=MAX_ENCODING,
+        description=f"encoding of the file, for instance {', '.join(ENCODINGS)}; empty: recognised",
+    )
+    sheet: str = Field("", max_length=MAX_SHEET, description="a workbook's sheet; empty: the first one")
+    columns: str = Field(
+        "",
+        max_length=MAX_COLUMNS,
+        json_schema_extra={
+            "contentMediaType": "application/json",
+            "contentSchema": {"type": "object", **COLUMNS_SCHEMA},
+        },
+        description="JSON object that says which column is which, where the header does not: for uri, tag, description "
+        'and id the title or the number from 1, or null for none, as in {"uri": "photo", "id": 3}',
+    )
 
 
 class CreateHeaders(BaseModel):
@@ -172,11 +189,23 @@ class ChangeCounts(BaseModel):
     gone: int
 
 
+class Source(BaseModel):
+    """How the file is read; a column without a title is shown by its number from 1."""
+
+    encoding: str = Field(description="encoding of the file as sent")
+    separator: str
+    header: bool
+    columns: dict[str, str | int] = Field(description="the file's column for each of ours")
+    ignored: list[str | int] = Field(description="the other columns")
+    sheet: str | None = Field(description="the workbook's sheet; null for other files")
+
+
 class Detail(BaseModel):
     """Current state of a task; times are ISO 8601 in UTC, or null."""
 
     group_name: str
     config: Config
+    source: Source | None = Field(description="how the file is read, null before it is")
     total_num: int
     handled_num: int
     success_num: int

@@ -154,6 +154,7 @@ def describe(task: ImportTask, progress: Progress, changes: Changes | None) -> J
             "mode": int(task.config.mode),
             "thread_num": task.config.thread_num,
         },
+        "source": task.reading,
         "total_num": task.total_num,
         "handled_num": progress.handled,
         "success_num": progress.succeeded,

@@ -11,6 +11,9 @@ log has the rows that failed, with the reasons.
 | --- | --- | --- |
 | `source` | URL of the CSV file: http(s), or below a configured prefix | |
 | `group_name` | face group to import into | |
+| `encoding` | encoding of the file, for instance gbk; empty: recognised | |
+| `sheet` | sheet of an Excel workbook; empty: the first one | |
+| `columns` | which column is which, by title or number: `{"uri": "photo", "id": 3}`; empty: by the header | |
 | `thread_num` | concurrency: maximum number of rows with a request in flight | 10 |
 | `mode` | 0 skips bad rows, 1 stops at the first | 0 |
 | `pos_pitch`, `pos_yaw`, `pos_rol` | maximum angles of a face in degrees, 0 = any | 0 |

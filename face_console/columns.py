@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import StrictInt, StrictStr, TypeAdapter, ValidationError
-
 from face_console.view import shown_uri
 from face_import.contract import SOURCE_COLUMNS
 from face_import.domain.models import Reading, ReadingOptions
 from face_import.domain.uri import cleaned, display, looks_like_uri
-from face_import.errors import Ambiguous, InvalidRequest, SourceError
+from face_import.errors import Ambiguous, SourceError
 from face_import.sources.headers import field_of, find_column
 from face_import.sources.reading import POSITIONAL
 from face_import.sources.records import unwrapped
@@ -18,7 +16,6 @@ FIRST_ROWS = 8
 SHOWN_CHARACTERS = 200
 SHOWN_COLUMNS = 200
 """Bounds the page for a file with thousands of columns; those in use are shown wherever they are."""
-_COLUMNS = TypeAdapter(dict[str, StrictStr | StrictInt | None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +58,6 @@ def cell(text: str) -> str:
     """A cell as it is shown: abbreviated to a few lines at most, without image data or the secrets of signed URLs."""
     shown = shown_uri(text) if looks_like_uri(text) else display(text)
     return shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}…"
-
-
-def reading_options(form: Mapping[str, str]) -> ReadingOptions:
-    """What a form says about its file.
-
-    Raises:
-        InvalidRequest: `columns` is not a JSON object of titles and numbers.
-    """
-    try:
-        columns = _COLUMNS.validate_json(form.get("columns") or "{}")
-    except ValidationError:
-        raise InvalidRequest("columns: not a JSON object of titles and numbers", field="columns") from None
-    return ReadingOptions(form.get("encoding", ""), form.get("sheet", ""), columns)
 
 
 def table_of(reading: Reading, records: Sequence[Sequence[str]]) -> Table:

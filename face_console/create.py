@@ -16,12 +16,13 @@ from api_shim.creation import Creation, create_task
 from api_shim.models import CreateForm
 from api_shim.slots import INTAKE
 from api_shim.uploads import takes_file
-from face_console.columns import reading_options, table_to_settle
+from face_console.columns import table_to_settle
 from face_console.language import gettext
 from face_console.preview import preview
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved
 from face_import.domain.models import AS_FOUND, ReadingOptions
+from face_import.domain.reading_options import reading_options
 from face_import.errors import AirflowError, Ambiguous, RequestError, SourceError, WrongState
 from face_import.sources import Bounds
 from face_import.sources.encoding import kind_of_binary

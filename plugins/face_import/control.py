@@ -14,6 +14,7 @@ from face_import.catalogue import Catalogue, ImportTask, get_catalogue
 from face_import.clients.airflow import Airflow
 from face_import.contract import UPLOAD, TaskState
 from face_import.domain.planning import pool_for
+from face_import.domain.reading_options import reading_fields
 from face_import.errors import AirflowError, RequestError, WrongState
 from face_import.settings import Settings, get_settings
 
@@ -174,6 +175,7 @@ def run_conf(task: ImportTask) -> dict[str, Any]:
         "thread_num": config.thread_num,
         "mode": int(config.mode),
         **asdict(config.limits),
+        **reading_fields(config.options),
         "entry": config.entry or None,
     }
 

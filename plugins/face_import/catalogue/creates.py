@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, select
 
 from face_import.catalogue.engine import reading, upsert_for
-from face_import.catalogue.records import TaskConfig, new_task_values
+from face_import.catalogue.records import TaskConfig, new_task_values, reading_text
 from face_import.catalogue.schema import KEPT, import_task
 from face_import.contract import TaskState
+from face_import.domain.models import Reading
 from face_import.errors import KeyReused
 
 
@@ -44,12 +45,13 @@ class Creates:
         with self._reader.begin() as connection:
             return _find(connection, once)
 
-    def add(
+    def add(  # noqa: PLR0913 - the columns of a new task
         self,
         task_id: str,
         config: TaskConfig,
         *,
         total_num: int = 0,
+        reading: Reading | None = None,
         source_url: str | None = None,
         once: Once | None = None,
     ) -> str:
@@ -59,6 +61,7 @@ class Creates:
             task_id: id of the new task, and of its run.
             config: its configuration.
             total_num: rows of its source, if it is stored.
+            reading: how its source is read, if it is stored.
             source_url: the URL that `plan` will read, secrets included; None if the source is stored.
             once: identifies the request, if the client wants it to count once.
 
@@ -68,7 +71,8 @@ class Creates:
         Raises:
             KeyReused: that earlier request had other content.
         """
-        values = new_task_values(task_id, task_id, config, TaskState.CREATED, total_num) | {"source_url": source_url}
+        values = new_task_values(task_id, task_id, config, TaskState.CREATED, total_num)
+        values |= {"source_url": source_url, "reading": reading and reading_text(reading)}
         if once:
             values |= {"create_key": once.key, "create_digest": once.digest}
         insert = upsert_for(self._engine.dialect)(import_task).values(values)

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import Engine, Select, func, insert, select, update
 
 from face_import.catalogue.engine import reading
-from face_import.catalogue.records import load
+from face_import.catalogue.records import load, reading_text
 from face_import.catalogue.schema import import_task, shard, tally
 from face_import.domain.identity import UPLOADED
-from face_import.domain.models import Shard
+from face_import.domain.models import Reading, Shard
 from face_import.errors import TaskNotFound, TaskStopped
 
 
@@ -24,7 +24,14 @@ class Plans:
         self._engine = engine
         self._reader = reading(engine)
 
-    def commit(self, task_id: str, shards: Sequence[Shard], total_num: int, source_name: str = UPLOADED) -> None:
+    def commit(
+        self,
+        task_id: str,
+        shards: Sequence[Shard],
+        total_num: int,
+        source_name: str = UPLOADED,
+        reading: Reading | None = None,
+    ) -> None:
         """Commit the shards of a task, with the stored source they refer to, once; a URL it came from is forgotten.
 
         Later calls change nothing: the first of two plans wins.
@@ -38,11 +45,10 @@ class Plans:
             if connection.scalar(select(shard.c.number).where(shard.c.task_id == task_id).limit(1)) is not None:
                 return
             connection.execute(insert(shard), [_shard_values(task_id, s) for s in shards])
-            connection.execute(
-                update(import_task)
-                .where(import_task.c.id == task_id)
-                .values(total_num=total_num, source_name=source_name, source_url=None)
-            )
+            values = {"total_num": total_num, "source_name": source_name, "source_url": None}
+            if reading:
+                values["reading"] = reading_text(reading)
+            connection.execute(update(import_task).where(import_task.c.id == task_id).values(values))
 
     def shards(self, task_id: str) -> list[Shard]:
         """The planned shards in order; empty before planning."""

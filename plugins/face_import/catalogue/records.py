@@ -1,5 +1,6 @@
 """Import tasks as values, and how they are read from the catalogue."""
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, select
 from face_import.catalogue.schema import import_task, now
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import UPLOADED
-from face_import.domain.models import LIMITS, Limits
+from face_import.domain.models import AS_FOUND, LIMITS, Limits, Reading, ReadingOptions
 from face_import.errors import TaskNotFound
 
 _NOT_SHOWN = {"control_owner", "control_until", "create_key", "create_digest", "source_url"}
@@ -22,6 +23,7 @@ class TaskConfig:
     Attributes:
         source: where the rows came from, for display: a file name, or a URL without its secrets.
         entry: the recurring import whose new and changed rows only are imported; empty: import all rows.
+        options: what the client says about how the source is read.
     """
 
     group_name: str
@@ -30,6 +32,7 @@ class TaskConfig:
     thread_num: int
     mode: Mode
     entry: str = ""
+    options: ReadingOptions = AS_FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class ImportTask:
         total_num: rows of its source; 0 until the source is ingested.
         gone_num: rows that only earlier files of its entry have; None until it is completed.
         source_name: name of the stored source that its shards refer to.
-        reading: how the source is read, as JSON; None: nothing is recorded.
+        reading: how the source is read, as in `Reading.described`; None before it is, and for earlier releases' tasks.
     """
 
     id: str
@@ -60,7 +63,7 @@ class ImportTask:
     total_num: int
     gone_num: int | None
     source_name: str
-    reading: str | None
+    reading: dict[str, Any] | None
     created_at: float
     started_at: float | None
     stopped_at: float | None
@@ -90,9 +93,19 @@ def new_task_values(task_id: str, run_id: str, config: TaskConfig, state: TaskSt
         "launched_attempt": int(running),
         "total_num": total_num,
         "source_name": UPLOADED,
+        "reading_options": None if config.options == AS_FOUND else _json(asdict(config.options)),
         "created_at": now(),
         "started_at": now() if running else None,
     }
+
+
+def reading_text(reading: Reading) -> str:
+    """A reading as it is recorded with its task."""
+    return _json(reading.described())
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)  # in ASCII, lone surrogates would get past `Words`
 
 
 def load(connection: Connection, task_id: str, *, lock: bool = False) -> ImportTask:
@@ -129,5 +142,7 @@ def task_of(row: RowMapping) -> ImportTask:
         thread_num=values.pop("thread_num"),
         mode=Mode(values.pop("mode")),
         entry=values.pop("entry"),
+        options=ReadingOptions(**json.loads(values.pop("reading_options") or "{}")),
     )
-    return ImportTask(config=config, state=TaskState(values.pop("state")), **values)
+    reading = json.loads(values.pop("reading") or "null")
+    return ImportTask(config=config, state=TaskState(values.pop("state")), reading=reading, **values)

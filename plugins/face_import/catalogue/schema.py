@@ -96,6 +96,7 @@ import_task = Table(
     Column("gone_num", Integer),
     Column("source_name", String(32), nullable=False),
     Column("source_url", Words),
+    Column("reading_options", Words),
     Column("reading", Words),
     Column("create_key", LargeBinary),
     Column("create_digest", LargeBinary),

@@ -33,6 +33,19 @@ _ERRORS: dict[int, type[RequestError]] = {
 }
 
 
+class Source(BaseModel):
+    """How a task's file is read; a column without a title is its number."""
+
+    model_config = ConfigDict(frozen=True)
+
+    encoding: str
+    separator: str
+    header: bool
+    columns: dict[str, str | int]
+    ignored: list[str | int] = []
+    sheet: str | None = None
+
+
 class Task(BaseModel):
     """A task as returned by `detail`, plus its id, which the response does not include."""
 
@@ -41,6 +54,7 @@ class Task(BaseModel):
     id: str = ""
     group_name: str
     config: dict[str, int]
+    source: Source | None = None
     total_num: int
     handled_num: int
     success_num: int

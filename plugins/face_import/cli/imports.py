@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from face_import.cli.client import Client, Task
+from face_import.cli.reading import as_options, columns_field, sentence
 from face_import.cli.server import Key, Server, Url
 from face_import.cli.terminal import INTERRUPTED, cell, local, stderr, stdout
 from face_import.cli.watch import summarize
@@ -20,6 +22,7 @@ from face_import.domain.models import LIMITS, Limits
 from face_import.errors import ApiUnavailable, InvalidRequest, RequestError, TaskNotFound
 
 _LIMITS = "Limits: rows with a face outside a limit fail"
+_READING = "How the file is read"
 
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="Task id.", show_default=False)]
 Group = Annotated[str, typer.Option(help="Face group.", show_default=False)]
@@ -75,6 +78,27 @@ def create(  # noqa: PLR0913 - the fields of the form
     width: Annotated[int, _limit("width")] = 0,
     height: Annotated[int, _limit("height")] = 0,
     blur_degree: Annotated[int, _limit("blur_degree")] = 0,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="Which column is which, for uri, tag, description and id: NAME=TITLE, NAME=NUMBER, or NAME= for none.",
+            show_default=False,
+            rich_help_panel=_READING,
+        ),
+    ] = None,
+    encoding: Annotated[
+        str,
+        typer.Option(
+            help="Encoding, if not recognised: gbk, for instance.", show_default=False, rich_help_panel=_READING
+        ),
+    ] = "",
+    sheet: Annotated[
+        str,
+        typer.Option(
+            help="Sheet of an Excel workbook, if not the first.", show_default=False, rich_help_panel=_READING
+        ),
+    ] = "",
     url: Url = "",
     key: Key = "",
 ) -> None:
@@ -87,10 +111,12 @@ def create(  # noqa: PLR0913 - the fields of the form
         pos_pitch=pos_pitch, pos_yaw=pos_yaw, pos_rol=pos_rol, width=width, height=height, blur_degree=blur_degree
     )
     numbers = {"thread_num": thread_num, "mode": mode, **asdict(limits)}
+    reading = {"encoding": encoding, "sheet": sheet, "columns": columns_field(column or ())}
     with Client(Server.of(url, key)) as client:
         fields = {"group_name": group, **{name: str(n) for name, n in numbers.items()}}
-        task_id = _create(client, fields, source)
+        task_id = _create(client, fields | {name: text for name, text in reading.items() if text}, source)
         stdout.print(task_id, markup=False)
+        _show_reading(client, task_id)
         _start(client, task_id)
         if watch:
             raise SystemExit(follow(client, task_id))
@@ -139,6 +165,7 @@ def show(*, task_id: TaskId, watch: Watch = False, url: Url = "", key: Key = "")
         "group": task.group_name,
         "Airflow run": task.dag_run_id,
         "settings": " ".join(f"{name} {value}" for name, value in task.config.items()),
+        "read as": sentence(task.source) if task.source else "",
         "created": local(task.created_at),
         "started": local(task.started_at),
         "finished": local(task.finished_at),
@@ -172,9 +199,20 @@ def delete(*, task_id: TaskId, url: Url = "", key: Key = "") -> None:
 
 
 def _create(client: Client, fields: dict[str, str], source: str) -> str:
-    if _is_url(source):
-        return client.create(fields | {"source": source}, None, lambda _sent: None)
-    return _upload(client, fields, Path(source))
+    try:
+        if _is_url(source):
+            return client.create(fields | {"source": source}, None, lambda _sent: None)
+        return _upload(client, fields, Path(source))
+    except InvalidRequest as error:
+        options = as_options(str(error))
+        raise InvalidRequest(f"{error}; here: {options}" if options else str(error)) from None
+
+
+def _show_reading(client: Client, task_id: str) -> None:
+    """Say how the file is read, if the server knows; the import does not depend on it."""
+    with suppress(ApiUnavailable, RequestError):
+        if source := client.task(task_id).source:
+            stderr.print(f"read as {sentence(source)}", markup=False)
 
 
 def _upload(client: Client, fields: dict[str, str], file: Path) -> str:

@@ -277,6 +277,8 @@ class ReadingOptions:
 
 AS_FOUND: Final = ReadingOptions()
 """The client says nothing: all of it is decided at intake."""
+SHOWN_TITLE, SHOWN_IGNORED = 200, 100
+"""What a reading shows of a title, in characters, and of the columns that are not imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,17 +309,21 @@ class Reading:
         return sorted(set(range(self.width)) - set(self.columns.values()))
 
     def named(self, position: int) -> str | int:
-        """A column's title, or its number from 1 if it has none."""
-        return (self.titles[position] if position < len(self.titles) else "") or position + 1
+        """A column's title, shortened if it is long, or its number from 1 if it has none."""
+        title = self.titles[position] if position < len(self.titles) else ""
+        return (title if len(title) <= SHOWN_TITLE else f"{title[:SHOWN_TITLE]}…") or position + 1
 
     def described(self) -> dict[str, Any]:
-        """The reading as the API shows it and as it is recorded with the task."""
+        """The reading as the API shows it and as it is recorded with the task; of bounded size for any header."""
+        ignored = [self.named(position) for position in self.ignored]
+        if (more := len(ignored) - SHOWN_IGNORED) > 0:
+            ignored[SHOWN_IGNORED:] = [f"… and {more} more"]
         return {
             "encoding": self.encoding,
             "separator": self.separator,
             "header": bool(self.titles),
             "columns": {field: self.named(position) for field, position in self.columns.items()},
-            "ignored": [self.named(position) for position in self.ignored],
+            "ignored": ignored,
             "sheet": self.sheet or None,
         }
 

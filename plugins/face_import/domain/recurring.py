@@ -20,7 +20,8 @@ from pydantic import (
 
 from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_ASSET, Mode
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMITS, Limit, Row
+from face_import.domain.models import LIMITS, Limit, ReadingOptions, Row
+from face_import.domain.reading_options import reading_fields, reading_options
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import Settings
 
@@ -81,6 +82,9 @@ class Entry(_Strict):
 
     Attributes:
         source: Jinja template of the source's URL, rendered by Airflow when the entry runs.
+        encoding: of the source; empty: recognised.
+        sheet: of a workbook; empty: the first one.
+        columns: which column is which, as in `ReadingOptions`.
         patience_s: how long to wait for a source that does not exist yet.
         changes_only: import only rows that are new or changed since the entry's earlier runs.
     """
@@ -89,6 +93,9 @@ class Entry(_Strict):
     schedule: Annotated[Schedule, BeforeValidator(_schedule)]
     source: Annotated[str, Field(min_length=1, max_length=4096)]
     group: str
+    encoding: str = ""
+    sheet: str = ""
+    columns: dict[str, Any] | None = None
     limits: EntryLimits = EntryLimits()
     mode: Annotated[int, Field(ge=int(Mode.SKIP), le=int(Mode.STOP))] = int(Mode.SKIP)
     thread_num: Annotated[int, Field(ge=1)] = DEFAULT_THREAD_NUM
@@ -110,6 +117,14 @@ class Entry(_Strict):
             raise ValueError(f"an import into {self.group!r} triggered by {self.group!r} itself would never end")
         return self
 
+    def options(self) -> ReadingOptions:
+        """How the source is to be read.
+
+        Raises:
+            InvalidRequest: that is malformed; the text names the field.
+        """
+        return reading_options({"encoding": self.encoding, "sheet": self.sheet, "columns": self.columns})
+
     def conf(self) -> dict[str, Any]:
         """Parameters of the import's run; the source is still a template."""
         return {
@@ -118,6 +133,7 @@ class Entry(_Strict):
             "thread_num": self.thread_num,
             "mode": self.mode,
             **self.limits.model_dump(),
+            **{name: value for name, value in reading_fields(self.options()).items() if value is not None},
             **({"entry": self.name} if self.changes_only else {}),
         }
 
@@ -149,6 +165,7 @@ def read_entries(text: str, settings: Settings) -> Reading:
             entry = Entry.model_validate(raw)
             check_group_name(entry.group, settings)
             check_thread_num(entry.thread_num, settings)
+            entry.options()
             if entry.name in entries:
                 raise ConfigError("name: already used by an earlier entry")
             entries[entry.name] = entry

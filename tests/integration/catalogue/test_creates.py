@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
@@ -12,7 +13,7 @@ from face_import.catalogue import Catalogue, Once, TaskConfig
 from face_import.catalogue.engine import migrate
 from face_import.contract import Mode
 from face_import.domain.identity import new_task_id
-from face_import.domain.models import Limits
+from face_import.domain.models import Limits, Reading, ReadingOptions, Shard
 from face_import.errors import KeyReused, TaskNotFound
 from face_import.settings import Settings
 from tests.integration.catalogue.test_revisions import url
@@ -83,3 +84,20 @@ def test_creates_and_deletes_at_once_leave_one_task(catalogue: Catalogue) -> Non
         list(threads.map(lambda job: job(), [create, delete, create] * 20))
     assert set(seen) == catalogue.tasks.all_ids()
     assert len(catalogue.tasks.ids("staff", None)) <= 1
+
+
+def test_how_a_source_is_read_is_kept(catalogue: Catalogue) -> None:
+    """What the client said and what was decided, with any characters; the plan that commits first decides."""
+    said = ReadingOptions("gbk", "员工", {"uri": "a\\u0000 照片", "tag": 2, "id": None})
+    reading = Reading(";", {"uri": 0}, 2, ("\0 \ud800 😀\n", "部门"), encoding="gb18030")
+    shown = reading.described() | {"columns": {"uri": "\0 ??? 😀\n".replace("?", "\ufffd")}}
+    task_id = new_task_id()
+    catalogue.creates.add(task_id, replace(CONFIG, options=said), source_url="https://h/f.csv")
+    task = catalogue.tasks.get(task_id)
+    assert (task.config.options, task.reading) == (said, None)
+    catalogue.plans.commit(task_id, [Shard(0, 1, 2, 0, 9, 1)], 2, "first", reading)
+    catalogue.plans.commit(task_id, [Shard(0, 1, 2, 0, 9, 1)], 2, "second", replace(reading, separator=","))
+    assert catalogue.tasks.get(task_id).reading == shown
+    catalogue.creates.add(other := new_task_id(), CONFIG, total_num=2, reading=reading)
+    assert catalogue.tasks.get(other).reading == shown
+    assert catalogue.tasks.get(other).config == CONFIG

@@ -221,3 +221,17 @@ def test_changes_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     answer |= {"created_at": "2030-01-01T00:00:00+00:00", "started_at": None, "finished_at": None}
     summarize(Task.model_validate(answer))
     assert "compared with earlier files: 2 new, 1 changed, 40 unchanged, 3 gone\n" in capsys.readouterr().out
+
+
+def test_how_a_file_is_read_is_said(shim: Shim, tmp_path: Path) -> None:
+    """After the upload and by `show`; a refusal that advises `columns` has the options for it."""
+    path = tmp_path / "faces.csv"
+    path.write_text("图;姓名;工号;部门\nhttp://x/1.jpg;李娜;7;前台\n", encoding="gb18030")
+    refused = shim.run("import", str(path), "--group", "staff")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.endswith("; here: --column uri=图\n")
+    options = ("--column", "uri=图", "--column", "id=", "--encoding", "gb18030")
+    done = shim.run("import", str(path), "--group", "staff", *options)
+    said = "GB18030, separated by semicolons, with a header: uri=图, tag=姓名; ignored: 工号, 部门"
+    assert f"read as {said}\n" in done.stderr
+    assert said in shim.run("show", done.stdout.strip()).stdout

@@ -15,10 +15,10 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from face_import.control import run_conf
-from face_import.domain.models import LIMITS
+from face_import.domain.models import AS_FOUND, LIMITS, ReadingOptions
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
-from face_import.orchestration.dag.params import import_params, task_config
+from face_import.orchestration.dag.params import FACES, HOW, READING, RECURRING, WHAT, import_params, task_config
 from face_import.settings import Settings, get_settings
 from tests.conftest import MakeTask
 
@@ -138,6 +138,8 @@ def test_an_entrys_conf_makes_its_task(dag: DAG, *, changes_only: bool) -> None:
 def test_what_a_start_sends_passes_the_form(dag: DAG, make_task: MakeTask, entry: str) -> None:
     """A task that is started again under a run that is gone is the same task."""
     task = make_task(entry=entry)
+    options = ReadingOptions("gbk", "员工", {"uri": "照片", "id": None}) if entry else AS_FOUND
+    task = replace(task, config=replace(task.config, options=options))
     params = deepcopy(dag.params)
     params.update(run_conf(task))
     config = task_config(params.validate())
@@ -150,7 +152,7 @@ def test_every_parameter_is_explained(dag: DAG) -> None:
         param = dag.params.get_param(name)
         assert param.schema["title"], name
         assert param.description, name
-        assert param.schema["section"] in {"Source and group", "How it runs", "Limits", "Recurring import"}, name
+        assert param.schema["section"] in (WHAT, READING, HOW, FACES, RECURRING), name
         assert f"`{name}`" in (dag.doc_md or ""), name
 
 

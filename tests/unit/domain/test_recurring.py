@@ -49,6 +49,16 @@ def test_an_import_of_changes_is_told_whose() -> None:
     assert "entry" not in without.conf()
 
 
+def test_how_the_file_is_read_reaches_the_run() -> None:
+    """Only what the entry says: the rest is left to the run's defaults."""
+    (found,) = read(entry(encoding="gbk", sheet="员工", columns="{uri: 照片, tag: 2, id: null}")).entries
+    assert found.conf() == read(entry()).entries[0].conf() | {
+        "encoding": "gbk",
+        "sheet": "员工",
+        "columns": {"uri": "照片", "tag": 2, "id": None},
+    }
+
+
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "imports:\n", "imports: []\n"])
 def test_a_file_may_be_empty(text: str) -> None:
     """No entries are no problem."""
@@ -67,6 +77,13 @@ def test_a_file_may_be_empty(text: str) -> None:
         ({"mode": 2}, "mode: "),
         ({"limits": "{pos_yaw: 181}"}, "limits.pos_yaw: "),
         ({"limits": "{yaw: 20}"}, "limits.yaw: Extra inputs are not permitted"),
+        ({"encoding": "'../x'"}, "encoding: '../x' is not the name of an encoding"),
+        ({"encoding": 936}, "encoding: Input should be a valid string"),
+        ({"sheet": "s" * 256}, "sheet: send a text of at most 255 characters"),
+        ({"columns": "照片"}, "columns: Input should be a valid dictionary"),
+        ({"columns": "{photo: 1}"}, "columns: 'photo' is not one of uri, tag, description, id"),
+        ({"columns": "{uri: 0}"}, "columns: uri: send a column's title"),
+        ({"columns": "{uri: true}"}, "columns: uri: send a column's title"),
         ({"patience_s": -1}, "patience_s: "),
         ({"name": "Staff Nightly"}, "name: String should match pattern"),
         ({"source": "'https://example.com/{{ ds }.csv'"}, "source: not a valid template"),

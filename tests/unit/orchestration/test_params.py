@@ -1,6 +1,7 @@
 """The parameters of a run: their bounds, and what a task is made of."""
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import ParamValidationError
 
 from face_import.contract import Mode
-from face_import.domain.models import Limits
+from face_import.domain.models import AS_FOUND, Limits
 from face_import.orchestration.dag.params import import_params, run_params, source_pattern, task_config
 from face_import.settings import Settings
 
@@ -27,16 +28,19 @@ def test_a_form_that_is_left_alone_has_no_limits() -> None:
     """The defaults are those of the API."""
     config = task_config(validated())
     assert (config.limits, config.thread_num, config.mode, config.entry) == (Limits(), 10, Mode.SKIP, "")
+    assert config.options == AS_FOUND
 
 
 def test_every_value_reaches_the_task() -> None:
     """Under its own name, and the source without secrets."""
     limits = {"pos_pitch": 1, "pos_yaw": 2, "pos_rol": 3, "width": 4, "height": 5, "blur_degree": 6}
     source = "https://u:p4ss@h/faces.csv?key=t0k"
-    config = task_config(validated(**limits, source=source, thread_num=7, mode=1, entry="nightly"))
+    reading = {"encoding": "gbk", "sheet": "员工", "columns": {"uri": "照片", "tag": 2, "id": None}}
+    config = task_config(validated(**limits, **reading, source=source, thread_num=7, mode=1, entry="nightly"))
     assert config.limits == Limits(**limits)
     assert (config.group_name, config.source) == ("staff", "https://h/faces.csv?…")
     assert (config.thread_num, config.mode, config.entry) == (7, Mode.STOP, "nightly")
+    assert asdict(config.options) == reading
 
 
 @pytest.mark.parametrize(
@@ -74,6 +78,12 @@ def test_numbers_have_bounds(name: str, least: int, most: int) -> None:
         ("entry", "e" * 64, True),
         ("entry", "e" * 65, False),
         ("entry", "", False),
+        ("encoding", None, True),
+        ("encoding", "e" * 40, True),
+        ("encoding", "e" * 41, False),
+        ("sheet", None, True),
+        ("sheet", "s" * 255, True),
+        ("sheet", "s" * 256, False),
     ],
 )
 def test_texts_have_bounds(name: str, value: str | None, *, allowed: bool) -> None:
@@ -83,6 +93,32 @@ def test_texts_have_bounds(name: str, value: str | None, *, allowed: bool) -> No
     else:
         with pytest.raises(ParamValidationError):
             validated(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("columns", "allowed"),
+    [
+        (None, True),
+        ({}, True),
+        ({"uri": "照片", "tag": 2, "description": None, "id": "x" * 1024}, True),
+        ({"photo": "照片"}, False),
+        ({"uri": ""}, False),
+        ({"uri": "x" * 1025}, False),
+        ({"uri": 0}, False),
+        ({"uri": 1.5}, False),
+        ({"uri": ["照片"]}, False),
+        ("uri", False),
+        (["uri"], False),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_columns_have_a_shape(columns: object, *, allowed: bool) -> None:
+    """The form refuses what the API refuses."""
+    if allowed:
+        assert task_config(validated(columns=columns)).options.columns == (columns or {})
+    else:
+        with pytest.raises(ParamValidationError):
+            validated(columns=columns)
 
 
 def test_bounds_do_not_follow_settings() -> None:

@@ -1,6 +1,7 @@
 """The task `plan`: source, group and shards, once; which sources it refuses, and which attempts it stays out of."""
 
 import io
+import logging
 import os
 import signal
 import time
@@ -76,6 +77,37 @@ def test_a_run_becomes_a_task_with_a_plan(
     assert (part.first_row, part.last_row) == (1, 3)
     rows = Storage.of(settings).open_shard(TASK_ID, part, task.source_name)
     assert [row.uri for row in rows] == ["http://h/1.jpg", "http://h/2.jpg", "http://h/3.jpg"]
+
+
+def test_the_reading_is_recorded_and_logged(
+    airflow: FakeAirflow, source: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the parameters say it; a title cannot break the log's line, nor make it long."""
+    caplog.set_level(logging.INFO)
+    long = "长" * 250
+    source.write_bytes(f'"pic\nture";名字;{long};\r\nhttp://h/1.jpg;李娜;;\r\n'.encode("gb18030"))
+    airflow.params["columns"] = {"uri": "pic\nture", "description": 4}
+    assert airflow.call(tasks.plan) == [0]
+    assert catalogue.tasks.get(TASK_ID).reading == {
+        "encoding": "gb18030",
+        "separator": ";",
+        "header": True,
+        "columns": {"uri": "pic\nture", "tag": "名字", "description": 4},
+        "ignored": ["长" * 200 + "…"],
+        "sheet": None,
+    }
+    (line,) = (record.getMessage() for record in caplog.records if record.getMessage().startswith("read "))
+    assert line == (
+        f"read task={TASK_ID} encoding=gb18030 separator=';' header=true "
+        rf"columns=uri:pic\nture,tag:名字,description:4 ignored={'长' * 60}"
+    )
+
+
+def test_malformed_parameters_fail_the_run(airflow: FakeAirflow, source: Path, catalogue: Catalogue) -> None:
+    """What Airflow's validation lets pass is refused all the same, in words and without a retry."""
+    airflow.params["columns"] = {"uri": "a\0b"}
+    assert refused(airflow).startswith("columns: uri: ")
+    assert catalogue.tasks.peek(TASK_ID) is None
 
 
 def test_a_second_plan_changes_nothing(

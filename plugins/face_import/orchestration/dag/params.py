@@ -9,10 +9,13 @@ from airflow.sdk import Param
 from face_import.catalogue import TaskConfig
 from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MAX_CONCURRENCY, MAX_SOURCE_URL, UPLOAD, Mode
 from face_import.domain.models import LIMITS, Limit, Limits
+from face_import.domain.reading_options import COLUMNS_SCHEMA, ENCODINGS, MAX_ENCODING, MAX_SHEET, reading_options
 from face_import.domain.uri import redact
 from face_import.settings import Settings
 
-WHAT, HOW, FACES, RECURRING = "Source and group", "How it runs", "Limits", "Recurring import"
+WHAT, READING, HOW, FACES, RECURRING = (
+    *("Source and group", "How the file is read", "How it runs", "Limits", "Recurring import"),
+)
 """Sections of the form, in its order."""
 SOURCE_PATTERN = r"^(upload:|[A-Za-z][A-Za-z0-9+.-]*://)\S+$"
 """A URL, or what the API sends."""
@@ -63,6 +66,34 @@ def import_params(settings: Settings) -> dict[str, Param]:
             f"Its name has to match {settings.group_name_pattern}",
             section=WHAT,
         ),
+        "encoding": Param(
+            None,
+            type=["null", "string"],  # what may be left empty in the form
+            minLength=1,
+            maxLength=MAX_ENCODING,
+            examples=[*ENCODINGS],
+            title="Encoding",
+            description=f"Encoding of the file, for instance {', '.join(ENCODINGS)}. Empty recognises it.",
+            section=READING,
+        ),
+        "sheet": Param(
+            None,
+            type=["null", "string"],
+            minLength=1,
+            maxLength=MAX_SHEET,
+            title="Sheet",
+            description="Name of the sheet, if the file is an Excel workbook. Empty takes the first one.",
+            section=READING,
+        ),
+        "columns": Param(
+            None,
+            type=["null", "object"],
+            **COLUMNS_SCHEMA,
+            title="Columns",
+            description="Which column is which, where the header does not say it: for uri, tag, description and id the "
+            'title or the number from 1, or null for none; for instance {"uri": "photo", "id": 3}.',
+            section=READING,
+        ),
         "thread_num": Param(
             DEFAULT_THREAD_NUM,
             type="integer",
@@ -101,7 +132,11 @@ def run_params() -> dict[str, Param]:
 
 
 def task_config(params: Mapping[str, Any]) -> TaskConfig:
-    """The configuration of a task, from a run's validated parameters."""
+    """The configuration of a task, from a run's validated parameters.
+
+    Raises:
+        InvalidRequest: how the file is to be read is malformed in a way that Airflow's validation lets pass.
+    """
     return TaskConfig(
         group_name=params["group_name"],
         source=redact(params["source"]),
@@ -109,4 +144,5 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
         thread_num=params["thread_num"],
         mode=Mode(params["mode"]),
         entry=params["entry"] or "",
+        options=reading_options(params),
     )

@@ -21,7 +21,7 @@ from face_import.clients.transfer import FetchError, TransientFetchError
 from face_import.contract import ASSET_ALIAS, GROUP_ASSET, LOG_XCOM_KEY, UPLOAD, TaskState
 from face_import.domain.identity import UPLOADED, task_id_of_run
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import OutcomeBatch, Shard, SourceIndex
+from face_import.domain.models import OutcomeBatch, Reading, Shard, SourceIndex
 from face_import.domain.planning import plan_shards, pool_for
 from face_import.domain.uri import redact
 from face_import.errors import (
@@ -47,6 +47,8 @@ from face_import.sources.storage import Storage
 
 log = logging.getLogger(__name__)
 ASKED_TO_END = "Airflow asked this process to end"
+LOGGED_TITLE, LOGGED_IGNORED = 60, 20
+"""What the log shows of a title, in characters, and of the columns that are not imported."""
 KEEPER_S = 10.0
 """How long the keeper may take to notice a run that was cleared in Airflow."""
 
@@ -63,10 +65,11 @@ def plan() -> list[int]:
     signal.signal(signal.SIGTERM, _interrupt)
     if InterruptibleTask.asked_to_end:
         _interrupt()
-    config, source = task_config(context["params"]), context["params"]["source"]
-    if not source.startswith(UPLOAD):  # the API has registered its tasks; a missing one was deleted
-        catalogue.tasks.add(task_id, run.run_id, config, state=TaskState.RUNNING, launched_at=_began(run))
+    source = context["params"]["source"]
     try:
+        config = task_config(context["params"])
+        if not source.startswith(UPLOAD):  # the API has registered its tasks; a missing one was deleted
+            catalogue.tasks.add(task_id, run.run_id, config, state=TaskState.RUNNING, launched_at=_began(run))
         task = _wait_until_running(catalogue, task_id, run)
         if source == f"{UPLOAD}{task_id}":  # before the shards: whoever commits them removes the URL
             source = catalogue.creates.source_url(task_id) or source
@@ -94,28 +97,42 @@ def _commit_plan(task: ImportTask, source: str, catalogue: Catalogue, settings: 
     An earlier try of `plan` may still be running. Whichever commits first decides: its shards are read back, and
     any other copy of the source is removed.
     """
-    index, name = _store_source(task.id, source, settings)
+    index, name = _store_source(task, source, settings)
+    log.info("read task=%s %s", task.id, _in_words(index.reading))
     shards = plan_shards(index, pool_for(task.run_id, task.config.thread_num, settings).slots)
     asyncio.run(_make_group(task.config.group_name, settings))
-    catalogue.plans.commit(task.id, shards, index.rows, name)
+    catalogue.plans.commit(task.id, shards, index.rows, name, index.reading)
     Storage.of(settings).keep_only(task.id, catalogue.tasks.get(task.id).source_name)
     return catalogue.plans.shards(task.id)
 
 
-def _store_source(task_id: str, source: str, settings: Settings) -> tuple[SourceIndex, str]:
+def _store_source(task: ImportTask, source: str, settings: Settings) -> tuple[SourceIndex, str]:
     """The index of the task's source, and the name under which this try stored it or found the upload."""
     storage = Storage.of(settings)
     if source.startswith(UPLOAD):
-        if source != f"{UPLOAD}{task_id}":
+        if source != f"{UPLOAD}{task.id}":
             raise SourceError(f"the upload of task {source.removeprefix(UPLOAD)} belongs to that task alone")
-        index = storage.index(task_id)
+        index = storage.index(task.id)
         if index is None:
-            raise SourceError(f"the upload of task {task_id} is no longer in the storage")
+            raise SourceError(f"the upload of task {task.id} is no longer in the storage")
         return index, UPLOADED
-    log.info("storing the source task=%s source=%s", task_id, redact(source))
+    log.info("storing the source task=%s source=%s", task.id, redact(source))
     with open_source(source, settings, lambda url: open_http(url, settings)) as stream:
         name = uuid4().hex
-        return storage.store(task_id, stream, name), name
+        return storage.store(task.id, stream, name, task.config.options), name
+
+
+def _in_words(reading: Reading) -> str:
+    """A reading for the log: one line, whatever the titles."""
+    seen = reading.described()
+    columns = ",".join(f"{field}:{_title(name)}" for field, name in seen["columns"].items())
+    ignored = ",".join(map(_title, seen["ignored"][:LOGGED_IGNORED])) or "none"
+    separator, header = repr(reading.separator), str(seen["header"]).lower()
+    return f"encoding={reading.encoding} {separator=!s} {header=!s} {columns=!s} {ignored=!s}"
+
+
+def _title(name: str | int) -> str:
+    return repr(str(name)[:LOGGED_TITLE])[1:-1]
 
 
 async def _make_group(group: str, settings: Settings) -> None:

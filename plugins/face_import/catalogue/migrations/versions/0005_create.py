@@ -15,6 +15,7 @@ COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
     "create_key": sa.LargeBinary(),
     "create_digest": sa.LargeBinary(),
     "source_url": sa.Text(),
+    "reading_options": sa.Text(),
     "reading": sa.Text(),
 }
 

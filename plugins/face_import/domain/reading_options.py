@@ -1,0 +1,107 @@
+"""What a client says about a file, in a form, a run's parameters or a recurring import: checked in one place."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from face_import.contract import MAX_ROW, SOURCE_COLUMNS
+from face_import.domain.models import ReadingOptions
+from face_import.errors import InvalidRequest
+
+MAX_ENCODING, MAX_SHEET, MAX_TITLE = 40, 255, 1024
+"""Characters of the names."""
+MAX_COLUMNS = 16_384
+"""Characters of `columns` as JSON text."""
+ENCODINGS: Final = ("utf-8", "utf-16", "gb18030", "gbk", "windows-1252", "big5", "shift_jis", "euc-kr")
+"""Examples for messages and help."""
+COLUMNS_SCHEMA: Final[dict[str, Any]] = {
+    "properties": {
+        name: {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": MAX_TITLE},
+                {"type": "integer", "minimum": 1, "maximum": MAX_ROW},
+                {"type": "null"},
+            ]
+        }
+        for name in SOURCE_COLUMNS
+    },
+    "additionalProperties": False,
+}
+"""JSON Schema of `columns`, apart from its type."""
+_ENCODING = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:+-]*")
+_NEVER_IN_A_NAME = re.compile(r"[\x00\ud800-\udfff]")
+"""Databases and command lines reject them."""
+
+
+def reading_options(said: Mapping[str, Any]) -> ReadingOptions:
+    """What a client says about a file.
+
+    Args:
+        said: may have `encoding` and `sheet`, texts, and `columns`, a mapping or the JSON text of one. What is empty or
+            None is not said.
+
+    Raises:
+        InvalidRequest: one of them is malformed; the text names it.
+    """
+    return ReadingOptions(
+        encoding=_encoding(_name(said, "encoding", MAX_ENCODING).strip()),
+        sheet=_name(said, "sheet", MAX_SHEET),
+        columns=_columns(said.get("columns")),
+    )
+
+
+def reading_fields(options: ReadingOptions) -> dict[str, Any]:
+    """The inverse of `reading_options`, as JSON values; None for what is not said."""
+    return {
+        "encoding": options.encoding or None,
+        "sheet": options.sheet or None,
+        "columns": dict(options.columns) or None,
+    }
+
+
+def _name(said: Mapping[str, Any], field: str, most: int) -> str:
+    value = said.get(field) or ""
+    if not isinstance(value, str) or len(value) > most or _NEVER_IN_A_NAME.search(value):
+        raise _refusal(field, f"send a text of at most {most} characters")
+    return value
+
+
+def _encoding(name: str) -> str:
+    """A name as it is; whether there is such an encoding is known where the file is read."""
+    if name and not _ENCODING.fullmatch(name):
+        raise _refusal("encoding", f"{name!r} is not the name of an encoding; some are {', '.join(ENCODINGS)}")
+    return name
+
+
+def _columns(said: object) -> dict[str, str | int | None]:
+    value = _parsed(said) if isinstance(said, str) else said
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _refusal("columns", 'send a JSON object, for instance {"uri": "photo", "id": 3, "tag": null}')
+    for name, choice in value.items():
+        if name not in SOURCE_COLUMNS:
+            raise _refusal("columns", f"{str(name)[:80]!r} is not one of {', '.join(SOURCE_COLUMNS)}")
+        if not _is_choice(choice):
+            raise _refusal("columns", f"{name}: send a column's title, its number from 1, or null for no column")
+    return dict(value)
+
+
+def _parsed(text: str) -> object:
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text) if len(text) <= MAX_COLUMNS else ()
+    except (ValueError, RecursionError):
+        return ()
+
+
+def _is_choice(choice: object) -> bool:
+    if isinstance(choice, str):
+        return 0 < len(choice.strip()) <= len(choice) <= MAX_TITLE and not _NEVER_IN_A_NAME.search(choice)
+    return choice is None or (isinstance(choice, int) and not isinstance(choice, bool) and 1 <= choice <= MAX_ROW)
+
+
+def _refusal(field: str, problem: str) -> InvalidRequest:
+    return InvalidRequest(f"{field}: {problem}", field=field)
