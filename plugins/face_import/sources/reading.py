@@ -23,6 +23,7 @@ _SHOWN = 80
 _DECLARATION = re.compile(r'"?sep=(.?)"?(?=[\r\n]|\Z)', re.IGNORECASE)
 _PATH_PARAMETER = re.compile(r";\w+=")
 """As in `/a;jsessionid=5`: this semicolon separates no cells."""
+_IMAGE_NAME = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|hei[cf]|avif)\Z", re.IGNORECASE)
 _WORDS = re.compile(r"[^/.:\\]{1,64}")
 """May be a title, and is no broken address."""
 
@@ -175,9 +176,16 @@ def _is_address(cell: str) -> bool:
 
 
 def _in_cells(records: Sequence[Record], separators: set[str]) -> bool:
-    """Whether most records have one of the separators in a cell that is no address."""
-    having = sum(1 for record in records if any(separators & set(cell) for cell in record if not _is_address(cell)))
+    """Whether most records have one of the separators in a cell; in an address, in the name of the file."""
+    having = sum(1 for record in records if any(separators & set(_name_in(cell)) for cell in record))
     return 2 * having > len(records)
+
+
+def _name_in(cell: str) -> str:
+    """The last part of an address's path: a separator before it, or in the query, is a part of the address."""
+    if not _is_address(cell):
+        return cell
+    return _PATH_PARAMETER.sub("", cell.partition("?")[0]).rpartition("/")[2] if cell[:5] != "data:" else ""
 
 
 def _records(text: str, separator: str) -> Iterator[Record]:
@@ -223,7 +231,10 @@ def _columns(table: _Table, options: ReadingOptions) -> dict[str, int]:
     if "uri" not in columns:
         seen = ", ".join(map(_short, table.titles)) or "no header"
         candidates = [table.choice(p) for p in range(table.widest) if table.has_uris(p)]
-        raise Ambiguous(f"no column is known to have the URIs ({seen})", _advice(uri=candidates or ["…"]))
+        problem = f"no column is known to have the URIs ({seen})"
+        if not candidates:
+            raise SourceError(f"{problem}, and none has any: a URI begins with http://, https:// or data:")
+        raise Ambiguous(problem, _advice(uri=candidates))
     return {field: columns[field] for field in SOURCE_COLUMNS if field in columns}
 
 
@@ -253,8 +264,9 @@ def _chosen(table: _Table, field: str, choice: str | int) -> int:
 def _is_a_record(cell: str, separator: str, width: int) -> bool:
     """Whether a cell is itself a record of several cells."""
     cells = next(_records(cell, separator), [])
-    several = len(cells) == width if width > 1 else len(cells) > 1 and ('"' in cell or " " in cell)
-    return several and any(map(looks_like_uri, cells))
+    if width > 1:
+        return len(cells) == width and any(map(looks_like_uri, cells))
+    return len(cells) > 1 and any(looks_like_uri(part) and _IMAGE_NAME.search(part) for part in cells)
 
 
 def _advice(**candidates: Sequence[str | int]) -> str:
