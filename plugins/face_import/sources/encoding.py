@@ -1,20 +1,22 @@
 """A byte stream in any accepted encoding, recoded as UTF-8 in one pass, without seeking."""
 
 import codecs
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import BinaryIO
 
 from face_import.errors import SourceError, SourceTooLarge
+from face_import.sources.charsets import codec_of, name_of
+from face_import.sources.sample import chosen_encoding
 
 CHUNK_BYTES = 64 * 2**10
 """Bytes read at a time; measured fastest: a chunk and its results stay in the processor's cache."""
 
 _HEAD_BYTES = 4096
 _HELD_IN_MEMORY = 2**20
-_UTF8_EVIDENCE = 32
-_ASCII = bytes(range(128))
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -48,32 +50,34 @@ _SIGNATURES = (
 class Utf8Chunks:
     """The text of a binary stream, in non-empty chunks of UTF-8 split anywhere.
 
-    The encoding is what a byte order mark says; else UTF-16, if zero bytes stand where those of
-    ASCII characters would; else UTF-8; else GB18030. The choice holds for the whole file. ASCII is
-    passed on as it comes, since all readings agree on it. From the first byte beyond ASCII on, the
-    bytes are held back (on disk, above 1 MiB) until the choice is certain: two bytes of GB18030 may
-    be one valid UTF-8 character (a column full of 女 is also one full of Ů), and what has been passed
-    on cannot be called back. 32 different characters that are valid UTF-8 make it certain, which
-    ordinary text reaches within its first kilobytes; the first sequence that is not valid decides
-    for GB18030.
+    The encoding is what the caller says; else what a byte order mark says; else UTF-16, if zero bytes stand where those
+    of ASCII characters would; else what makes sense of the text (`sample`). The choice holds for the whole file. ASCII
+    is passed on as it comes, since all readings agree on it. From the first byte beyond ASCII on, the bytes are held
+    back (on disk, above 1 MiB) until the choice is certain, since what has been passed on cannot be called back.
+
+    A byte order mark that contradicts the caller is refused, not obeyed and not ignored: one of the two is wrong, and
+    either choice would silently give another text.
 
     UTF-8 is passed on unchecked, because it is decoded anyway when it is split into lines.
 
     Args:
         stream: any binary stream; short reads are fine.
         max_bytes: bound on the bytes read from it.
+        encoding: a name that `charsets` knows; empty to have it recognised.
 
     Attributes:
         encoding: a codec name, final once the iteration has ended.
 
     Raises:
-        SourceError: while iterating: the bytes are those of another kind of file.
+        SourceError: the name is unknown; or, while iterating, the bytes are those of another kind of file, or the
+            encoding cannot be told.
         SourceTooLarge: while iterating: the stream is longer than `max_bytes`.
         UnicodeDecodeError: while iterating, after all text before the bad byte was passed on.
     """
 
-    def __init__(self, stream: BinaryIO, max_bytes: int) -> None:
+    def __init__(self, stream: BinaryIO, max_bytes: int, encoding: str = "") -> None:
         self.encoding = "utf-8"
+        self._forced = codec_of(encoding) if encoding.strip() else ""
         self._stream = stream
         self._max_bytes = max_bytes
 
@@ -88,6 +92,8 @@ class Utf8Chunks:
         if kind := kind_of_binary(head):
             raise SourceError(f"this is not a CSV file but {kind}")
         declared, mark = _declared_encoding(head)
+        if self._forced:
+            declared = _agreed(self._forced, declared, has_mark=mark > 0)
         chunks = chain((head[mark:],), chunks)
         if declared is None:
             yield from self._undeclared(chunks)
@@ -114,17 +120,22 @@ class Utf8Chunks:
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             yield error.object[: error.start].decode(self.encoding).encode()
+            error.encoding = self.encoding  # that of a code page would be "charmap"
             raise
 
     def _undeclared(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        line, end = 1, b""
         for chunk in chunks:
             if not chunk.isascii():
                 break
+            line += _line_ends(chunk, end)
+            end = chunk[-1:]
             yield chunk
         else:
             return
+        line += _line_ends(_BEYOND_ASCII.split(chunk, maxsplit=1)[0], end)
         with tempfile.SpooledTemporaryFile(max_size=_HELD_IN_MEMORY) as held:
-            self.encoding = _guess(_kept(chain((chunk,), chunks), held))
+            self.encoding = chosen_encoding(_kept(chain((chunk,), chunks), held), line)
             held.seek(0)
             yield from self._recoded(chain(iter(lambda: held.read(CHUNK_BYTES), b""), chunks))
 
@@ -135,20 +146,27 @@ def _kept(chunks: Iterable[bytes], held: tempfile.SpooledTemporaryFile[bytes]) -
         yield chunk
 
 
-def _guess(chunks: Iterable[bytes]) -> str:
-    """Read as much as is needed to tell UTF-8 from GB18030."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    seen: set[str] = set()
-    try:
-        for chunk in chunks:
-            decoder.decode(chunk)
-            seen.update(chunk.translate(None, _ASCII).decode("utf-8", "ignore"))
-            if len(seen) >= _UTF8_EVIDENCE:
-                return "utf-8"
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "gb18030"
-    return "utf-8"
+def _line_ends(chunk: bytes, before: bytes) -> int:
+    """Ends of lines in a chunk; `before` is the byte in front of it."""
+    feeds, returns = chunk.count(b"\n"), chunk.count(b"\r")
+    pairs = chunk.count(b"\r\n") if returns else 0
+    return feeds + returns - pairs - (before == b"\r" and chunk.startswith(b"\n"))
+
+
+def _agreed(forced: str, declared: str | None, *, has_mark: bool) -> str:
+    """The encoding to use where the caller has named one, and the file may say something itself."""
+    if forced == "utf-16":
+        if declared and declared.startswith("utf-16"):
+            return declared
+        if not has_mark:
+            raise SourceError("this is not UTF-16, or has no byte order mark; if it is, name utf-16-le or utf-16-be")
+    if has_mark and declared and declared.removesuffix("-sig") != forced:
+        marked = name_of(declared.removesuffix("-sig"))
+        raise SourceError(
+            f"the file begins with the byte order mark of {marked}, but its encoding was given as {name_of(forced)}; "
+            f"leave the encoding empty, or give {marked}"
+        )
+    return declared if has_mark and declared else forced
 
 
 def _declared_encoding(head: bytes) -> tuple[str | None, int]:

@@ -121,7 +121,7 @@ def ingest(
     """
     csv.field_size_limit(bounds.cell_bytes)
     max_line = bounds.cell_bytes + _OTHER_CELLS_BYTES
-    text = Utf8Chunks(stream, bounds.source_bytes)
+    text = Utf8Chunks(stream, bounds.source_bytes, options.encoding)
     sample, chunks = _sampled(_copied(text, sink), max_line)
     reading = decide(sample, options) if sample else PLAIN
     feed = LineFeed(chunks, max_line, _MAX_SEPARATORS, reading.separator)

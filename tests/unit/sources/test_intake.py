@@ -61,6 +61,7 @@ def test_rows_are_read(data: bytes, uris: list[str]) -> None:
         pytest.param(b'x:/a,"open\nb,"t"\nc', "not closed properly by line 2", 1, id="quote that swallows a row"),
         pytest.param(b'x:/a\n"b"c,"open\nd', "never closed", 2, id="stray quote, then an open one"),
         pytest.param(b"x:/a\nb\nc\0d\n", "zero byte", 3, id="zero byte"),
+        pytest.param(b"x:/a\r\nb\xff\xff\r\n", "no encoding .* makes sense", 2, id="bad bytes"),
         pytest.param(b"\xef\xbb\xbfx:/a\nb\xc4\xd0\n", "not valid UTF-8", 2, id="bad bytes after a UTF-8 mark"),
         pytest.param(b"\xff\xfea\0\n\0b\0\n\0\0\xd8x\0", "not valid utf-16-le", 3, id="lone surrogate"),
         pytest.param(b"\xff\xfea\0\n\0b", "not valid utf-16-le", 2, id="half a character"),
