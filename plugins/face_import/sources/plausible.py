@@ -24,7 +24,10 @@ MARGIN = 4.0
 LONGEST_WORD = 64
 """Bytes of a word in a sample; one of as many may be cut off."""
 
+_FIRST = 200
+_HOPELESS = 300.0
 _NEVER = -25.0
+_COMBINING = "\u0300"
 _GENDER = -3.5
 """A column that says 男 or 女 may be all there is beyond ASCII."""
 
@@ -65,7 +68,7 @@ def readings(sample: Sequence[bytes]) -> list[Reading]:
     """Every plausible reading of a sample's words, the best one first; of encodings that read the same, the first."""
     size = sum(byte >= 0x80 for word in sample for byte in word)
     found: dict[tuple[str, ...], Reading] = {}
-    for candidate in CANDIDATES:
+    for candidate in _in_question(sample):
         if (words := decoded(sample, candidate.codec)) is None:
             continue
         score = candidate.score(words) + candidate.prior
@@ -76,15 +79,25 @@ def readings(sample: Sequence[bytes]) -> list[Reading]:
     return sorted(plausible, key=lambda reading: -reading.score)
 
 
+def _in_question(sample: Sequence[bytes]) -> Sequence[Candidate]:
+    """All candidates but those that a part of a large sample has ruled out: reading it all in each would take seconds."""
+    if len(sample) <= _FIRST:
+        return CANDIDATES
+    part = sample[:_FIRST]
+    scores = {c: c.score(words) + c.prior for c in CANDIDATES if (words := decoded(part, c.codec)) is not None}
+    return [candidate for candidate, score in scores.items() if score > max(scores.values()) - _HOPELESS]
+
+
 def likelihood_of_utf8(words: Sequence[str]) -> float:
     """Log-likelihood of words as UTF-8, whatever their language."""
-    latin_words = [word for word in words if any(0x80 <= ord(char) < 0x370 for char in word)]
-    total = max(score(latin_words) for score in _LATIN)
-    return total + sum(_in_utf8(char) for word in words for char in word if ord(char) >= 0x370)
+    total = sum(_in_utf8(char) for word in words for char in word if char >= _COMBINING)
+    names = ["".join(char for char in word if char < _COMBINING) for word in words]
+    names = [name for name in names if not name.isascii()]
+    return total + max(score(names) for score in _LATIN)
 
 
 def _in_utf8(char: str) -> float:
-    if ord(char) < 0x800:
+    if char < "\u0800":
         return -5.0
     return -6.5 if char in _COMMON or "ぁ" <= char <= "ヶ" else -14.0
 

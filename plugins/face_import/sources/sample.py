@@ -19,7 +19,11 @@ from face_import.sources.plausible import (
 _SAMPLE_BYTES = 16 * 2**10
 """Some 2,000 names: far more than it takes, and decided in less than a second."""
 
-_WORD = re.compile(rb"[^\x00-\x2f]+")
+_BEFORE = 16
+"""ASCII letters kept in front of the first byte of a word that is not one."""
+
+_REST_OF_WORD = re.compile(rb"[\x80-\xff][^\x00-\x2f]*")
+_ENDS = bytes(48) + bytes(range(48, 256))
 _UTF8_CHARACTERS = 32
 _UTF8_PRIOR = 4.0
 _ASCII = bytes(range(128))
@@ -32,9 +36,8 @@ class Sample:
     """The distinct words of a stream that are not ASCII, up to 16 KiB.
 
     Words end at bytes below 0x30 (space, comma, quotation mark, slash, full stop, line end): in no encoding considered
-    is such a byte a part of a character. ASCII words tell nothing, and repeated ones nothing new.
-
-    Of a word longer than 64 bytes the first 64 are kept, which may end inside a character.
+    is such a byte a part of a character. ASCII words tell nothing, and repeated ones nothing new. Of a long word 64
+    bytes are kept, which may end inside a character.
     """
 
     def __init__(self) -> None:
@@ -50,12 +53,17 @@ class Sample:
     def add(self, chunk: bytes) -> None:
         """Collect the words that end in a chunk."""
         data = self._open + chunk
-        self._open = b""
-        for match in _WORD.finditer(data):
+        ends = data.translate(_ENDS)
+        self._open = data[max(ends.rfind(b"\0") + 1, len(data) - _BEFORE) :]
+        for match in _REST_OF_WORD.finditer(data):
+            start = max(ends.rfind(b"\0", 0, match.start()) + 1, match.start() - _BEFORE)
+            word = data[start : min(match.end(), start + LONGEST_WORD)]
             if match.end() == len(data):
-                self._open = match.group()[:LONGEST_WORD]
-            elif not self.is_full:
-                self._keep(match.group()[:LONGEST_WORD])
+                self._open = word
+            elif self.is_full:
+                break
+            else:
+                self._keep(word)
 
     def words(self) -> tuple[bytes, ...]:
         """What was collected, with the word that is still open."""
