@@ -7,6 +7,7 @@ from api_shim.models import CreateForm
 from face_console.columns import cell
 from face_console.language import gettext, lazy
 from face_import.contract import GROUP_NAME_PATTERN, TaskState
+from face_import.domain.charsets import name_of
 from face_import.domain.uri_form import UriFlaw
 from face_import.errors import KeyReused, RequestError
 from face_import.settings import Settings
@@ -69,7 +70,7 @@ ENCODINGS = {
     "utf-16-be": "UTF-16 BE",
     "gb18030": "GB18030",
     "cp950": "Big5",
-    "cp932": "Shift JIS",
+    "cp932": "Shift-JIS",
     "euc_jp": "EUC-JP",
     "cp949": "EUC-KR",
     "cp1252": "Windows-1252",
@@ -84,7 +85,7 @@ ENCODINGS = {
     "cp874": "Windows-874",
 }
 """Codecs to choose from."""
-_OTHER_ENCODINGS = {"utf-8-sig": "UTF-8 (BOM)"}
+_ENCODING_NAMES = ENCODINGS | {name_of(codec): name for codec, name in ENCODINGS.items()} | {"utf-8-sig": "UTF-8 (BOM)"}
 SEPARATORS = {",": lazy("comma"), ";": lazy("semicolon"), "\t": lazy("tab"), "|": lazy("vertical bar")}
 COLUMNS = {
     "uri": lazy("image URI"),
@@ -107,7 +108,7 @@ def error_help(word: str, text: str) -> str:
 
 def encoding(codec: str) -> str:
     """Display name of a codec."""
-    return (ENCODINGS | _OTHER_ENCODINGS).get(codec, codec)
+    return _ENCODING_NAMES.get(codec, codec)
 
 
 def column(name: str | int) -> str:

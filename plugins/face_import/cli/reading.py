@@ -11,23 +11,6 @@ from face_import.cli.client import Source
 from face_import.cli.terminal import plain
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-ENCODINGS = {
-    "ascii": "ASCII",
-    "utf_8": "UTF-8",
-    "utf_8_sig": "UTF-8",
-    "utf_16": "UTF-16",
-    "utf_16_le": "UTF-16",
-    "utf_16_be": "UTF-16",
-    "gbk": "GBK",
-    "gb18030": "GB18030",
-    "cp1252": "Windows-1252",
-    "big5": "Big5",
-    "shift_jis": "Shift-JIS",
-    "cp932": "Shift-JIS",
-    "euc_kr": "EUC-KR",
-    "cp949": "EUC-KR",
-}
-"""Usual names of codecs; any other codec is shown by its own."""
 _SAFE = re.compile(r"[\w=.,:/-]+")
 _ADVICE = re.compile(r"columns=(?=\{)")
 
@@ -69,9 +52,8 @@ def _quoted(word: str) -> str:
 
 def sentence(source: Source) -> str:
     """How a file is read, in one line."""
-    encoding = ENCODINGS.get(source.encoding.lower().replace("-", "_"), source.encoding)
     separator = SEPARATORS.get(source.separator, repr(source.separator))
-    place = f"a workbook, sheet {source.sheet!r}" if source.sheet else f"{encoding}, separated by {separator}"
+    place = f"a workbook, sheet {source.sheet!r}" if source.sheet else f"{source.encoding}, separated by {separator}"
     header = "with a header" if source.header else "without a header"
     columns = ", ".join(f"{name}={choice}" for name, choice in source.columns.items())
     ignored = f"; ignored: {', '.join(map(str, source.ignored))}" if source.ignored else ""

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from face_import.contract import Code
+from face_import.domain.charsets import name_of
 from face_import.errors import RefusalKind
 
 
@@ -319,7 +320,7 @@ class Reading:
         if (more := len(ignored) - SHOWN_IGNORED) > 0:
             ignored[SHOWN_IGNORED:] = [f"… and {more} more"]
         return {
-            "encoding": self.encoding,
+            "encoding": name_of(self.encoding),
             "separator": self.separator,
             "header": bool(self.titles),
             "columns": {field: self.named(position) for field, position in self.columns.items()},

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from face_import.contract import MAX_ROW, SOURCE_COLUMNS
+from face_import.domain.charsets import codec_of
 from face_import.domain.models import ReadingOptions
-from face_import.errors import InvalidRequest
+from face_import.errors import InvalidRequest, SourceError
 
 MAX_ENCODING, MAX_SHEET, MAX_TITLE = 40, 255, 1024
 """Characters of the names."""
@@ -29,7 +30,6 @@ COLUMNS_SCHEMA: Final[dict[str, Any]] = {
     "additionalProperties": False,
 }
 """JSON Schema of `columns`, apart from its type."""
-_ENCODING = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:+-]*")
 _NEVER_IN_A_NAME = re.compile(r"[\x00\ud800-\udfff]")
 """Databases and command lines reject them."""
 
@@ -68,9 +68,11 @@ def _name(said: Mapping[str, Any], field: str, most: int) -> str:
 
 
 def _encoding(name: str) -> str:
-    """A name as it is; whether there is such an encoding is known where the file is read."""
-    if name and not _ENCODING.fullmatch(name):
-        raise _refusal("encoding", f"{name!r} is not the name of an encoding; some are {', '.join(ENCODINGS)}")
+    try:
+        if name:
+            codec_of(name)
+    except SourceError as error:
+        raise _refusal("encoding", str(error)) from None
     return name
 
 

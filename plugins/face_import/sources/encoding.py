@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import BinaryIO
 
+from face_import.domain.charsets import codec_of, name_of
 from face_import.errors import SourceError, SourceTooLarge
-from face_import.sources.charsets import codec_of, name_of
 from face_import.sources.sample import chosen_encoding
 
 CHUNK_BYTES = 64 * 2**10

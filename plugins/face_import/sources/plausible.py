@@ -80,7 +80,7 @@ def readings(sample: Sequence[bytes]) -> list[Reading]:
 
 
 def _in_question(sample: Sequence[bytes]) -> Sequence[Candidate]:
-    """All candidates but those that a part of a large sample has ruled out: reading it all in each would take seconds."""
+    """All candidates but those that part of a large sample rules out: to read it all in each would take seconds."""
     if len(sample) <= _FIRST:
         return CANDIDATES
     part = sample[:_FIRST]
@@ -259,7 +259,7 @@ CANDIDATES = (
     Candidate("gb18030", _cjk(_gb18030)),
     Candidate("cp950", _cjk(_big5("cp950"))),
     Candidate("big5hkscs", _cjk(_big5("big5hkscs")), prior=-8.0),
-    Candidate("cp932", _shift_jis),
+    Candidate("cp932", _shift_jis, floor=-5.4),
     Candidate("euc_jp", _cjk(_japanese), prior=-5.0),
     Candidate("cp949", _cjk(_korean), floor=-4.2),
     Candidate("cp1252", _WESTERN, floor=-6.6),

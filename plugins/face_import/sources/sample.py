@@ -4,8 +4,8 @@ import codecs
 import re
 from collections.abc import Iterable, Sequence
 
+from face_import.domain.charsets import name_of
 from face_import.errors import SourceError
-from face_import.sources.charsets import name_of
 from face_import.sources.plausible import (
     LONGEST_WORD,
     MARGIN,
@@ -25,7 +25,7 @@ _BEFORE = 16
 _REST_OF_WORD = re.compile(rb"[\x80-\xff][^\x00-\x2f]*")
 _ENDS = bytes(48) + bytes(range(48, 256))
 _UTF8_CHARACTERS = 32
-_UTF8_PRIOR = 4.0
+_UTF8_PRIOR = 6.0
 _ASCII = bytes(range(128))
 _SHOWN = 3
 _SHOWN_CHARACTERS = 24

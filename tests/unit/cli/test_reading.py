@@ -10,7 +10,7 @@ from face_import.cli.client import Source
 from face_import.cli.reading import as_options, columns_field, sentence
 
 READ = {
-    "encoding": "cp1252",
+    "encoding": "windows-1252",
     "separator": ";",
     "header": True,
     "columns": {"uri": "照片", "tag": "姓名", "id": "工号"},
@@ -43,10 +43,10 @@ def test_a_wrong_option_is_a_usage_error(options: Sequence[str], said: str) -> N
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "Windows-1252, separated by semicolons, with a header: uri=照片, tag=姓名, id=工号; ignored: 部门"),
+        ({}, "windows-1252, separated by semicolons, with a header: uri=照片, tag=姓名, id=工号; ignored: 部门"),
         (
             {"encoding": "utf-8", "separator": "\t", "header": False, "columns": {"uri": 1, "tag": 2}, "ignored": []},
-            "UTF-8, separated by tabs, without a header: uri=1, tag=2",
+            "utf-8, separated by tabs, without a header: uri=1, tag=2",
         ),
         (
             {"sheet": "员工", "columns": {"uri": "照片"}, "ignored": [3]},

@@ -60,5 +60,5 @@ def codec_of(name: str) -> str:
 
 
 def name_of(codec: str) -> str:
-    """The name to show for a codec, which `codec_of` accepts."""
-    return _NAMES[codec][0]
+    """The name to show for a codec, which `codec_of` accepts; UTF-8 with a byte order mark is UTF-8."""
+    return _NAMES[codec.removesuffix("-sig")][0]
