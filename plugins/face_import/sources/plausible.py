@@ -71,9 +71,10 @@ def readings(sample: Sequence[bytes]) -> list[Reading]:
     for candidate in _in_question(sample):
         if (words := decoded(sample, candidate.codec)) is None:
             continue
-        score = candidate.score(words) + candidate.prior
+        likely = candidate.score(words)
+        score = likely + candidate.prior
         reading = found.setdefault(words, Reading(candidate.codec, words, -math.inf, candidate.is_told))
-        if candidate.floor * size <= score > reading.score:
+        if likely >= candidate.floor * size and score > reading.score:
             found[words] = replace(reading, score=score)
     plausible = (reading for reading in found.values() if reading.score > -math.inf)
     return sorted(plausible, key=lambda reading: -reading.score)

@@ -97,6 +97,15 @@ def test_few_characters_of_utf8_are_enough(text: str) -> None:
     assert read(f"a,{text}\n".encode()) == (f"a,{text}\n", "utf-8")
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("Löffler", "mac_roman"), ("Véronique", "mac_roman"), ("György", "mac_latin2")]
+)
+def test_a_name_of_an_old_mac_is_not_read_as_windows_1252(name: str, codec: str) -> None:
+    """A single ö of a Mac is š in Windows-1252, which Czech names have: one word does not decide that."""
+    with pytest.raises(SourceError, match="cannot be told"):
+        read(f"a,{name}\n".encode(codec))
+
+
 def test_what_may_be_two_things_is_refused_with_both() -> None:
     """女 in GBK is Ů in UTF-8; who sent the file can tell which."""
     refused = r'line 2: .*"女" \(gb18030\) or "Ů" \(utf-8\); save the file as .*, or name its encoding'
