@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from string import whitespace
 
+from face_import.domain.charsets import name_of
 from face_import.errors import SourceError
 
 _SENTINEL = "\0"
@@ -135,8 +136,7 @@ class LineFeed:
                 if size > self._max_line:
                     raise Unreadable(f"longer than {self._max_line} bytes", b"")
         except UnicodeDecodeError as error:
-            kind = "neither UTF-8 nor GB18030" if error.encoding == "gb18030" else f"not valid {error.encoding}"
-            raise Unreadable(f"{kind} text", b"".join(pending)) from None
+            raise Unreadable(f"not valid {name_of(error.encoding)} text", b"".join(pending)) from None
         whole = [b"".join(pending)]
         pending.clear()
         yield from _long_lines_apart(whole)
