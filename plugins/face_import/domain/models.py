@@ -60,8 +60,9 @@ class Row:
 
     Attributes:
         number: 1 for the first data record; headers and blank lines do not count.
-        line: physical line of the file where the record begins, from 1.
+        line: where the record begins, from 1: a physical line of the file, or a row of the workbook's sheet.
         problem: why the record cannot be imported at all (code 303), if so.
+        in_sheet: whether `line` is a row of a sheet.
     """
 
     number: int
@@ -71,6 +72,12 @@ class Row:
     description: str = ""
     id: str = ""
     problem: str = ""
+    in_sheet: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where the record is, for messages."""
+        return f"row {self.line} of the sheet" if self.in_sheet else f"line {self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +296,9 @@ class Reading:
         width: number of columns; a record with text beyond them is not imported.
         titles: the header's cells; empty without a header.
         declared: whether the first line declares the separator (`sep=;`).
-        encoding: encoding of the file as sent; it is always stored as UTF-8.
+        encoding: encoding of the file as sent; it is always stored as UTF-8. Empty for a workbook, which has none.
         sheet: the workbook's sheet, or empty.
+        sheets: names of the sheets that are not hidden, if the first one was taken because none was named.
     """
 
     separator: str
@@ -300,6 +308,7 @@ class Reading:
     declared: bool = False
     encoding: str = "utf-8"
     sheet: str = ""
+    sheets: tuple[str, ...] = ()
 
     @property
     def ignored(self) -> list[int]:
@@ -311,14 +320,19 @@ class Reading:
         return (self.titles[position] if position < len(self.titles) else "") or position + 1
 
     def described(self) -> dict[str, Any]:
-        """The reading as the API shows it and as it is recorded with the task."""
+        """The reading as the API shows it and as it is recorded with the task.
+
+        Of a workbook, `encoding` is None, and `sheets` has the names of all its visible sheets if several are there and
+        none was named.
+        """
         return {
-            "encoding": self.encoding,
+            "encoding": self.encoding or None,
             "separator": self.separator,
             "header": bool(self.titles),
             "columns": {field: self.named(position) for field, position in self.columns.items()},
             "ignored": [self.named(position) for position in self.ignored],
             "sheet": self.sheet or None,
+            "sheets": list(self.sheets),
         }
 
 

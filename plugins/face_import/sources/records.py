@@ -54,6 +54,7 @@ class LineFeed:
             many, besides the batches it begins and ends in.
         max_separators: maximum separators in a record, give or take those of a batch.
         separator: the character between cells.
+        of_sheet: whether only CR LF ends a line, as in what `workbook` writes: a line is then a row of the sheet.
 
     Attributes:
         end: offset in bytes after the current batch.
@@ -61,9 +62,18 @@ class LineFeed:
         separator: as given.
     """
 
-    def __init__(self, chunks: Iterable[bytes], max_line: int, max_separators: int, separator: str = ",") -> None:
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        max_line: int,
+        max_separators: int,
+        separator: str = ",",
+        *,
+        of_sheet: bool = False,
+    ) -> None:
         self.end = self.settled = 0
         self.separator = separator
+        self._of_sheet = of_sheet
         self._separators = 0
         self._chunks = chunks
         self._max_line = max_line
@@ -106,7 +116,8 @@ class LineFeed:
             self.end += len(batch)
             is_long = len(batch) > _LONG_LINE
             del batch
-            self._lines = _LongLine(self._text) if is_long else io.StringIO(self._text, newline="")
+            newline = "\r\n" if self._of_sheet else ""
+            self._lines = _LongLine(self._text) if is_long else io.StringIO(self._text, newline=newline)
             yield self._lines
 
     def _bound_record(self, batch: bytes) -> None:
@@ -124,12 +135,10 @@ class LineFeed:
         size = 0
         try:
             for chunk in self._chunks:
-                # A CR at the very end may be half of a CR LF: keep it for the next chunk.
-                cut = max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, -1)) + 1
-                if cut:
+                if cut := self._last_end(chunk, pending):
                     whole = [b"".join((*pending, chunk[:cut]))]
                     pending, size = [], 0
-                    yield from _long_lines_apart(whole)
+                    yield from _long_lines_apart(whole, of_sheet=self._of_sheet)
                 pending.append(chunk[cut:])
                 size += len(chunk) - cut
                 if size > self._max_line:
@@ -139,17 +148,26 @@ class LineFeed:
             raise Unreadable(f"{kind} text", b"".join(pending)) from None
         whole = [b"".join(pending)]
         pending.clear()
-        yield from _long_lines_apart(whole)
+        yield from _long_lines_apart(whole, of_sheet=self._of_sheet)
+
+    def _last_end(self, chunk: bytes, pending: list[bytes]) -> int:
+        """Offset after the last line end in a chunk that is whole, or 0."""
+        if not self._of_sheet:
+            # A CR at the very end may be half of a CR LF: keep it for the next chunk.
+            return max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, -1)) + 1
+        if (found := chunk.rfind(b"\r\n")) >= 0:
+            return found + 2
+        return int(bool(pending) and pending[-1].endswith(b"\r") and chunk.startswith(b"\n"))
 
 
-def _long_lines_apart(batches: list[bytes]) -> Iterator[bytes]:
+def _long_lines_apart(batches: list[bytes], *, of_sheet: bool) -> Iterator[bytes]:
     """The one batch of a list, split so that any part of more than `_LONG_LINE` bytes is one line.
 
     The list is emptied, so that parts already passed on are not kept alive.
     """
     while batches:
         batch = batches.pop()
-        if len(batch) > _LONG_LINE and (rest := batch[(cut := _first_line_end(batch)) :]):
+        if len(batch) > _LONG_LINE and (rest := batch[(cut := _first_line_end(batch, of_sheet=of_sheet)) :]):
             batches += rest, batch[:cut]
         elif batch:
             batches.append(batch)
@@ -157,8 +175,10 @@ def _long_lines_apart(batches: list[bytes]) -> Iterator[bytes]:
             yield batches.pop()
 
 
-def _first_line_end(batch: bytes) -> int:
+def _first_line_end(batch: bytes, *, of_sheet: bool) -> int:
     """Offset after the first line and its end."""
+    if of_sheet:
+        return batch.find(b"\r\n") + 2 if b"\r\n" in batch else len(batch)
     feed, back = batch.find(b"\n"), batch.find(b"\r")
     if back >= 0 and (feed < 0 or back + 1 < feed):
         return back + 1

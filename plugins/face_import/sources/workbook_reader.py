@@ -4,11 +4,13 @@ It imports nothing of ours, so that it starts in a twentieth of a second, and ru
 a whole sheet in memory, as a rectangle of all cells up to the last one: a file of two kilobytes with cells in A1 and
 XFD1048576 makes it ask for 550 GB, and Rust ends a process that cannot have them.
 
-Its answer is a line of JSON, with `sheet` and `others` or with `error`, and then the CSV.
+Its answer is a line of JSON, with `sheet`, `sheets` and `also` or with `error`, and then the CSV. Its exit status is 0,
+or an `errno` of the disk.
 """
 
 import csv
 import datetime as dt
+import errno
 import io
 import json
 import os
@@ -26,7 +28,6 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Pass
 from python_calamine import SheetVisibleEnum as Visibility
 
 MEMORY_BYTES = 1536 * 2**20
-CPU_SECONDS = 120
 
 _DAMAGED = "the workbook is damaged; open it in Excel or WPS, and save it again as .xlsx or as CSV"
 _PROTECTED = "the workbook is protected by a password; save it without one, or as CSV"
@@ -41,10 +42,13 @@ _KINDS = {
     "index/document.iwa": "a Numbers document; export it as .xlsx or CSV",
 }
 _MOST_NAMES = 20
+_MOST_SHEETS, _MOST_CHARACTERS = 100, 255
+"""Of the sheets that can be chosen: Excel's names have up to 31 characters."""
 _EXACT = 1e15
 """From here on Excel itself has lost digits: it keeps 15."""
 _PART_BYTES = 2**20
 _ERROR_CELL = re.compile(rb'<(?:\w+:)?c\s([^>/]*\bt="e"[^>/]*)>.*?<(?:\w+:)?v>([^<]*)<', re.DOTALL)
+_OF_THE_DISK = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _PLACE = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 
 
@@ -55,9 +59,9 @@ class Refused(Exception):
 def convert(path: Path, sheet: str, out: BinaryIO) -> None:
     """Write a sheet's rows as CSV in UTF-8, after a line of JSON that says which sheet it is.
 
-    Rows above the first one with a value become blank lines: as long as no cell has a line break in it, a line of the
-    CSV has the number of the sheet's row. Columns left of the first one with a value, cells right of a row's last
-    value and rows below the last value are left out.
+    Rows above the first one with a value become blank lines, and line ends in cells become LF, which is Excel's own:
+    counted by CR LF, a line of the CSV has the number of the sheet's row. Columns left of the first one with a value,
+    cells right of a row's last value and rows below the last value are left out.
 
     Args:
         path: the file.
@@ -70,19 +74,27 @@ def convert(path: Path, sheet: str, out: BinaryIO) -> None:
     try:
         _check_kind(path)
         with CalamineWorkbook.from_path(path) as workbook:
-            name, others = _choose(workbook, sheet)
+            name, visible = _choose(workbook, sheet)
             cells = workbook.get_sheet_by_name(name)
     except PasswordError:
         raise Refused(_PROTECTED) from None
     except (BadZipFile, CalamineError):
         raise Refused(_DAMAGED) from None
+    others = [other for other in visible if other != name]
+    also = f"; the workbook also has {_listed(others)}, name the one to read as its sheet" if others else ""
     if cells.start is None:
-        also = f"; the workbook also has {_listed(others)}, name the one to read" if others else ""
         raise Refused(f"sheet {_shown(name)} is empty{also}")
     errors = dict[int, dict[int, str]]()
     with suppress(KeyError, ValueError, ET.ParseError):  # not where Excel and all we know have them
         errors = _error_cells(path, name)
-    out.write(json.dumps({"sheet": name, "others": others}).encode() + b"\n")
+    names = [other for other in visible if len(other) <= _MOST_CHARACTERS][:_MOST_SHEETS]
+    asks = others and not sheet
+    told = {
+        "sheet": name,
+        "sheets": names if asks else [],
+        "also": f"; this is sheet {_shown(name)}{also}" if asks else "",
+    }
+    out.write(json.dumps(told).encode() + b"\n")
     text = io.TextIOWrapper(out, encoding="utf-8", newline="")
     csv.writer(text).writerows(_rows(cells, cells.start[1], errors))
     text.detach()
@@ -102,7 +114,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _choose(workbook: CalamineWorkbook, asked: str) -> tuple[str, list[str]]:
-    """Name of the sheet to read, and those of the other visible ones."""
+    """Name of the sheet to read, and those of the visible ones."""
     sheets = [entry for entry in workbook.sheets_metadata if entry.typ == SheetTypeEnum.WorkSheet]
     visible = [entry.name for entry in sheets if entry.visible == Visibility.Visible]
     names = [entry.name for entry in sheets]
@@ -110,8 +122,7 @@ def _choose(workbook: CalamineWorkbook, asked: str) -> tuple[str, list[str]]:
         raise Refused("the workbook has no sheet with cells")
     if asked and asked not in names:
         raise Refused(f"the workbook has no sheet {_shown(asked)}; it has {_listed(names)}")
-    name = asked or (visible or names)[0]
-    return name, [other for other in visible if other != name]
+    return asked or (visible or names)[0], visible
 
 
 def _shown(name: str) -> str:
@@ -125,12 +136,16 @@ def _listed(names: list[str]) -> str:
 
 def _rows(cells: CalamineSheet, first_column: int, errors: dict[int, dict[int, str]]) -> Iterator[list[str]]:
     for number, row in enumerate(cells.iter_rows()):
-        texts = [cell if type(cell) is str else cell_text(cell) for cell in row]
+        texts = [_with_feeds(cell) if type(cell) is str else cell_text(cell) for cell in row]
         for column, text in errors.get(number, {}).items():
             texts[column - first_column] = text
         while texts and not texts[-1]:
             texts.pop()
         yield texts
+
+
+def _with_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def cell_text(cell: object) -> str:
@@ -199,23 +214,26 @@ def _column(letters: bytes) -> int:
     return number - 1
 
 
-def main(sheet: str) -> None:
-    """Convert the file at standard input to standard output."""
+def main(sheet: str, max_bytes: int, cpu_seconds: int) -> None:
+    """Convert the file at standard input to standard output, within the limits."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # where Rust writes of a panic
     out = sys.stdout.buffer
     try:
         convert(Path("/dev/stdin"), sheet, out)
+        out.flush()
     except Refused as refused:
         error = str(refused)
     except MemoryError:
         os.abort()  # as Rust does for want of memory
-    except BaseException:  # noqa: BLE001 - a panic of calamine is none of the Exceptions
+    except BaseException as other:  # noqa: BLE001 - a panic of calamine is none of the Exceptions
+        if isinstance(other, OSError) and other.errno in _OF_THE_DISK:
+            os._exit(other.errno)
         error = _DAMAGED
     else:
-        out.flush()
         return
     out.flush()
     out.seek(0)
@@ -224,4 +242,4 @@ def main(sheet: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], *map(int, sys.argv[2:]))

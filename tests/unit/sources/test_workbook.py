@@ -132,6 +132,11 @@ def test_errors_among_many_cells(folder: Path) -> None:
     assert rows_of(folder, by_hand(sheet))[0] == ["#REF!", "1"]
 
 
+def test_line_ends_in_cells(folder: Path) -> None:
+    """They are line feeds, however the file has them, so that only a row ends with CR LF."""
+    assert csv_of(folder, by_hand(text_cell("a&#13;\nb&#13;c")))[1] == '"a\nb\nc"\r\n'
+
+
 def three_sheets(book: Any) -> None:
     """One that is hidden, an empty one and one with a cell, and a chart."""
     book.add_worksheet("hidden").write(0, 0, "h")
@@ -144,9 +149,11 @@ def three_sheets(book: Any) -> None:
 
 @pytest.mark.parametrize(("asked", "read", "text"), [("", "员工", "a\r\n"), ("hidden", "hidden", "h\r\n")])
 def test_a_sheet_is_chosen(folder: Path, asked: str, read: str, text: str) -> None:
-    """The first one that is visible, or the one that was asked for; the others are named."""
-    others = [name for name in ("员工", "empty") if name != read]
-    assert csv_of(folder, written(three_sheets), asked) == ({"sheet": read, "others": others}, text)
+    """The first one that is visible, or the one that was asked for; the others are named if none was."""
+    told, csv_text = csv_of(folder, written(three_sheets), asked)
+    assert (told["sheet"], csv_text) == (read, text)
+    assert told["sheets"] == ([] if asked else ["员工", "empty"])
+    assert ('this is sheet "员工"; the workbook also has "empty"' in told["also"]) is not bool(asked)
 
 
 PROTECTED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + "EncryptedPackage".encode("utf-16-le")
