@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from operator import length_hint
 from string import whitespace
 
 from face_import.errors import SourceError
@@ -39,6 +40,21 @@ class _LongLine:
     def tell(self) -> int:
         """Position after the line, once it was pulled."""
         return len(self._text) if self._pulled else 0
+
+
+class _SheetRows:
+    """Lines of which only CR LF is an end, with what `LineFeed` uses of a `StringIO`."""
+
+    def __init__(self, text: str) -> None:
+        self._rows = [f"{row}\r\n" for row in text.removesuffix("\r\n").split("\r\n")]
+        self._rest = iter(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._rest
+
+    def tell(self) -> int:
+        """Position after the last line pulled."""
+        return sum(map(len, self._rows[: len(self._rows) - length_hint(self._rest)]))
 
 
 class LineFeed:
@@ -79,7 +95,7 @@ class LineFeed:
         self._max_line = max_line
         self._max_separators = max_separators
         self._text = ""
-        self._lines: io.StringIO | _LongLine = io.StringIO()
+        self._lines: io.StringIO | _LongLine | _SheetRows = io.StringIO()
         self._position = self._offset = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -97,11 +113,14 @@ class LineFeed:
     def last_line(self) -> str:
         """The last line pulled, with its end."""
         stop = self._lines.tell()
+        if self._of_sheet:
+            before = self._text.rfind("\r\n", 0, stop - 2)
+            return self._text[before + 2 if before >= 0 else 0 : stop]
         inside = stop - (2 if self._text.endswith("\r\n", 0, stop) else 1)
         start = max(self._text.rfind("\n", 0, inside), self._text.rfind("\r", 0, inside)) + 1
         return self._text[start:stop]
 
-    def _batches(self) -> Iterator[io.StringIO | _LongLine]:
+    def _batches(self) -> Iterator[io.StringIO | _LongLine | _SheetRows]:
         for batch in self._whole_lines():
             if (zero := batch.find(0)) >= 0:
                 raise Unreadable("a zero byte: this is not a text file", batch[:zero])
@@ -116,9 +135,13 @@ class LineFeed:
             self.end += len(batch)
             is_long = len(batch) > _LONG_LINE
             del batch
-            newline = "\r\n" if self._of_sheet else ""
-            self._lines = _LongLine(self._text) if is_long else io.StringIO(self._text, newline=newline)
+            self._lines = self._split(is_long=is_long)
             yield self._lines
+
+    def _split(self, *, is_long: bool) -> io.StringIO | _LongLine | _SheetRows:
+        if is_long:
+            return _LongLine(self._text)
+        return _SheetRows(self._text) if self._of_sheet else io.StringIO(self._text, newline="")
 
     def _bound_record(self, batch: bytes) -> None:
         """Reject the next batch if a record that is still open, or one line of the batch, is too large."""

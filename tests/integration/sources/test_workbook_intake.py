@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from face_import.domain.models import ReadingOptions
 from face_import.errors import Ambiguous, SourceError
+from face_import.sources import Bounds
 from face_import.sources.records import unwrapped
 from face_import.sources.storage import dump_index, load_index
 from tests.unit.sources.helpers import all_rows, taken_in
@@ -53,20 +54,22 @@ def test_messages_name_the_sheets_row() -> None:
 def test_a_cell_of_half_a_megabyte_of_lines() -> None:
     """Where a record is longer than what is read at a time, line ends within it end no row."""
     long = "line\n" * 6500
-    table = [["uri", "tag", "notes", "", "", ""], *([URL, "", "", *[long] * 12] for _ in range(4)), [URL, "last"]]
-    assert [row.line for row in all_rows(workbook_of(table), ReadingOptions(columns={"description": None}))] == [
-        2,
-        3,
-        4,
-        5,
-        6,
-    ]
+    table = [["uri", "tag", *["notes"] * 13], *([URL, "", "", *[long] * 12] for _ in range(4)), [URL, "last"]]
+    rows = all_rows(workbook_of(table), ReadingOptions(columns={"description": None}))
+    assert [row.line for row in rows] == [2, 3, 4, 5, 6]
+
+
+def test_a_cell_that_is_too_long() -> None:
+    """It is found in a record of several lines, too, and the sheet's row named."""
+    table = [["uri", "tag"], [URL, "a\nb"], [URL, f"c\n{'x' * 2000}\nd"]]
+    with pytest.raises(SourceError, match="row 3 of the sheet: a cell of more than 1024 characters"):
+        taken_in(workbook_of(table), Bounds(source_bytes=2**20, cell_bytes=1024))
 
 
 def test_a_declaration_of_the_separator_is_only_text() -> None:
-    """A first cell `sep=;` is what is left of a CSV file; the cells are known without it."""
+    """A first row `sep=;` is what is left of a CSV file: no row, and it declares nothing."""
     index, _ = taken_in(workbook_of([["sep=;"], [URL, "tag"], [URL, "tag"]]))
-    assert (index.reading.separator, index.rows) == (",", 3)
+    assert (index.reading.separator, index.rows) == (",", 2)
 
 
 def two_sheets(book: Any) -> None:
