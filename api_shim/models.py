@@ -83,13 +83,13 @@ class CreateForm(_Limited):
         0, description="on errors: 0 logs the row and continues, 1 stops the task"
     )
     file: Annotated[BaseFile | None, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
-        None, json_schema_extra=_without_default, description="the CSV file: uri, tag, description"
+        None, json_schema_extra=_without_default, description="the CSV or xlsx file: uri, tag, description"
     )
     source: str = Field(
         "",
         max_length=MAX_SOURCE_URL,
         json_schema_extra={"pattern": _URL_OR_EMPTY},
-        description="URL of the CSV file, which is read when the task is started",
+        description="URL of the CSV or xlsx file, which is read when the task is started",
     )
 
 
