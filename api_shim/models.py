@@ -84,13 +84,13 @@ class CreateForm(_Limited):
         0, description="on errors: 0 logs the row and continues, 1 stops the task"
     )
     file: Annotated[BaseFile | None, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
-        None, json_schema_extra=_without_default, description="the CSV file: uri, tag, description"
+        None, json_schema_extra=_without_default, description="the CSV or xlsx file: uri, tag, description"
     )
     source: str = Field(
         "",
         max_length=MAX_SOURCE_URL,
         json_schema_extra={"pattern": _URL_OR_EMPTY},
-        description="URL of the CSV file, which is read when the task is started",
+        description="URL of the CSV or xlsx file, which is read when the task is started",
     )
     encoding: str = Field(
         "",
@@ -192,12 +192,13 @@ class ChangeCounts(BaseModel):
 class Source(BaseModel):
     """How the file is read; a column without a title is shown by its number from 1."""
 
-    encoding: str = Field(description="encoding of the file as sent")
+    encoding: str | None = Field(description="encoding of the file as sent; null for a workbook")
     separator: str
     header: bool
     columns: dict[str, str | int] = Field(description="the file's column for each of ours")
     ignored: list[str | int] = Field(description="the other columns")
     sheet: str | None = Field(description="the workbook's sheet; null for other files")
+    sheets: list[str] = Field(description="the workbook's sheets, if there are several and none was named")
 
 
 class Detail(BaseModel):

@@ -6,19 +6,10 @@ Counting in memory is enough: one process serves the API.
 from collections.abc import Iterator
 from contextlib import ExitStack
 from threading import BoundedSemaphore, Semaphore
-from types import MappingProxyType
 
 from flask import Flask, g
 
-from face_import.errors import RequestError
-
-
-class Busy(RequestError):
-    """All slots for this kind of request are taken."""
-
-    status = 503
-    code = "busy"
-    headers = MappingProxyType({"Retry-After": "5"})
+from face_import.errors import Busy
 
 
 class Slots:

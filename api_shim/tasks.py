@@ -54,7 +54,7 @@ def check_task_id() -> None:
 @takes_file
 @documentation.validate(form=CreateForm, headers=CreateHeaders, resp=answers(Created, 400, 408, 409, 413, 503))
 def create(form: CreateForm) -> tuple[Json, int, dict[str, str]]:
-    """Create an import task from a CSV file, or from the URL of one.
+    """Create an import task from a CSV or xlsx file, or from the URL of one.
 
     A file is parsed at once: one that cannot be parsed is rejected, and nothing is stored. A URL is read when the task
     is started. With an `Idempotency-Key`, sending the request again answers the same id.

@@ -1,6 +1,6 @@
 """### Face import
 
-Imports the faces of a CSV file (uri, tag, description) into a face group. Each run is an import task of the
+Imports the faces of a CSV or xlsx file (uri, tag, description) into a face group. Each run is an import task of the
 `/v1/tasks` API, whether it was started there or here.
 
 `plan` stores the file and splits it into shards, each `shard` handles its rows with its share of `thread_num`, and
@@ -9,7 +9,7 @@ log has the rows that failed, with the reasons.
 
 | parameter | meaning | default |
 | --- | --- | --- |
-| `source` | URL of the CSV file: http(s), or below a configured prefix | |
+| `source` | URL of the CSV or xlsx file: http(s), or below a configured prefix | |
 | `group_name` | face group to import into | |
 | `encoding` | encoding of the file, for instance gbk; empty: recognised | |
 | `sheet` | sheet of an Excel workbook; empty: the first one | |

@@ -26,6 +26,7 @@ from face_import.domain.reading_options import reading_options
 from face_import.errors import AirflowError, Ambiguous, RequestError, SourceError, WrongState
 from face_import.sources import Bounds
 from face_import.sources.encoding import kind_of_binary
+from face_import.sources.workbook import is_workbook
 
 log = logging.getLogger(__name__)
 REFUSALS = (ValidationError, RequestError, SourceError, RequestEntityTooLarge, OSError, OperationalError)
@@ -72,7 +73,7 @@ def _refused(error: Exception, upload: FileStorage | None, options: ReadingOptio
         ambiguous=ambiguous,
         table=table_to_settle(ambiguous, options) if ambiguous else None,
         is_text=is_text,
-        form=request.form if is_text else {},
+        form=request.form if is_text or ambiguous else {},
     ), status
 
 
@@ -80,7 +81,7 @@ def _is_text(file: BinaryIO) -> bool:
     """Whether a file may be text, in whatever encoding."""
     file.seek(0)
     head = file.read(HEAD_BYTES)
-    return bool(head) and not kind_of_binary(head)
+    return bool(head) and not is_workbook(head) and not kind_of_binary(head)
 
 
 @blueprint.post("/new")

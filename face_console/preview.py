@@ -98,7 +98,7 @@ def preview(stream: BinaryIO, bounds: Bounds, folder: Path, options: ReadingOpti
 def _first_records(file: BinaryIO, index: SourceIndex) -> list[list[str]]:
     """The first rows with all their cells; a `Row` has only those that are imported."""
     chunks = _range(file, index.blocks[0].start, index.size)
-    feed = LineFeed(chunks, index.size, index.size, index.reading.separator)
+    feed = LineFeed(chunks, index.size, index.size, index.reading.separator, of_sheet=bool(index.reading.sheet))
     return [shortened(record) for record in islice(Records(feed), FIRST_ROWS)]
 
 

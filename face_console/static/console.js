@@ -83,7 +83,7 @@
     if (elt.id !== "reading") return;
     const changed = triggeringEvent.target;
     // In another encoding the titles are others.
-    const columns = changed.name === "encoding" ? "" : chosenColumns(elt, changed);
+    const columns = ["encoding", "sheet"].includes(changed.name) ? "" : chosenColumns(elt, changed);
     elt.querySelector("[name=columns]").value = parameters.columns = columns;
   });
 

@@ -9,7 +9,8 @@
     │   ├── InvalidRequest     400 malformed, 413 too large
     │   ├── TaskNotFound       404
     │   ├── WrongState         409
-    │   └── KeyReused          409
+    │   ├── KeyReused          409
+    │   └── Busy               503
     ├── SourceError            a source that cannot be parsed; carries the line if known
     │   ├── SourceMissing      there is no such file, so far
     │   └── Ambiguous          the client may say which column is which; carries the first records
@@ -87,6 +88,14 @@ class KeyReused(RequestError):
 
     status = 409
     code = "idempotency_key_reused"
+
+
+class Busy(RequestError):
+    """Others take all that this request needs; the client may try again."""
+
+    status = 503
+    code = "busy"
+    headers = MappingProxyType({"Retry-After": "5"})
 
 
 class SourceError(FaceImportError):

@@ -38,12 +38,13 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    encoding: str
+    encoding: str | None = None
     separator: str
     header: bool
     columns: dict[str, str | int]
     ignored: list[str | int] = []
     sheet: str | None = None
+    sheets: list[str] = []
 
 
 class Task(BaseModel):

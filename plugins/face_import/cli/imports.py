@@ -62,7 +62,7 @@ def create(  # noqa: PLR0913 - the fields of the form
         typer.Argument(
             callback=_file_or_url,
             metavar="FILE",
-            help="CSV file, or the URL of one, which the server reads.",
+            help="CSV or xlsx file, or the URL of one, which the server reads.",
             show_default=False,
         ),
     ],
@@ -102,7 +102,7 @@ def create(  # noqa: PLR0913 - the fields of the form
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Upload a CSV file or name its URL, start its import, and print the task id.
+    """Upload a CSV or xlsx file or name its URL, start its import, and print the task id.
 
     Exit status: 0 started (with --watch: all rows imported), 3 with --watch: some rows failed,
     1 rejected, stopped or server unavailable, 130 Ctrl-C (the import keeps running).

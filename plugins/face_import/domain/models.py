@@ -61,8 +61,9 @@ class Row:
 
     Attributes:
         number: 1 for the first data record; headers and blank lines do not count.
-        line: physical line of the file where the record begins, from 1.
+        line: where the record begins, from 1: a physical line of the file, or a row of the workbook's sheet.
         problem: why the record cannot be imported at all (code 303), if so.
+        in_sheet: whether `line` is a row of a sheet.
     """
 
     number: int
@@ -72,6 +73,12 @@ class Row:
     description: str = ""
     id: str = ""
     problem: str = ""
+    in_sheet: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where the record is, for messages."""
+        return f"row {self.line} of the sheet" if self.in_sheet else f"line {self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +299,9 @@ class Reading:
         width: number of columns; a record with text beyond them is not imported.
         titles: the header's cells; empty without a header.
         declared: whether the first line declares the separator (`sep=;`).
-        encoding: encoding of the file as sent; it is always stored as UTF-8.
+        encoding: encoding of the file as sent; it is always stored as UTF-8. Empty for a workbook, which has none.
         sheet: the workbook's sheet, or empty.
+        sheets: names of the sheets that are not hidden, if the first one was taken because none was named.
     """
 
     separator: str
@@ -303,6 +311,7 @@ class Reading:
     declared: bool = False
     encoding: str = "utf-8"
     sheet: str = ""
+    sheets: tuple[str, ...] = ()
 
     @property
     def ignored(self) -> list[int]:
@@ -315,17 +324,22 @@ class Reading:
         return (title if len(title) <= SHOWN_TITLE else f"{title[:SHOWN_TITLE]}…") or position + 1
 
     def described(self) -> dict[str, Any]:
-        """The reading as the API shows it and as it is recorded with the task; of bounded size for any header."""
+        """The reading as the API shows it and as it is recorded with the task; of bounded size for any header.
+
+        Of a workbook, `encoding` is None, and `sheets` has the names of all its visible sheets if several are there and
+        none was named.
+        """
         ignored = [self.named(position) for position in self.ignored]
         if (more := len(ignored) - SHOWN_IGNORED) > 0:
             ignored[SHOWN_IGNORED:] = [f"… and {more} more"]
         return {
-            "encoding": name_of(self.encoding),
+            "encoding": name_of(self.encoding) if self.encoding else None,
             "separator": self.separator,
             "header": bool(self.titles),
             "columns": {field: self.named(position) for field, position in self.columns.items()},
             "ignored": ignored,
             "sheet": self.sheet or None,
+            "sheets": list(self.sheets),
         }
 
 

@@ -96,7 +96,7 @@ class RowImporter:
         if row.problem:
             return outcome(Code.SYSTEM, row.problem)
         if not row.uri:
-            return outcome(Code.URI_UNREACHABLE, f"the row has no uri (line {row.line})")
+            return outcome(Code.URI_UNREACHABLE, f"the row has no uri ({row.place})")
         try:
             return await self._import_good_row(row)
         except (RowError, ServiceError) as error:

@@ -1,4 +1,4 @@
-"""Sources: ingesting a CSV file, storing it, and reading it back a shard at a time.
+"""Sources: ingesting a CSV file or a workbook, storing it, and reading it back a shard at a time.
 
 ::
 

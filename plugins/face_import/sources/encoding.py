@@ -24,11 +24,6 @@ _MARKS = (
     ("\ufeff".encode("gb18030"), "gb18030"),
 )
 _SIGNATURES = (
-    (b"PK\x03\x04", "a ZIP archive"),
-    (
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "an old Microsoft Office file; if it is an Excel workbook, save it as CSV",
-    ),
     (b"\x89PNG\r\n\x1a\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
@@ -183,15 +178,15 @@ def _declared_encoding(head: bytes) -> tuple[str | None, int]:
 
 
 def kind_of_binary(head: bytes) -> str:
-    """Name of a non-CSV file type commonly sent by mistake, recognised by its first bytes; else empty.
+    """Name of a file type commonly sent by mistake, recognised by its first bytes; else empty.
+
+    Archives and Office files are not among them: `workbook` knows what they are.
 
     Args:
         head: the first bytes of the file, up to 4 kB.
     """
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
-            if signature == b"PK\x03\x04" and (b"xl/" in head or b"[Content_Types].xml" in head):
-                return "an Excel workbook; save it as CSV"
             return kind
     markup = head.removeprefix(codecs.BOM_UTF8).lstrip()[:16].lower()
     if markup.startswith((b"<!doctype html", b"<html")):

@@ -1,4 +1,4 @@
-"""Ingesting a CSV file in one pass: validated, stored as UTF-8, indexed by blocks; and reading a shard's rows back."""
+"""Ingesting a source in one pass: validated, stored as CSV in UTF-8, indexed by blocks; reading a shard's rows back."""
 
 import codecs
 import csv
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, pairwise
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_ROW, MAX_TAG_BYTES, MAX_URI_BYTES
 from face_import.domain.models import AS_FOUND, Block, Reading, ReadingOptions, Row, Shard, SourceIndex
@@ -17,6 +17,7 @@ from face_import.settings import Settings
 from face_import.sources.encoding import Utf8Chunks
 from face_import.sources.reading import PLAIN, decide
 from face_import.sources.records import LineFeed, Records, unwrapped
+from face_import.sources.workbook import Started, Workbook
 
 _OTHER_CELLS_BYTES = 64 * 2**10
 _MAX_SEPARATORS = 2**20
@@ -100,14 +101,15 @@ def ingest(
     bounds: Bounds,
     options: ReadingOptions = AS_FOUND,
 ) -> SourceIndex:
-    """Copy a source to `sink` as UTF-8 and index its rows, in one pass and constant memory.
+    """Copy a source to `sink` as CSV in UTF-8 and index its rows, in one pass and constant memory.
 
     How it is read is decided from its first part. A problem of a single row becomes that row's outcome; a source is
     rejected only if it cannot be parsed, or not in one way only.
 
     Args:
-        stream: the file as sent; read once, from its current position.
-        sink: receives the same text as UTF-8 without a byte order mark, with unchanged line ends.
+        stream: the file as sent, CSV or a workbook; read once, from its current position.
+        sink: receives the same text as UTF-8 without a byte order mark, with unchanged line ends; of a workbook, what
+            `Workbook` makes of it.
         bounds: the limits; also sets the process's `csv.field_size_limit`.
         options: what the client says about the file.
 
@@ -116,22 +118,48 @@ def ingest(
 
     Raises:
         SourceError: not text, an unclosed quote, a cell or record too large, no rows or too many, ambiguous columns;
-            with the physical line if known.
+            with the physical line, or the sheet's row, if known; a workbook that cannot be read.
         SourceTooLarge: more than `bounds.source_bytes`.
+        Busy: other workbooks are being read, and take too long.
     """
     csv.field_size_limit(bounds.cell_bytes)
     max_line = bounds.cell_bytes + _OTHER_CELLS_BYTES
-    text = Utf8Chunks(stream, bounds.source_bytes, options.encoding)
+    started = Started(stream)
+    if started.is_workbook:
+        return _ingest_workbook(started, sink, bounds, options, max_line)
+    if options.sheet:
+        raise SourceError("sheet: a CSV file has no sheets; leave the sheet empty")
+    text = Utf8Chunks(cast("BinaryIO", started), bounds.source_bytes, options.encoding)
     sample, chunks = _sampled(_copied(text, sink), max_line)
     reading = decide(sample, options) if sample else PLAIN
-    feed = LineFeed(chunks, max_line, _MAX_SEPARATORS, reading.separator)
+    table, size = _table(chunks, reading, bounds, max_line)
+    return SourceIndex(reading=replace(reading, encoding=text.encoding), size=size, blocks=table.blocks(size))
+
+
+def _ingest_workbook(
+    stream: Started, sink: BinaryIO, bounds: Bounds, options: ReadingOptions, max_line: int
+) -> SourceIndex:
+    if options.encoding:
+        raise SourceError("encoding: a workbook has no encoding to choose; leave the encoding empty")
+    workbook = Workbook(stream, bounds.source_bytes, options.sheet)
+    with workbook.errors():
+        sample, chunks = _sampled(_copied(workbook, sink), max_line)
+        found = decide(sample, options, separator=",") if sample else PLAIN
+        reading = replace(found, encoding="", sheet=workbook.sheet, sheets=workbook.sheets)
+        table, size = _table(chunks, reading, bounds, max_line)
+    return SourceIndex(reading=reading, size=size, blocks=table.blocks(size))
+
+
+def _table(chunks: Iterator[bytes], reading: Reading, bounds: Bounds, max_line: int) -> tuple[BlockTable, int]:
+    """The blocks of a source, and its size in bytes."""
+    feed = LineFeed(chunks, max_line, _MAX_SEPARATORS, reading.separator, of_sheet=bool(reading.sheet))
     records = Records(feed)
     for _ in range(reading.declared + bool(reading.titles)):
         next(iter(records))
     table = _index(records, feed, bounds.rows)
     if not table.rows:
         raise SourceError("the file has no rows")
-    return SourceIndex(reading=replace(reading, encoding=text.encoding), size=feed.end, blocks=table.blocks(feed.end))
+    return table, feed.end
 
 
 def _copied(chunks: Iterable[bytes], sink: BinaryIO) -> Iterator[bytes]:
@@ -225,7 +253,8 @@ def read_rows(chunks: Iterable[bytes], reading: Reading, shard: Shard) -> Iterat
     """
     size = shard.end - shard.start
     csv.field_size_limit(max(csv.field_size_limit(), size))
-    feed = LineFeed(chunks, max_line=size, max_separators=size, separator=reading.separator)
+    of_sheet = bool(reading.sheet)
+    feed = LineFeed(chunks, max_line=size, max_separators=size, separator=reading.separator, of_sheet=of_sheet)
     records = Records(feed, first_line=shard.line)
     number = shard.first_row - 1
     for number, record in enumerate(records, shard.first_row):
@@ -246,9 +275,10 @@ def _row(record: list[str], reading: Reading, number: int, line: int) -> Row:
         tag=cells.get("tag", ""),
         description=cells.get("description", ""),
         id=cells.get("id", "").strip(),
+        in_sheet=bool(reading.sheet),
     )
     problem = _too_many(record, reading.width) or _lost_digits(row.id) or _too_long(row)
-    return replace(row, problem=f"{problem} (line {line})") if problem else row
+    return replace(row, problem=f"{problem} ({row.place})") if problem else row
 
 
 def _too_many(record: list[str], width: int) -> str:

@@ -30,12 +30,13 @@ _WORDS = re.compile(r"[^/.:\\]{1,64}")
 Record = list[str]
 
 
-def decide(sample: str, options: ReadingOptions) -> Reading:
+def decide(sample: str, options: ReadingOptions, separator: str = "") -> Reading:
     """Decide how a source is read.
 
     Args:
         sample: its first lines, whole ones; long runs of base64 may be shortened.
         options: what the client says about it.
+        separator: the character between cells, if it is known.
 
     Raises:
         Ambiguous: `options.columns` can settle which column is which; the text names the candidates and what to do.
@@ -43,7 +44,7 @@ def decide(sample: str, options: ReadingOptions) -> Reading:
     """
     declaration = _DECLARATION.match(sample)
     text = sample[declaration.end() :] if declaration else sample
-    separator = _declared(declaration[1]) if declaration else _separator(text, options)
+    separator = separator or (_declared(declaration[1]) if declaration else _separator(text, options))
     records = list(_records(text, separator))
     if not records:
         raise SourceError("the file has no rows")

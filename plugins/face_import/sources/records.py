@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from operator import length_hint
 from string import whitespace
 
 from face_import.domain.charsets import name_of
@@ -42,6 +43,21 @@ class _LongLine:
         return len(self._text) if self._pulled else 0
 
 
+class _SheetRows:
+    """Lines of which only CR LF is an end, with what `LineFeed` uses of a `StringIO`."""
+
+    def __init__(self, text: str) -> None:
+        self._rows = [f"{row}\r\n" for row in text.removesuffix("\r\n").split("\r\n")]
+        self._rest = iter(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._rest
+
+    def tell(self) -> int:
+        """Position after the last line pulled."""
+        return sum(map(len, self._rows[: len(self._rows) - length_hint(self._rest)]))
+
+
 class LineFeed:
     r"""Physical lines (ended by LF, CR LF or CR) from chunks of UTF-8.
 
@@ -55,6 +71,7 @@ class LineFeed:
             many, besides the batches it begins and ends in.
         max_separators: maximum separators in a record, give or take those of a batch.
         separator: the character between cells.
+        of_sheet: whether only CR LF ends a line, as in what `workbook` writes: a line is then a row of the sheet.
 
     Attributes:
         end: offset in bytes after the current batch.
@@ -62,15 +79,24 @@ class LineFeed:
         separator: as given.
     """
 
-    def __init__(self, chunks: Iterable[bytes], max_line: int, max_separators: int, separator: str = ",") -> None:
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        max_line: int,
+        max_separators: int,
+        separator: str = ",",
+        *,
+        of_sheet: bool = False,
+    ) -> None:
         self.end = self.settled = 0
         self.separator = separator
+        self._of_sheet = of_sheet
         self._separators = 0
         self._chunks = chunks
         self._max_line = max_line
         self._max_separators = max_separators
         self._text = ""
-        self._lines: io.StringIO | _LongLine = io.StringIO()
+        self._lines: io.StringIO | _LongLine | _SheetRows = io.StringIO()
         self._position = self._offset = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -88,11 +114,14 @@ class LineFeed:
     def last_line(self) -> str:
         """The last line pulled, with its end."""
         stop = self._lines.tell()
+        if self._of_sheet:
+            before = self._text.rfind("\r\n", 0, stop - 2)
+            return self._text[before + 2 if before >= 0 else 0 : stop]
         inside = stop - (2 if self._text.endswith("\r\n", 0, stop) else 1)
         start = max(self._text.rfind("\n", 0, inside), self._text.rfind("\r", 0, inside)) + 1
         return self._text[start:stop]
 
-    def _batches(self) -> Iterator[io.StringIO | _LongLine]:
+    def _batches(self) -> Iterator[io.StringIO | _LongLine | _SheetRows]:
         for batch in self._whole_lines():
             if (zero := batch.find(0)) >= 0:
                 raise Unreadable("a zero byte: this is not a text file", batch[:zero])
@@ -107,8 +136,13 @@ class LineFeed:
             self.end += len(batch)
             is_long = len(batch) > _LONG_LINE
             del batch
-            self._lines = _LongLine(self._text) if is_long else io.StringIO(self._text, newline="")
+            self._lines = self._split(is_long=is_long)
             yield self._lines
+
+    def _split(self, *, is_long: bool) -> io.StringIO | _LongLine | _SheetRows:
+        if is_long:
+            return _LongLine(self._text)
+        return _SheetRows(self._text) if self._of_sheet else io.StringIO(self._text, newline="")
 
     def _bound_record(self, batch: bytes) -> None:
         """Reject the next batch if a record that is still open, or one line of the batch, is too large."""
@@ -125,12 +159,10 @@ class LineFeed:
         size = 0
         try:
             for chunk in self._chunks:
-                # A CR at the very end may be half of a CR LF: keep it for the next chunk.
-                cut = max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, -1)) + 1
-                if cut:
+                if cut := self._last_end(chunk, pending):
                     whole = [b"".join((*pending, chunk[:cut]))]
                     pending, size = [], 0
-                    yield from _long_lines_apart(whole)
+                    yield from _long_lines_apart(whole, of_sheet=self._of_sheet)
                 pending.append(chunk[cut:])
                 size += len(chunk) - cut
                 if size > self._max_line:
@@ -139,17 +171,26 @@ class LineFeed:
             raise Unreadable(f"not valid {name_of(error.encoding)} text", b"".join(pending)) from None
         whole = [b"".join(pending)]
         pending.clear()
-        yield from _long_lines_apart(whole)
+        yield from _long_lines_apart(whole, of_sheet=self._of_sheet)
+
+    def _last_end(self, chunk: bytes, pending: list[bytes]) -> int:
+        """Offset after the last line end in a chunk that is whole, or 0."""
+        if not self._of_sheet:
+            # A CR at the very end may be half of a CR LF: keep it for the next chunk.
+            return max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, -1)) + 1
+        if (found := chunk.rfind(b"\r\n")) >= 0:
+            return found + 2
+        return int(bool(pending) and pending[-1].endswith(b"\r") and chunk.startswith(b"\n"))
 
 
-def _long_lines_apart(batches: list[bytes]) -> Iterator[bytes]:
+def _long_lines_apart(batches: list[bytes], *, of_sheet: bool) -> Iterator[bytes]:
     """The one batch of a list, split so that any part of more than `_LONG_LINE` bytes is one line.
 
     The list is emptied, so that parts already passed on are not kept alive.
     """
     while batches:
         batch = batches.pop()
-        if len(batch) > _LONG_LINE and (rest := batch[(cut := _first_line_end(batch)) :]):
+        if len(batch) > _LONG_LINE and (rest := batch[(cut := _first_line_end(batch, of_sheet=of_sheet)) :]):
             batches += rest, batch[:cut]
         elif batch:
             batches.append(batch)
@@ -157,8 +198,10 @@ def _long_lines_apart(batches: list[bytes]) -> Iterator[bytes]:
             yield batches.pop()
 
 
-def _first_line_end(batch: bytes) -> int:
+def _first_line_end(batch: bytes, *, of_sheet: bool) -> int:
     """Offset after the first line and its end."""
+    if of_sheet:
+        return batch.find(b"\r\n") + 2 if b"\r\n" in batch else len(batch)
     feed, back = batch.find(b"\n"), batch.find(b"\r")
     if back >= 0 and (feed < 0 or back + 1 < feed):
         return back + 1

@@ -182,7 +182,7 @@ def load_index(document: bytes) -> SourceIndex:
 
 
 def _reading(fields: dict[str, Any]) -> Reading:
-    return Reading(**(fields | {"titles": tuple(fields["titles"])}))
+    return Reading(**(fields | {name: tuple(fields.get(name, ())) for name in ("titles", "sheets")}))
 
 
 def _reading_of_version_1(fields: dict[str, Any]) -> Reading:

@@ -153,7 +153,7 @@ OTHER_FILES = [
     refused("jpeg", b"\xff\xd8\xff\xe0" + bytes(50), "a JPEG image"),
     refused("gif that is a csv", b"GIF89a,tag,description\n", "a GIF image"),
     refused("zip", b"PK\x03\x04" + bytes(50), "a ZIP archive"),
-    refused("workbook", b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml", "an Excel workbook"),
+    refused("workbook", b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml", "the workbook is damaged"),
     refused("old workbook", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(50), "an old Microsoft Office file"),
     refused("gzip", gzip.compress(ROWS.encode()), "gzip"),
     refused("web page", b"<!DOCTYPE html>\n<html></html>", "a web page"),

@@ -115,6 +115,7 @@ def test_an_index_of_the_first_version_is_read() -> None:
         "columns": {"id": "id", "uri": "uri"},
         "ignored": [],
         "sheet": None,
+        "sheets": [],
     }
     assert (index.rows, index.blocks[0].start, index.blocks[0].end) == (2, 7, 40)
 

@@ -54,7 +54,7 @@ def import_params(settings: Settings) -> dict[str, Param]:
             maxLength=MAX_SOURCE_URL,
             pattern=source_pattern(settings),
             title="Source",
-            description=f"URL of the CSV file: http(s), or below an allowed prefix ({prefixes}).",
+            description=f"URL of the CSV or xlsx file: http(s), or below an allowed prefix ({prefixes}).",
             section=WHAT,
         ),
         "group_name": Param(

@@ -128,7 +128,8 @@ def _in_words(reading: Reading) -> str:
     columns = ",".join(f"{field}:{_title(name)}" for field, name in seen["columns"].items())
     ignored = ",".join(map(_title, seen["ignored"][:LOGGED_IGNORED])) or "none"
     separator, header = repr(reading.separator), str(seen["header"]).lower()
-    return f"encoding={reading.encoding} {separator=!s} {header=!s} {columns=!s} {ignored=!s}"
+    encoding = f"workbook sheet={_title(reading.sheet)}" if reading.sheet else seen["encoding"]
+    return f"{encoding=!s} {separator=!s} {header=!s} {columns=!s} {ignored=!s}"
 
 
 def _title(name: str | int) -> str:
