@@ -29,7 +29,9 @@ from python_calamine import SheetVisibleEnum as Visibility
 
 MEMORY_BYTES = 1536 * 2**20
 
-_DAMAGED = "the workbook is damaged; open it in Excel or WPS, and save it again as .xlsx or as CSV"
+_SAVE_AGAIN = "open it in Excel or WPS, and save it again as .xlsx or as CSV"
+_DAMAGED = f"the workbook is damaged; {_SAVE_AGAIN}"
+_CUT_OFF = f"the workbook, or ZIP archive, is damaged; {_SAVE_AGAIN}"
 _PROTECTED = "the workbook is protected by a password; save it without one, or as CSV"
 _OLD = "an old workbook or another old Microsoft Office file; save it as .xlsx or CSV"
 _NOT_A_WORKBOOK = "this is neither a CSV file nor an Excel workbook but"
@@ -105,8 +107,11 @@ def _check_kind(path: Path) -> None:
         if not file.read(4).startswith(b"PK"):
             file.seek(0)
             raise Refused(_PROTECTED if "EncryptedPackage".encode("utf-16-le") in file.read() else f"this is {_OLD}")
-    with ZipFile(path) as archive:
-        names = {name.replace("\\", "/").lower() for name in archive.namelist()}
+    try:
+        with ZipFile(path) as archive:
+            names = {name.replace("\\", "/").lower() for name in archive.namelist()}
+    except BadZipFile:
+        raise Refused(_CUT_OFF) from None
     other = "a ZIP archive; unpack it, and send the file that is in it"
     kind = next((kind for start, kind in _KINDS.items() if any(name.startswith(start) for name in names)), other)
     if kind:

@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections.abc import Callable
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -116,3 +118,37 @@ def test_bombs_end_the_process_only(name: str) -> None:
     assert len(data) < 16 * 2**20
     with pytest.raises(SourceError, match="save it as CSV UTF-8"):
         list(Workbook(Started(io.BytesIO(data)), BOUND))
+
+
+ENTITIES = "".join(f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in pairwise("abcdefghij"))
+DECLARED = f'<!DOCTYPE worksheet [<!ENTITY a "aaaaaaaaaa">{ENTITIES}]>'
+
+
+def with_lying_size() -> bytes:
+    """An archive whose directory says that the sheet has ten bytes."""
+    data = bytearray(in_cells(("<c><v>1</v></c>", 100_000), ("</row></sheetData></worksheet>", 1)))
+    entry = data.rfind(b"PK\x01\x02", 0, data.rfind(b"xl/worksheets/sheet1.xml"))
+    data[entry + 24 : entry + 28] = (10).to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(with_lying_size, id="lying size"),
+        pytest.param(
+            lambda: by_hand("", {"xl/worksheets/sheet1.xml": f"{DECLARED}<worksheet>{text_cell('&j;')}</worksheet>"}),
+            id="entities of entities",
+        ),
+    ],
+)
+def test_inconsistent_files_are_damaged(make: Callable[[], bytes]) -> None:
+    """They are refused at once."""
+    with pytest.raises(SourceError, match="the workbook is damaged"):
+        list(Workbook(Started(io.BytesIO(make())), BOUND))
+
+
+def test_many_entries_are_no_harm() -> None:
+    """A hundred thousand pictures beside the sheet."""
+    data = by_hand(text_cell("a"), {f"xl/media/{n}.png": "x" for n in range(100_000)})
+    assert list(Workbook(Started(io.BytesIO(data)), BOUND)) == [b"a\r\n"]
