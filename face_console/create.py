@@ -71,9 +71,10 @@ def _refused(error: Exception, upload: FileStorage | None, options: ReadingOptio
         "preview.html",
         refusal=ambiguous.problem if ambiguous else next(iter(problems.values())),
         ambiguous=ambiguous,
+        refused=error if isinstance(error, SourceError) else None,
         table=table_to_settle(ambiguous, options) if ambiguous else None,
         is_text=is_text,
-        form=request.form if is_text or ambiguous else {},
+        form=request.form if isinstance(error, SourceError) else {},
     ), status
 
 

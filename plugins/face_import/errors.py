@@ -104,7 +104,14 @@ class SourceError(FaceImportError):
     Args:
         message: what is wrong, for the person who sent the file.
         line: physical line of the file, counted from 1, where known.
+
+    Attributes:
+        sheet: the workbook's sheet that was read, or empty.
+        sheets: as in `Reading`.
     """
+
+    sheet = ""
+    sheets: Sequence[str] = ()
 
     def __init__(self, message: str, *, line: int | None = None) -> None:
         super().__init__(f"line {line}: {message}" if line else message)

@@ -301,7 +301,7 @@ class Reading:
         declared: whether the first line declares the separator (`sep=;`).
         encoding: encoding of the file as sent; it is always stored as UTF-8. Empty for a workbook, which has none.
         sheet: the workbook's sheet, or empty.
-        sheets: names of the sheets that are not hidden, if the first one was taken because none was named.
+        sheets: names of the workbook's sheets that are not hidden, if there are others than `sheet`.
     """
 
     separator: str
@@ -326,8 +326,7 @@ class Reading:
     def described(self) -> dict[str, Any]:
         """The reading as the API shows it and as it is recorded with the task; of bounded size for any header.
 
-        Of a workbook, `encoding` is None, and `sheets` has the names of all its visible sheets if several are there and
-        none was named.
+        Of a workbook, `encoding` is None, and `sheets` has the names of its visible sheets if there are several.
         """
         ignored = [self.named(position) for position in self.ignored]
         if (more := len(ignored) - SHOWN_IGNORED) > 0:

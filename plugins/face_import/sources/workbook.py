@@ -86,8 +86,8 @@ class Workbook:
 
     Attributes:
         sheet: name of the sheet that is read, final with the first chunk.
-        sheets: if none was named and there are others that are not hidden, the names of all these, up to 100; known
-            with the first chunk.
+        sheets: names of the sheets that are not hidden, up to 100, if there are others than `sheet`; known with the
+            first chunk.
 
     Raises:
         Busy: while iterating, before the first chunk: other workbooks take too long.
@@ -125,6 +125,7 @@ class Workbook:
             if error.line:
                 text = f"row {error.line} of the sheet: {text.removeprefix(f'line {error.line}: ')}"
             error.args = (text + self._also,)
+            error.sheet, error.sheets = self.sheet, self.sheets
             if isinstance(error, Ambiguous):
                 error.problem += self._also
             raise

@@ -93,7 +93,7 @@ def convert(path: Path, sheet: str, out: BinaryIO) -> None:
     asks = others and not sheet
     told = {
         "sheet": name,
-        "sheets": names if asks else [],
+        "sheets": names if others else [],
         "also": f"; this is sheet {_shown(name)}{also}" if asks else "",
     }
     out.write(json.dumps(told).encode() + b"\n")

@@ -83,8 +83,9 @@ def test_other_sheets_are_named() -> None:
     with pytest.raises(SourceError, match='this is sheet "说明"; the workbook also has "员工", name the one') as caught:
         taken_in(written(two_sheets))
     assert "\n" not in str(caught.value)
+    assert (caught.value.sheet, caught.value.sheets) == ("说明", ("说明", "员工"))
     index, _ = taken_in(written(two_sheets), options=ReadingOptions(sheet="员工"))
-    assert (index.rows, index.reading.sheet, index.reading.sheets) == (1, "员工", ())
+    assert (index.rows, index.reading.sheet, index.reading.sheets) == (1, "员工", ("说明", "员工"))
 
 
 def test_the_first_sheet_is_taken() -> None:
