@@ -159,7 +159,7 @@ def _agreed(forced: str, declared: str | None, *, has_mark: bool) -> str:
         if declared and declared.startswith("utf-16"):
             return declared
         if not has_mark:
-            raise SourceError("this is not UTF-16, or has no byte order mark; if it is, name utf-16-le or utf-16-be")
+            raise SourceError("this is not UTF-16, or has no byte order mark; if it is, name UTF-16-LE or UTF-16-BE")
     if has_mark and declared and declared.removesuffix("-sig") != forced:
         marked = name_of(declared.removesuffix("-sig"))
         raise SourceError(

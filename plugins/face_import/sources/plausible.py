@@ -41,7 +41,7 @@ class Candidate:
     Attributes:
         codec: Python's name.
         score: log-likelihood of words, in nats.
-        floor: mean per byte beyond ASCII below which the text is none that is written in this encoding.
+        floor: mean per character beyond ASCII below which a text makes no sense in this encoding.
         prior: how rarely a CSV file is saved in it, in nats.
         is_told: whether it may be chosen; the others have relatives that read too much alike, and serve to know that a
             text is theirs.
@@ -49,38 +49,43 @@ class Candidate:
 
     codec: str
     score: Callable[[Sequence[str]], float]
-    floor: float = -4.9
+    floor: float = -9.8
     prior: float = 0.0
     is_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one encoding makes of the sample: its words and their likelihood, in nats."""
+    """What one encoding makes of the sample: its words and their likelihood, in nats.
+
+    Attributes:
+        makes_sense: whether the likelihood is that of a text. One that makes none may still be the text, if no other
+            is more likely.
+    """
 
     codec: str
     words: tuple[str, ...]
     score: float
     is_told: bool
+    makes_sense: bool = True
 
 
 def readings(sample: Sequence[bytes]) -> list[Reading]:
-    """Every plausible reading of a sample's words, the best one first; of encodings that read the same, the first."""
-    size = sum(byte >= 0x80 for word in sample for byte in word)
+    """What the encodings make of a sample's words, the most likely first; of those that read the same, the first."""
     found: dict[tuple[str, ...], Reading] = {}
     for candidate in _in_question(sample):
         if (words := decoded(sample, candidate.codec)) is None:
             continue
         score = candidate.score(words) + candidate.prior
-        reading = found.setdefault(words, Reading(candidate.codec, words, -math.inf, candidate.is_told))
-        if candidate.floor * size <= score > reading.score:
-            found[words] = replace(reading, score=score)
-    plausible = (reading for reading in found.values() if reading.score > -math.inf)
-    return sorted(plausible, key=lambda reading: -reading.score)
+        reading = found.setdefault(words, Reading(candidate.codec, words, -math.inf, candidate.is_told, False))
+        makes_sense = score >= candidate.floor * sum(char >= "\x80" for word in words for char in word)
+        if (makes_sense, score) > (reading.makes_sense, reading.score):
+            found[words] = replace(reading, score=score, makes_sense=makes_sense)
+    return sorted(found.values(), key=lambda reading: -reading.score)
 
 
 def _in_question(sample: Sequence[bytes]) -> Sequence[Candidate]:
-    """All candidates but those that a part of a large sample has ruled out: reading it all in each would take seconds."""
+    """The candidates that the first words of a large sample have not ruled out; to read all in each takes seconds."""
     if len(sample) <= _FIRST:
         return CANDIDATES
     part = sample[:_FIRST]
@@ -157,9 +162,9 @@ def _big5(codec: str) -> Callable[[str], float]:
     def rank(char: str) -> float:
         if char in alphabets.TRADITIONAL:
             return _GENDER if char in "男女" else -6.5
-        if _is_private(char):
-            return _NEVER
         code = int.from_bytes(char.encode(codec, "replace"))  # HKSCS has letters that are two characters
+        if _is_private(char) or (codec == "cp950" and 0xC6A1 <= code <= 0xC8FE):  # Windows has nothing there
+            return _NEVER
         if 0xA440 <= code <= 0xC67E:
             return -9.0
         if 0xC940 <= code <= 0xF9D5:
@@ -261,7 +266,7 @@ CANDIDATES = (
     Candidate("big5hkscs", _cjk(_big5("big5hkscs")), prior=-8.0),
     Candidate("cp932", _shift_jis),
     Candidate("euc_jp", _cjk(_japanese), prior=-5.0),
-    Candidate("cp949", _cjk(_korean), floor=-4.2),
+    Candidate("cp949", _cjk(_korean), floor=-8.4),
     Candidate("cp1252", _WESTERN, floor=-6.6),
     Candidate("iso8859_15", _WESTERN, floor=-6.6, prior=-2.0, is_told=False),
     Candidate("mac_roman", _WESTERN, floor=-6.6, prior=-3.0, is_told=False),
@@ -269,10 +274,10 @@ CANDIDATES = (
     Candidate("cp1250", _CENTRAL, floor=-6.6, is_told=False),
     Candidate("iso8859_2", _CENTRAL, floor=-6.6, prior=-2.0, is_told=False),
     Candidate("cp852", _CENTRAL, floor=-6.6, prior=-3.0, is_told=False),
-    Candidate("mac_latin2", _CENTRAL, floor=-6.6, prior=-3.0, is_told=False),
+    Candidate("mac_latin2", _CENTRAL, floor=-6.6, prior=-6.0, is_told=False),
     Candidate("cp1254", _TURKISH, floor=-6.6, is_told=False),
-    Candidate("cp1257", _BALTIC, floor=-6.6, is_told=False),
-    Candidate("cp1258", _VIETNAMESE, floor=-6.6, is_told=False),
+    Candidate("cp1257", _BALTIC, floor=-6.6, prior=-2.0, is_told=False),
+    Candidate("cp1258", _VIETNAMESE, floor=-6.6, prior=-2.0, is_told=False),
     Candidate("cp1251", _CYRILLIC, floor=-5.0, is_told=False),
     Candidate("koi8_u", _CYRILLIC, floor=-5.0, prior=-3.0, is_told=False),
     Candidate("cp866", _CYRILLIC, floor=-5.0, prior=-3.0, is_told=False),

@@ -7,6 +7,7 @@ from itertools import chain
 from string import whitespace
 
 from face_import.errors import SourceError
+from face_import.sources.charsets import name_of
 
 _SENTINEL = "\0"
 _LONG_LINE = 2**20
@@ -135,7 +136,7 @@ class LineFeed:
                 if size > self._max_line:
                     raise Unreadable(f"longer than {self._max_line} bytes", b"")
         except UnicodeDecodeError as error:
-            kind = "neither UTF-8 nor GB18030" if error.encoding == "gb18030" else f"not valid {error.encoding}"
+            kind = f"not valid {name_of(error.encoding)}"
             raise Unreadable(f"{kind} text", b"".join(pending)) from None
         whole = [b"".join(pending)]
         pending.clear()

@@ -128,19 +128,19 @@ def _of_others(words: Sequence[bytes], line: int) -> str:
 
 def _is_partly_utf8(words: Sequence[bytes], found: Sequence[Reading]) -> bool:
     valid = [(n, text[0]) for n, word in enumerate(words) if (text := decoded([word], "utf-8"))]
-    if not found:
+    best = next((reading for reading in found if reading.makes_sense), None)
+    if best is None:
         return 2 * len(valid) >= len(words)
-    best = found[0]
     return any(likelihood_of_utf8([text]) > likelihood(best.codec, [best.words[n]]) + 2 * MARGIN for n, text in valid)
 
 
 def _decided(found: Sequence[Reading], line: int) -> str:
     """The first reading's encoding, if it may be chosen and leads by the margin."""
-    if not found:
+    if not any(reading.makes_sense for reading in found):
         raise SourceError(f"no encoding that is recognised makes sense of this text; {_ADVICE}", line=line)
     best = found[0]
     rivals = [reading for reading in found if reading.score > best.score - MARGIN]
-    if best.is_told and len(rivals) == 1:
+    if best.is_told and best.makes_sense and len(rivals) == 1:
         return best.codec
     at = _first_difference(rivals)
     shown = " or ".join(f'"{_shown(reading.words[at])}" ({name_of(reading.codec)})' for reading in rivals[:_SHOWN])
