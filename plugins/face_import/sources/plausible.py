@@ -1,21 +1,19 @@
 """Which encoding makes sense of a text: a likelihood of what each one reads, from a few words of names and places.
 
 Every candidate is a model of the texts that are written in it: how probable, in nats, each of its characters is. All
-candidates explain the same bytes, so their sums can be compared, and a margin between two of them is a Bayes factor. A
-character costs what its class does: common (`alphabets`), then what the character sets themselves order by use (level
-1 of GB 2312, Big5 and JIS, the syllables of KS X 1001), then the rest. Latin letters are judged by language and by the
-letters beside them, since cp1252, cp1250 and cp1254 differ in a few letters only.
+candidates explain the same bytes, so their sums can be compared, and a margin between two of them is a Bayes factor.
+Chinese, Japanese and Korean are judged by character (`cjk`), Latin letters by language and by the letters beside them
+(`latin`), since cp1252, cp1250 and cp1254 differ in a few letters only.
 """
 
 import codecs
 import math
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import pairwise
 
 from face_import.sources import alphabets
+from face_import.sources.cjk import big5, cjk, gb18030, japanese, korean, shift_jis
 from face_import.sources.latin import FOREIGN, IRREGULAR, PUNCTUATION, SWITCH, latin, zipf
 
 MARGIN = 4.0
@@ -26,11 +24,7 @@ LONGEST_WORD = 64
 
 _FIRST = 200
 _HOPELESS = 300.0
-_NEVER = -25.0
 _COMBINING = "\u0300"
-_GENDER = -3.5
-"""A column that says 男 or 女 may be all there is beyond ASCII."""
-
 _COMMON = alphabets.SIMPLIFIED | alphabets.TRADITIONAL | alphabets.KANJI | alphabets.HANGUL
 
 
@@ -77,7 +71,9 @@ def readings(sample: Sequence[bytes]) -> list[Reading]:
         if (words := decoded(sample, candidate.codec)) is None:
             continue
         score = candidate.score(words) + candidate.prior
-        reading = found.setdefault(words, Reading(candidate.codec, words, -math.inf, candidate.is_told, False))
+        reading = found.setdefault(
+            words, Reading(candidate.codec, words, -math.inf, candidate.is_told, makes_sense=False)
+        )
         makes_sense = score >= candidate.floor * sum(char >= "\x80" for word in words for char in word)
         if (makes_sense, score) > (reading.makes_sense, reading.score):
             found[words] = replace(reading, score=score, makes_sense=makes_sense)
@@ -121,116 +117,6 @@ def decoded(sample: Sequence[bytes], codec: str) -> tuple[str, ...] | None:
         return None
 
 
-def _cjk(rank: Callable[[str], float]) -> Callable[[Sequence[str]], float]:
-    """Sum of the characters' ranks, less where they touch a Latin letter."""
-    rank = cache(rank)
-
-    def score(words: Sequence[str]) -> float:
-        total = 0.0
-        for word in words:
-            for before, char in pairwise(f" {word}"):
-                if char.isascii():
-                    total += SWITCH if char.isalpha() and not before.isascii() else 0
-                else:
-                    total += rank(char) + (SWITCH if before.isascii() and before.isalpha() else 0)
-        return total
-
-    return score
-
-
-def _is_private(char: str) -> bool:
-    return unicodedata.category(char) in {"Co", "Cn", "Cc"}
-
-
-def _gb18030(char: str) -> float:
-    if char in alphabets.SIMPLIFIED:
-        return _GENDER if char in "男女" else -6.5
-    if char in alphabets.TRADITIONAL:
-        return -9.0
-    code = char.encode("gb18030")
-    if _is_private(char) or len(code) == 4:
-        return -10.0 if unicodedata.name(char, "").startswith("CJK UNIFIED") else _NEVER
-    lead, trail = code[0], code[1] if len(code) > 1 else 0
-    if trail < 0xA1 or lead < 0xA1:
-        return -13.5
-    if lead < 0xB0:
-        return -8.0 if lead in {0xA1, 0xA3} else -12.0
-    return -9.0 if lead <= 0xD7 else -11.5
-
-
-def _big5(codec: str) -> Callable[[str], float]:
-    def rank(char: str) -> float:
-        if char in alphabets.TRADITIONAL:
-            return _GENDER if char in "男女" else -6.5
-        code = int.from_bytes(char.encode(codec, "replace"))  # HKSCS has letters that are two characters
-        if _is_private(char) or (codec == "cp950" and 0xC6A1 <= code <= 0xC8FE):  # Windows has nothing there
-            return _NEVER
-        if 0xA440 <= code <= 0xC67E:
-            return -9.0
-        if 0xC940 <= code <= 0xF9D5:
-            return -12.0
-        return -8.0 if 0xA140 <= code < 0xA3C0 else -13.5
-
-    return rank
-
-
-def _japanese(char: str) -> float:  # noqa: PLR0911 - a table by ranges
-    if "ぁ" <= char <= "ヶ" or char == "ー":
-        return -5.2
-    if char in alphabets.KANJI:
-        return _GENDER if char in "男女" else -6.8
-    try:
-        code = int.from_bytes(char.encode("cp932"))
-    except UnicodeEncodeError:
-        return -15.0
-    if _is_private(char):
-        return _NEVER
-    if 0x889F <= code <= 0x9872:
-        return -9.2
-    if 0x989F <= code <= 0xEAA4:
-        return -12.0
-    return -8.0 if 0x8140 <= code < 0x8200 else -13.0
-
-
-def _korean(char: str) -> float:
-    if char in alphabets.HANGUL:
-        return -5.8
-    if _is_private(char):
-        return _NEVER
-    try:
-        code = int.from_bytes(char.encode("euc_kr"))
-    except UnicodeEncodeError:
-        return -12.5
-    if "가" <= char <= "힣":
-        return -9.0
-    return -8.0 if 0xA1A1 <= code < 0xA400 else -12.5
-
-
-_HALF_KANA = zipf(alphabets.HALF_KANA)
-
-
-def _shift_jis(words: Sequence[str]) -> float:
-    total = _WIDE_AND_HALF(words)
-    for word in words:
-        for before, char in pairwise(f" {word}"):
-            if char not in _HALF_KANA:
-                total += SWITCH * (before in _HALF_KANA and not char.isascii())
-                continue
-            if before not in _HALF_KANA:
-                total += SWITCH * (1 if before.isascii() else 2)
-            is_first = before not in _HALF_KANA and char in "ﾞﾟｧｨｩｪｫｬｭｮｯｰﾝ"
-            is_voiced = (char == "ﾞ" and before not in "ｳｶｷｸｹｺｻｼｽｾｿﾀﾁﾂﾃﾄﾊﾋﾌﾍﾎ") or (char == "ﾟ" and before not in "ﾊﾋﾌﾍﾎ")
-            total += IRREGULAR * (is_first or is_voiced)
-    return total
-
-
-def _half_or_full(char: str) -> float:
-    return _HALF_KANA.get(char) or _japanese(char)
-
-
-_WIDE_AND_HALF = _cjk(_half_or_full)
-
-
 def _script(letters: str) -> Callable[[Sequence[str]], float]:
     """Words of one script that is not Latin; their letters keep together."""
     ranks = zipf(letters)
@@ -261,12 +147,12 @@ _LATIN = (_WESTERN, _CENTRAL, _TURKISH, _BALTIC, _VIETNAMESE)
 _CYRILLIC = _script(alphabets.CYRILLIC)
 
 CANDIDATES = (
-    Candidate("gb18030", _cjk(_gb18030)),
-    Candidate("cp950", _cjk(_big5("cp950"))),
-    Candidate("big5hkscs", _cjk(_big5("big5hkscs")), prior=-8.0),
-    Candidate("cp932", _shift_jis),
-    Candidate("euc_jp", _cjk(_japanese), prior=-5.0),
-    Candidate("cp949", _cjk(_korean), floor=-8.4),
+    Candidate("gb18030", cjk(gb18030)),
+    Candidate("cp950", cjk(big5("cp950"))),
+    Candidate("big5hkscs", cjk(big5("big5hkscs")), prior=-8.0),
+    Candidate("cp932", shift_jis),
+    Candidate("euc_jp", cjk(japanese), prior=-5.0),
+    Candidate("cp949", cjk(korean), floor=-8.4),
     Candidate("cp1252", _WESTERN, floor=-6.6),
     Candidate("iso8859_15", _WESTERN, floor=-6.6, prior=-2.0, is_told=False),
     Candidate("mac_roman", _WESTERN, floor=-6.6, prior=-3.0, is_told=False),
