@@ -1,8 +1,8 @@
 """How probable Chinese, Japanese and Korean characters are.
 
 A character costs what its class does: about the logarithm of the class's size, in nats. First come those that are
-common in names (`alphabets`: 200 to 650), then what the character sets order by use (level 1 of GB 2312, Big5 and JIS, the
-syllables of KS X 1001: 2,000 to 5,000, and these make up less of a text), then the rest.
+common in names (`alphabets`: 200 to 650), then what the character sets order by use (level 1 of GB 2312, Big5 and JIS,
+the syllables of KS X 1001: 2,000 to 5,000, and these make up less of a text), then the rest.
 """
 
 import unicodedata
