@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from face_import.errors import SourceError, SourceTooLarge
 from face_import.sources.charsets import codec_of, name_of
-from face_import.sources.sample import chosen_encoding
+from face_import.sources.sample import Undecided, chosen_encoding
 
 CHUNK_BYTES = 64 * 2**10
 """Bytes read at a time; measured fastest: a chunk and its results stay in the processor's cache."""
@@ -69,10 +69,10 @@ class Utf8Chunks:
         encoding: a codec name, final once the iteration has ended.
 
     Raises:
-        SourceError: the name is unknown; or, while iterating, the bytes are those of another kind of file, or the
-            encoding cannot be told.
+        SourceError: the name is unknown; or, while iterating, the bytes are those of another kind of file.
         SourceTooLarge: while iterating: the stream is longer than `max_bytes`.
         UnicodeDecodeError: while iterating, after all text before the bad byte was passed on.
+        Undecided: the same for the first byte beyond ASCII, if it cannot be told what it means.
     """
 
     def __init__(self, stream: BinaryIO, max_bytes: int, encoding: str = "") -> None:
@@ -124,18 +124,18 @@ class Utf8Chunks:
             raise
 
     def _undeclared(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        line, end = 1, b""
         for chunk in chunks:
             if not chunk.isascii():
                 break
-            line += _line_ends(chunk, end)
-            end = chunk[-1:]
             yield chunk
         else:
             return
-        line += _line_ends(_BEYOND_ASCII.split(chunk, maxsplit=1)[0], end)
         with tempfile.SpooledTemporaryFile(max_size=_HELD_IN_MEMORY) as held:
-            self.encoding = chosen_encoding(_kept(chain((chunk,), chunks), held), line)
+            try:
+                self.encoding = chosen_encoding(_kept(chain((chunk,), chunks), held))
+            except Undecided:
+                yield _BEYOND_ASCII.split(chunk, maxsplit=1)[0]
+                raise
             held.seek(0)
             yield from self._recoded(chain(iter(lambda: held.read(CHUNK_BYTES), b""), chunks))
 
@@ -144,13 +144,6 @@ def _kept(chunks: Iterable[bytes], held: tempfile.SpooledTemporaryFile[bytes]) -
     for chunk in chunks:
         held.write(chunk)
         yield chunk
-
-
-def _line_ends(chunk: bytes, before: bytes) -> int:
-    """Ends of lines in a chunk; `before` is the byte in front of it."""
-    feeds, returns = chunk.count(b"\n"), chunk.count(b"\r")
-    pairs = chunk.count(b"\r\n") if returns else 0
-    return feeds + returns - pairs - (before == b"\r" and chunk.startswith(b"\n"))
 
 
 def _agreed(forced: str, declared: str | None, *, has_mark: bool) -> str:

@@ -8,6 +8,7 @@ from string import whitespace
 
 from face_import.errors import SourceError
 from face_import.sources.charsets import name_of
+from face_import.sources.sample import Undecided
 
 _SENTINEL = "\0"
 _LONG_LINE = 2**20
@@ -136,8 +137,9 @@ class LineFeed:
                 if size > self._max_line:
                     raise Unreadable(f"longer than {self._max_line} bytes", b"")
         except UnicodeDecodeError as error:
-            kind = f"not valid {name_of(error.encoding)}"
-            raise Unreadable(f"{kind} text", b"".join(pending)) from None
+            raise Unreadable(f"not valid {name_of(error.encoding)} text", b"".join(pending)) from None
+        except Undecided as error:
+            raise Unreadable(str(error), b"".join(pending)) from None
         whole = [b"".join(pending)]
         pending.clear()
         yield from _long_lines_apart(whole)
