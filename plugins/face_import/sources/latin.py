@@ -14,8 +14,14 @@ FOREIGN = -12.0
 """A character that nobody writes there; all figures are in nats."""
 
 IRREGULAR = -6.0
+"""A letter beside others that it does not stand beside, or a capital inside a word: one in 400."""
+
 SWITCH = -4.0
+"""Two scripts or a sign inside a word."""
+
 _LANGUAGE = -2.5
+"""One more language in the file."""
+
 _BEYOND_ASCII = -3.0
 _ADJACENT = -2.5
 _DOUBLES = frozenset({"öß", "üß", "çã", "çõ", "ää", "öö", "åä", "yö"})

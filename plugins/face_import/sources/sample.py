@@ -25,6 +25,8 @@ _REST_OF_WORD = re.compile(rb"[\x80-\xff][^\x00-\x2f]*")
 _ENDS = bytes(48) + bytes(range(48, 256))
 _UTF8_CHARACTERS = 32
 _UTF8_PRIOR = 4.0
+"""In nats: most files are UTF-8, and few others are valid as UTF-8."""
+
 _ASCII = bytes(range(128))
 _SHOWN = 3
 _SHOWN_CHARACTERS = 24
