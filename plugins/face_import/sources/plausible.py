@@ -17,7 +17,7 @@ from face_import.sources.cjk import big5, cjk, gb18030, japanese, korean, shift_
 from face_import.sources.latin import FOREIGN, IRREGULAR, PUNCTUATION, SWITCH, latin, zipf
 
 MARGIN = 4.0
-"""Lead over the next reading that makes a choice: e**4, or 55 to 1; in the corpus no wrong reading leads by as much (ADR 24)."""
+"""Lead over the next reading that makes a choice: e**4, or 55 to 1. No wrong reading of the corpus has it (ADR 24)."""
 
 LONGEST_WORD = 64
 """Bytes of a word in a sample; one of as many may be cut off."""
