@@ -7,7 +7,7 @@ from api_shim.models import CreateForm
 from face_console.columns import cell
 from face_console.language import gettext, lazy
 from face_import.contract import GROUP_NAME_PATTERN, TaskState
-from face_import.domain.charsets import name_of
+from face_import.domain.charsets import CODECS, name_of
 from face_import.domain.uri_form import UriFlaw
 from face_import.errors import KeyReused, RequestError
 from face_import.settings import Settings
@@ -64,28 +64,9 @@ _HELP = {
     "storage_unavailable": lazy("It may be full. Try again later."),
     "internal_error": lazy("See the API log for details."),
 }
-ENCODINGS = {
-    "utf-8": "UTF-8",
-    "utf-16-le": "UTF-16 LE",
-    "utf-16-be": "UTF-16 BE",
-    "gb18030": "GB18030",
-    "cp950": "Big5",
-    "cp932": "Shift-JIS",
-    "euc_jp": "EUC-JP",
-    "cp949": "EUC-KR",
-    "cp1252": "Windows-1252",
-    "cp1250": "Windows-1250",
-    "cp1251": "Windows-1251",
-    "cp1253": "Windows-1253",
-    "cp1254": "Windows-1254",
-    "cp1255": "Windows-1255",
-    "cp1256": "Windows-1256",
-    "cp1257": "Windows-1257",
-    "cp1258": "Windows-1258",
-    "cp874": "Windows-874",
-}
-"""Codecs to choose from."""
-_ENCODING_NAMES = ENCODINGS | {name_of(codec): name for codec, name in ENCODINGS.items()} | {"utf-8-sig": "UTF-8 (BOM)"}
+ENCODINGS = {codec: name_of(codec) for codec in CODECS}
+"""Codecs to choose from, and their names."""
+_OTHER_ENCODINGS = {"utf-8-sig": "UTF-8 (BOM)"}
 SEPARATORS = {",": lazy("comma"), ";": lazy("semicolon"), "\t": lazy("tab"), "|": lazy("vertical bar")}
 COLUMNS = {
     "uri": lazy("image URI"),
@@ -108,7 +89,7 @@ def error_help(word: str, text: str) -> str:
 
 def encoding(codec: str) -> str:
     """Display name of a codec."""
-    return _ENCODING_NAMES.get(codec, codec)
+    return (ENCODINGS | _OTHER_ENCODINGS).get(codec, codec)
 
 
 def column(name: str | int) -> str:

@@ -273,7 +273,7 @@ class ReadingOptions:
     """What a client says about a file; whatever it does not say is decided at intake.
 
     Attributes:
-        encoding: a codec, or empty.
+        encoding: a name that `domain.charsets` knows, or empty to have it recognised.
         sheet: name of a workbook's sheet, or empty for the first one.
         columns: for our columns, the title in the header or the number from 1; None for one that is not to be used.
     """

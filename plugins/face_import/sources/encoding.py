@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from face_import.domain.charsets import codec_of, name_of
 from face_import.errors import SourceError, SourceTooLarge
-from face_import.sources.sample import chosen_encoding
+from face_import.sources.sample import Undecided, chosen_encoding
 
 CHUNK_BYTES = 64 * 2**10
 """Bytes read at a time; measured fastest: a chunk and its results stay in the processor's cache."""
@@ -64,10 +64,10 @@ class Utf8Chunks:
         encoding: a codec name, final once the iteration has ended.
 
     Raises:
-        SourceError: the name is unknown; or, while iterating, the bytes are those of another kind of file, or the
-            encoding cannot be told.
+        SourceError: the name is unknown; or, while iterating, the bytes are those of another kind of file.
         SourceTooLarge: while iterating: the stream is longer than `max_bytes`.
         UnicodeDecodeError: while iterating, after all text before the bad byte was passed on.
+        Undecided: the same for the first byte beyond ASCII, if it cannot be told what it means.
     """
 
     def __init__(self, stream: BinaryIO, max_bytes: int, encoding: str = "") -> None:
@@ -119,18 +119,18 @@ class Utf8Chunks:
             raise
 
     def _undeclared(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        line, end = 1, b""
         for chunk in chunks:
             if not chunk.isascii():
                 break
-            line += _line_ends(chunk, end)
-            end = chunk[-1:]
             yield chunk
         else:
             return
-        line += _line_ends(_BEYOND_ASCII.split(chunk, maxsplit=1)[0], end)
         with tempfile.SpooledTemporaryFile(max_size=_HELD_IN_MEMORY) as held:
-            self.encoding = chosen_encoding(_kept(chain((chunk,), chunks), held), line)
+            try:
+                self.encoding = chosen_encoding(_kept(chain((chunk,), chunks), held))
+            except Undecided:
+                yield _BEYOND_ASCII.split(chunk, maxsplit=1)[0]
+                raise
             held.seek(0)
             yield from self._recoded(chain(iter(lambda: held.read(CHUNK_BYTES), b""), chunks))
 
@@ -141,20 +141,13 @@ def _kept(chunks: Iterable[bytes], held: tempfile.SpooledTemporaryFile[bytes]) -
         yield chunk
 
 
-def _line_ends(chunk: bytes, before: bytes) -> int:
-    """Ends of lines in a chunk; `before` is the byte in front of it."""
-    feeds, returns = chunk.count(b"\n"), chunk.count(b"\r")
-    pairs = chunk.count(b"\r\n") if returns else 0
-    return feeds + returns - pairs - (before == b"\r" and chunk.startswith(b"\n"))
-
-
 def _agreed(forced: str, declared: str | None, *, has_mark: bool) -> str:
     """The encoding to use where the caller has named one, and the file may say something itself."""
     if forced == "utf-16":
         if declared and declared.startswith("utf-16"):
             return declared
         if not has_mark:
-            raise SourceError("this is not UTF-16, or has no byte order mark; if it is, name utf-16-le or utf-16-be")
+            raise SourceError("this is not UTF-16, or has no byte order mark; if it is, name UTF-16-LE or UTF-16-BE")
     if has_mark and declared and declared.removesuffix("-sig") != forced:
         marked = name_of(declared.removesuffix("-sig"))
         raise SourceError(

@@ -188,8 +188,9 @@ def _sampled(chunks: Iterator[bytes], max_line: int) -> tuple[str, Iterator[byte
                 break
         else:
             decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        rest = chunks if error.encoding == "utf-8" else _raising(error)  # what was recoded is valid UTF-8
+    except UnicodeError as error:
+        is_utf8 = isinstance(error, UnicodeDecodeError) and error.encoding == "utf-8"
+        rest = chunks if is_utf8 else _raising(error)  # what was recoded is valid UTF-8
         return "", chain(_released(held), rest)
     return "" if "\0" in sample else sample, chain(_released(held), chunks)
 

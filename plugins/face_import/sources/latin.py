@@ -14,14 +14,20 @@ FOREIGN = -12.0
 """A character that nobody writes there; all figures are in nats."""
 
 IRREGULAR = -6.0
+"""A letter beside others that it does not stand beside, or a capital inside a word: one in 400."""
+
 SWITCH = -4.0
+"""Two scripts or a sign inside a word."""
+
 _LANGUAGE = -2.5
+"""One more language in the file."""
+
 _BEYOND_ASCII = -3.0
 _ADJACENT = -2.5
 _DOUBLES = frozenset({"öß", "üß", "çã", "çõ", "ää", "öö", "åä", "yö"})
 _OPENING, _CLOSING = "’´“„«‘¡¿", "’´”»“ªº°…"
 
-PUNCTUATION = dict.fromkeys("’‘“”„–—…«»°§€£ªº·¡¿´`‚", -7.0)
+PUNCTUATION = dict.fromkeys("’‘“”„–—…«»°§€£ªº·¡¿´`‚©®™²³½×•", -6.0)
 _V = "[aeiouyáéíóúàâêäöüåæøœýě]"
 _C = "[bcdfghjklmnpqrstvwxzçñßðþšž]"
 _BESIDE = {
@@ -31,15 +37,16 @@ _BESIDE = {
         "ń": f"{_V}ń({_C}|>)",
         "ø": f"(<|{_C})ø({_C}|[yj>]|en?>)",
         "ř": f"{_V}ř>|.ř{_V}",
-        "è": f"({_C}|[iuo])è({_C}|>)",
-        "č": f"({_V}|<)č|[lrnvd]č{_V}",
+        "è": f"({_C}|[iuo])è((?!k){_C}|>)",
+        "č": f"({_V}|<)č|[lrnvd]č({_V}|k)",
         "ê": f"({_C}|[iuo<])ê({_C}|>)",
         "ę": "[^aeouy]ę[bcdgkptszćśźż>]",
         "æ": f"(<|{_C})æ({_C}|i)",
         "ć": f"({_V}|[<śrlńj])ć({_V}|[>mwk])",
         "õ": ".õe",
-        "ã": ".ã[oesi>]",
-        "ă": f"({_C}|i)ă({_C}|>)",
+        "ő": ".ő[^e]",
+        "ã": f".ã[oe]|{_C}ãs?>",
+        "ă": f"({_C}|i)ă({_C}|[iu>])",
         "ù": ".ù>",
         "ò": f"({_C}|i)ò([bcdglmnrst]|>)",
         "ň": f"{_V}ň",
@@ -60,7 +67,7 @@ _BESIDE = {
         "ī": f"({_C}|<)ī",
         "ķ": f".ķ({_V}|>)",
         "ä": "[^aou]ä[^aoå]",
-        "ö": "[^aou]ö[^aoå]",
+        "ö": "[^au]ö[^aoå]",
         "ç": f"({_V}|[<nrc])ç",
         "ß": "[aeiouäöü]ß",
         "ÿ": "aÿ",
@@ -140,7 +147,7 @@ def _shape(word: str) -> float:
             total += _ADJACENT
         if not _is_letter(char) and _is_letter(before) and char not in _CLOSING:
             total += SWITCH
-    if not any(char.isascii() and char.isalpha() for char in word):
+    if any(map(_is_letter, word)) and not any(char.isascii() and char.isalpha() for char in word):
         total += SWITCH
     return total
 

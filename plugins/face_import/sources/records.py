@@ -9,6 +9,7 @@ from string import whitespace
 
 from face_import.domain.charsets import name_of
 from face_import.errors import SourceError
+from face_import.sources.sample import Undecided
 
 _SENTINEL = "\0"
 _LONG_LINE = 2**20
@@ -169,6 +170,8 @@ class LineFeed:
                     raise Unreadable(f"longer than {self._max_line} bytes", b"")
         except UnicodeDecodeError as error:
             raise Unreadable(f"not valid {name_of(error.encoding)} text", b"".join(pending)) from None
+        except Undecided as error:
+            raise Unreadable(str(error), b"".join(pending)) from None
         whole = [b"".join(pending)]
         pending.clear()
         yield from _long_lines_apart(whole, of_sheet=self._of_sheet)

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from face_import.domain.charsets import name_of
-from face_import.errors import SourceError
 from face_import.sources.plausible import (
     LONGEST_WORD,
     MARGIN,
@@ -25,11 +24,17 @@ _BEFORE = 16
 _REST_OF_WORD = re.compile(rb"[\x80-\xff][^\x00-\x2f]*")
 _ENDS = bytes(48) + bytes(range(48, 256))
 _UTF8_CHARACTERS = 32
-_UTF8_PRIOR = 6.0
+_UTF8_PRIOR = 4.0
+"""In nats: most files are UTF-8, and few others are valid as UTF-8."""
+
 _ASCII = bytes(range(128))
 _SHOWN = 3
 _SHOWN_CHARACTERS = 24
 _ADVICE = 'save the file as "CSV UTF-8" in Excel or WPS, or name its encoding in the field "encoding"'
+
+
+class Undecided(UnicodeError):
+    """No encoding makes sense of a text, or several do."""
 
 
 class Sample:
@@ -77,7 +82,7 @@ class Sample:
             self._size += len(word)
 
 
-def chosen_encoding(chunks: Iterable[bytes], line: int) -> str:
+def chosen_encoding(chunks: Iterable[bytes]) -> str:
     """Read as much as it takes to tell the encoding, and name its codec.
 
     UTF-8 is certain with 32 different characters beyond ASCII, all valid. A file with fewer may be valid by accident:
@@ -85,10 +90,9 @@ def chosen_encoding(chunks: Iterable[bytes], line: int) -> str:
 
     Args:
         chunks: the text from its first character beyond ASCII on.
-        line: where that character is, for messages.
 
     Raises:
-        SourceError: no encoding makes sense of the text, or several do.
+        Undecided: with the readings, and what to do.
     """
     sample = Sample()
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -108,43 +112,43 @@ def chosen_encoding(chunks: Iterable[bytes], line: int) -> str:
             break
     if decoder.getstate()[0]:
         seen = None
-    return _of_utf8(sample.words(), seen, line) if seen else _of_others(sample.words(), line)
+    return _of_utf8(sample.words(), seen) if seen else _of_others(sample.words())
 
 
-def _of_utf8(words: Sequence[bytes], seen: set[str], line: int) -> str:
+def _of_utf8(words: Sequence[bytes], seen: set[str]) -> str:
     """The encoding of a text that is valid UTF-8, but has a few characters only."""
     if max(seen) >= "\u0800":  # three bytes each, which other texts are not by accident
         return "utf-8"
     text = decoded(words, "utf-8") or ()
     as_utf8 = Reading("utf-8", text, likelihood_of_utf8(text) + _UTF8_PRIOR, is_told=True)
-    return _decided(sorted([as_utf8, *readings(words)], key=lambda reading: -reading.score), line)
+    return _decided(sorted([as_utf8, *readings(words)], key=lambda reading: -reading.score))
 
 
-def _of_others(words: Sequence[bytes], line: int) -> str:
+def _of_others(words: Sequence[bytes]) -> str:
     found = readings(words)
     # A file whose parts are in different encodings: as UTF-8, the first line that is not will be named.
-    return "utf-8" if _is_partly_utf8(words, found) else _decided(found, line)
+    return "utf-8" if _is_partly_utf8(words, found) else _decided(found)
 
 
 def _is_partly_utf8(words: Sequence[bytes], found: Sequence[Reading]) -> bool:
     valid = [(n, text[0]) for n, word in enumerate(words) if (text := decoded([word], "utf-8"))]
-    if not found:
+    best = next((reading for reading in found if reading.makes_sense), None)
+    if best is None:
         return 2 * len(valid) >= len(words)
-    best = found[0]
     return any(likelihood_of_utf8([text]) > likelihood(best.codec, [best.words[n]]) + 2 * MARGIN for n, text in valid)
 
 
-def _decided(found: Sequence[Reading], line: int) -> str:
+def _decided(found: Sequence[Reading]) -> str:
     """The first reading's encoding, if it may be chosen and leads by the margin."""
-    if not found:
-        raise SourceError(f"no encoding that is recognised makes sense of this text; {_ADVICE}", line=line)
+    if not any(reading.makes_sense for reading in found):
+        raise Undecided(f"no encoding that is recognised makes sense of this text; {_ADVICE}")
     best = found[0]
     rivals = [reading for reading in found if reading.score > best.score - MARGIN]
-    if best.is_told and len(rivals) == 1:
+    if best.is_told and best.makes_sense and len(rivals) == 1:
         return best.codec
     at = _first_difference(rivals)
     shown = " or ".join(f'"{_shown(reading.words[at])}" ({name_of(reading.codec)})' for reading in rivals[:_SHOWN])
-    raise SourceError(f"the encoding cannot be told for certain: a word may be {shown}; {_ADVICE}", line=line)
+    raise Undecided(f"the encoding cannot be told for certain: a word may be {shown}; {_ADVICE}")
 
 
 def _first_difference(rivals: Sequence[Reading]) -> int:

@@ -19,12 +19,13 @@ def test_the_reading_of_an_upload_is_shown(client: FlaskClient, create: Create) 
     """From the moment that the task exists."""
     task_id = create(TABLE.encode("gb18030")).json["id"]
     assert client.get(f"/v1/tasks/{task_id}/detail").json["source"] == {
-        "encoding": "gb18030",
+        "encoding": "GB18030",
         "separator": ";",
         "header": True,
         "columns": {"uri": "照片", "tag": "姓名", "id": "工号"},
         "ignored": ["部门"],
         "sheet": None,
+        "sheets": [],
     }
 
 

@@ -98,4 +98,4 @@ def test_a_long_header_is_shown_in_part() -> None:
     assert shown["ignored"][:2] == ["t" * 200 + "…", "column 3"]
     assert shown["ignored"][100:] == ["… and 899 more"]
     assert shown["ignored"][99] == "column 101"
-    assert (shown["encoding"], shown["separator"], shown["header"], shown["sheet"]) == ("utf-8", ",", True, None)
+    assert (shown["encoding"], shown["separator"], shown["header"], shown["sheet"]) == ("UTF-8", ",", True, None)

@@ -89,16 +89,17 @@ def test_the_reading_is_recorded_and_logged(
     airflow.params["columns"] = {"uri": "pic\nture", "description": 4}
     assert airflow.call(tasks.plan) == [0]
     assert catalogue.tasks.get(TASK_ID).reading == {
-        "encoding": "gb18030",
+        "encoding": "GB18030",
         "separator": ";",
         "header": True,
         "columns": {"uri": "pic\nture", "tag": "名字", "description": 4},
         "ignored": ["长" * 200 + "…"],
         "sheet": None,
+        "sheets": [],
     }
     (line,) = (record.getMessage() for record in caplog.records if record.getMessage().startswith("read "))
     assert line == (
-        f"read task={TASK_ID} encoding=gb18030 separator=';' header=true "
+        f"read task={TASK_ID} encoding=GB18030 separator=';' header=true "
         rf"columns=uri:pic\nture,tag:名字,description:4 ignored={'长' * 60}"
     )
 

@@ -31,7 +31,7 @@ def refusal(text: str, **columns: str | int | None) -> str:
     return str(caught.value)
 
 
-TEXT = st.text(st.sampled_from("ab ,;|\t\"'=\n\r é女𠮷\u2028"), max_size=8)
+TEXT = st.text(st.sampled_from("ab ,;|\t\"'=\n\r €女𠮷\u2028"), max_size=8)
 UNKNOWN = st.sampled_from(["department", "部门", "no", "x;y", "a,b", 'quo"te', "Spalte 1", "created at"])
 
 
@@ -94,7 +94,7 @@ def test_a_table_in_any_dialect_is_read_cell_by_cell(table: tuple[bytes, list[di
 
 @settings(max_examples=200, deadline=None)
 @given(
-    rows=st.lists(st.tuples(st.text("aä女 ", max_size=6), st.text("bö女 ", max_size=6)), min_size=1, max_size=5),
+    rows=st.lists(st.tuples(st.text("a女 ", max_size=6), st.text("b女 ", max_size=6)), min_size=1, max_size=5),
     separator=st.sampled_from(list(SEPARATORS)),
     path=st.sampled_from(["/a.jpg", "/a;jsessionid=5", "/a.jpg?x=1;y=2&z=a|b", "/w_200,h_200/a.jpg", "/图.jpg"]),
     surplus=st.integers(0, 2),

@@ -109,7 +109,7 @@ def test_an_index_of_the_first_version_is_read() -> None:
     document = json.dumps({"version": 1, **fields, "rows": [2], "starts": [7], "lines": [2]}).encode()
     index = load_index(document)
     assert index.reading.described() == {
-        "encoding": "gb18030",
+        "encoding": "GB18030",
         "separator": ",",
         "header": True,
         "columns": {"id": "id", "uri": "uri"},
