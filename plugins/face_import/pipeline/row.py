@@ -15,11 +15,12 @@ from face_import import logs
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService
 from face_import.clients.transfer import MACHINE, FetchError
-from face_import.contract import Code
+from face_import.contract import Code, Reason
 from face_import.domain.bounds import ImageError
 from face_import.domain.image import blur_of, check_image, is_small
 from face_import.domain.limits import blur_violation, largest, pose_violation, size_violation
 from face_import.domain.models import Face, Limits, Measurements, Outcome, Pose, Row
+from face_import.domain.not_an_image import described
 from face_import.domain.uri import DataUri, display, to_data_uri
 from face_import.domain.uri_form import hint_on_failure
 from face_import.errors import (
@@ -113,7 +114,12 @@ class RowImporter:
     async def _import_image(self, row: Row, data: bytes, add: Callable[[Candidate], Awaitable[Added]]) -> Outcome:
         """Check an image and, if it passes, add its face."""
         outcome = partial(Outcome, row.number, display(row.uri))
-        await self._decoding(check_image, data, self.max_pixels)
+        try:
+            await self._decoding(check_image, data, self.max_pixels)
+        except ImageError:
+            if what := described(data):
+                raise FetchError(what, Reason.NOT_AN_IMAGE) from None
+            raise
         uri = to_data_uri(data)
         faces = await self.info_outage.call(lambda: self.info.detect(uri))
         if not faces:
@@ -162,7 +168,8 @@ def _verdict(error: RowError | ServiceError) -> Verdict:
     """The verdict for an error before the add."""
     match error:
         case FetchError():
-            return Verdict(Code.URI_UNREACHABLE, str(error))
+            came = error.reason is Reason.NOT_AN_IMAGE
+            return Verdict(Code.IMAGE_UNREADABLE if came else Code.URI_UNREACHABLE, str(error))
         case ImageError():
             return Verdict(Code.IMAGE_UNREADABLE, str(error))
         case ServiceRefusal():
