@@ -1,9 +1,9 @@
 """A row's way through redirects: where it stands, and what each host on it gets to see."""
 
+import re
 from collections.abc import Mapping
 
 import aiohttp
-from multidict import MultiMapping
 
 from face_import.clients.hosts import HostHeaders
 from face_import.clients.transfer import FetchError
@@ -11,6 +11,8 @@ from face_import.clients.urls import Target, redirected
 from face_import.contract import Reason
 
 _REDIRECTS = {301, 302, 303, 307, 308}
+_EPOCH = re.compile(r"expires=\s*\w{3}, 01[ -]jan[ -]1970 00:00:00 gmt", re.IGNORECASE)
+"""The date with which most hosts delete a cookie; aiohttp takes this very second for no date."""
 
 
 class Chain:
@@ -54,16 +56,17 @@ class Chain:
             headers.update(self._condition)
         return headers
 
-    def follow(self, status: int, headers: MultiMapping[str]) -> bool:
+    def follow(self, response: aiohttp.ClientResponse) -> bool:
         """Move to where an answer leads; False if it is the final one.
 
         Raises:
             FetchError: it leads nowhere, or too far.
         """
+        status, headers = response.status, response.headers
         if cookies := headers.getall("Set-Cookie", ()):
             if self._jar is None:
                 self._jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)  # unsafe: hosts may be numbers
-            self._jar.update_cookies_from_headers(cookies, self.url)
+            self._jar.update_cookies_from_headers([_EPOCH.sub("Max-Age=0", cookie) for cookie in cookies], self.url)
         if status not in _REDIRECTS:
             return False
         location = headers.get("Location", "")

@@ -1,7 +1,7 @@
 """Connections to image hosts: to checked addresses, and with forgiveness for what hosts do to HTTP."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -32,7 +32,7 @@ class ImageConnector(aiohttp.TCPConnector):
             ssl=tls_context(settings.ca_file) or True,
             socket_factory=None if settings.fetch_proxy.get_secret_value() else guard.socket,
         )
-        self._factory = partial(_Forgiving, loop=self._loop)
+        self._factory = cast("partial[ResponseHandler]", partial(_Forgiving, loop=self._loop))
 
 
 class _Forgiving(ResponseHandler):

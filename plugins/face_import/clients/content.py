@@ -139,7 +139,7 @@ def _unbrotlied(data: bytes, most: int) -> bytes:
 
 
 def _unzstded(data: bytes, most: int) -> bytes:
-    window = {zstd.DecompressionParameter.window_log_max: max(_LEAST_WINDOW_LOG, min(most.bit_length(), 31))}
+    window = {int(zstd.DecompressionParameter.window_log_max): max(_LEAST_WINDOW_LOG, min(most.bit_length(), 31))}
     decoder = zstd.ZstdDecompressor(options=window)
     return _ended(decoder.decompress(data, most + 1), most, ended=decoder.eof)
 

@@ -19,6 +19,7 @@ from urllib3.exceptions import (
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
+    ProxyError,
     ReadTimeoutError,
     SSLError,
 )
@@ -293,6 +294,7 @@ def _fetch_error(error: HTTPError, settings: Settings) -> FetchError:
     cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
     late = f"no answer within {settings.fetch_timeout_s:g} s"
     meanings: tuple[tuple[type[Exception], str, Reason], ...] = (
+        (ProxyError, "cannot connect to the proxy, or through it (FACE_IMPORT_FETCH_PROXY)", Reason.UNAVAILABLE),
         (NameResolutionError, "no address for the host", Reason.UNKNOWN_HOST),
         (NewConnectionError, f"cannot connect to {str(cause).rpartition('): ')[2]}"[:300], Reason.UNAVAILABLE),
         (ReadTimeoutError, late, Reason.TIMEOUT),

@@ -198,7 +198,7 @@ class Fetcher:
                 chain.url, headers=chain.headers(), allow_redirects=False, proxy=self._proxy
             )
             try:
-                if not chain.follow(response.status, response.headers):
+                if not chain.follow(response):
                     return response
             except BaseException:
                 response.close()

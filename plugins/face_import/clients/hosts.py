@@ -1,4 +1,4 @@
-"""What the operator configures for image hosts: request headers, a private CA, a proxy."""
+"""What the operator configures for hosts: request headers, and a private CA."""
 
 import re
 import ssl
@@ -14,7 +14,7 @@ _ORIGIN = re.compile(r"(https?)://(\*|(?:\*\.)?[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]{1,8192}")
 _OURS = re.compile(
-    r"host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|accept-encoding|range|if-.*|proxy-.*"
+    r"host|connection|content-.*|transfer-encoding|trailer|upgrade|expect|accept-encoding|range|if-.*|proxy-.*"
 )
 """Headers that belong to how a request is made."""
 _SECRET = {"authorization", "cookie"}

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from errno import EACCES
 
 import aiohttp
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from face_import.clients.addresses import AddressError
 from face_import.contract import Reason
@@ -26,6 +26,7 @@ _REASONS = {
     **dict.fromkeys((404, 410), Reason.NOT_FOUND),
 }
 _WORDS = {202: ": no image so far", 204: ": no image in it", 205: ": no image in it", 401: ": behind a login"}
+_PROXY = "the proxy (FACE_IMPORT_FETCH_PROXY)"
 _UNKNOWN_AUTHORITY = {18, 19, 20, 21}
 """OpenSSL's codes for a chain that ends at no authority of ours."""
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS}
@@ -121,8 +122,10 @@ _MEANINGS: tuple[tuple[type[Exception], Callable[[], FetchError]], ...] = (
 def _answer_error(error: aiohttp.ClientResponseError) -> FetchError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         kind = TransientFetchError if error.status >= 500 else FetchError
-        return kind(f"the proxy says {error.status} {error.message}"[:100], Reason.UNAVAILABLE)
-    if isinstance(error.__cause__, LineTooLong):
+        return kind(
+            f"the proxy (FACE_IMPORT_FETCH_PROXY) says {error.status} {error.message}"[:120], Reason.UNAVAILABLE
+        )
+    if isinstance(error.__cause__, HttpProcessingError) and isinstance(error.__cause__.__cause__, LineTooLong):
         return FetchError(f"a header of more than {MAX_HEADER_BYTES} bytes", Reason.INVALID_ANSWER)
     return FetchError("not a valid HTTP answer", Reason.INVALID_ANSWER)
 
@@ -144,7 +147,8 @@ def _connector_error(error: aiohttp.ClientConnectorError) -> FetchError:
     if cause.errno in MACHINE:
         raise cause
     why = cause.strerror or "no connection"
-    which = "the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else f"{error.host}:{error.port}"
+    proxied = isinstance(error, aiohttp.ClientProxyConnectionError)
+    which = _PROXY if proxied else f"{error.host}:{error.port}"
     return TransientFetchError(f"cannot connect to {which}: {why[:200]}")
 
 
