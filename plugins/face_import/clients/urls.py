@@ -135,7 +135,7 @@ def _without_dots(path: str) -> str:
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
-            kept = kept[:-1] or [""]
+            del kept[max(1, len(kept) - 1) :]
         elif segment != ".":
             kept.append(segment)
     return "/".join([*kept, ""] if path.endswith(("/.", "/..")) else kept)
