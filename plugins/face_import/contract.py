@@ -93,6 +93,7 @@ class Reason(StrEnum):
     EMPTY = "empty"
     TOO_LARGE = "too_large"
     NOT_AN_IMAGE = "not_an_image"
+    UNREADABLE_IMAGE = "unreadable_image"
     TIMEOUT = "timeout"
     UNAVAILABLE = "unavailable"
 

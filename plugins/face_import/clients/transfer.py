@@ -44,7 +44,7 @@ class FetchError(RowError):
         reason: for programs.
     """
 
-    def __init__(self, message: str, reason: Reason) -> None:
+    def __init__(self, message: str, reason: Reason = Reason.REFUSED) -> None:
         super().__init__(message)
         self.reason = reason
 

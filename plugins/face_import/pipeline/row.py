@@ -97,14 +97,15 @@ class RowImporter:
         if row.problem:
             return outcome(Code.SYSTEM, row.problem)
         if not row.uri:
-            return outcome(Code.URI_UNREACHABLE, f"the row has no uri (line {row.line})")
+            text = f"the row has no uri (line {row.line})"
+            return outcome(Code.URI_UNREACHABLE, text, reason=Reason.INVALID_URI)
         try:
             return await self._import_good_row(row)
         except (RowError, ServiceError) as error:
             verdict = _verdict(error)
             hint = hint_on_failure(row.uri) if verdict.code in _ABOUT_THE_URI else ""
             message = f"{verdict.message}; {hint}" if hint else verdict.message
-            return outcome(verdict.code, message, refused=verdict.refused)
+            return outcome(verdict.code, message, refused=verdict.refused, reason=verdict.reason)
 
     async def _import_good_row(self, row: Row) -> Outcome:
         """Fetch and import a row with a URI."""
@@ -130,7 +131,13 @@ class RowImporter:
         if verdict is None:
             face_id, verdict = await add(Candidate(row, data, uri, face, measured))
         if verdict is not None:
-            return outcome(verdict.code, verdict.message, measurements=measured, refused=verdict.refused)
+            return outcome(
+                verdict.code,
+                verdict.message,
+                measurements=measured,
+                refused=verdict.refused,
+                reason=verdict.reason,
+            )
         return outcome(Code.OK, "", face_id, measured)
 
     async def _measure(self, data: bytes, uri: DataUri, face: Face, faces: int) -> tuple[Measurements, Verdict | None]:
@@ -169,12 +176,14 @@ def _verdict(error: RowError | ServiceError) -> Verdict:
     match error:
         case FetchError():
             came = error.reason is Reason.NOT_AN_IMAGE
-            return Verdict(Code.IMAGE_UNREADABLE if came else Code.URI_UNREACHABLE, str(error))
+            code = Code.IMAGE_UNREADABLE if came else Code.URI_UNREACHABLE
+            return Verdict(code, str(error), reason=error.reason)
         case ImageError():
-            return Verdict(Code.IMAGE_UNREADABLE, str(error))
+            return Verdict(Code.IMAGE_UNREADABLE, str(error), reason=Reason.UNREADABLE_IMAGE)
         case ServiceRefusal():
-            return Verdict(Code.INFO_UNAVAILABLE, f"info service: {error}", error.kind if error.unexpected else None)
+            refused = error.kind if error.unexpected else None
+            return Verdict(Code.INFO_UNAVAILABLE, f"info service: {error}", refused, reason=Reason.REFUSED)
         case ServiceUnavailable():
-            return Verdict(Code.INFO_UNAVAILABLE, str(error))
+            return Verdict(Code.INFO_UNAVAILABLE, str(error), reason=Reason.UNAVAILABLE)
         case _:
             return Verdict(Code.SYSTEM, str(error))
