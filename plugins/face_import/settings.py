@@ -199,6 +199,11 @@ class Settings(BaseSettings):
             raise ConfigError(f"FACE_IMPORT_AIRFLOW_PASSWORD_FILE: cannot read {path}: {error.strerror}") from None
 
 
+def _got(field: str, value: object) -> str:
+    """What a variable has, unless it may be a secret."""
+    return "" if Settings.model_fields[field].annotation is SecretStr else f" (got {value!r})"
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """Read the settings from the environment, once.
@@ -210,6 +215,7 @@ def get_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = "; ".join(
-            f"FACE_IMPORT_{str(p['loc'][0]).upper()}: {p['msg']} (got {p['input']!r})" for p in error.errors()
+            f"FACE_IMPORT_{str(p['loc'][0]).upper()}: {p['msg']}{_got(str(p['loc'][0]), p['input'])}"
+            for p in error.errors()
         )
         raise ConfigError(problems) from None
