@@ -228,6 +228,7 @@ class LogEntry(BaseModel):
     uri: str
     code: int
     message: str
+    reason: str = Field(description="why, as a word: for 101, 102, 301 and 302, otherwise empty")
 
 
 class Log(BaseModel):

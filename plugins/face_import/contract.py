@@ -3,7 +3,7 @@
 Dependency-free on purpose: the embedded face services import it from their own environment.
 """
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 DAG_ID = "face_import"
 PLAN_TASK, SHARD_TASK, FINISH_TASK = "plan", "shard", "finish"
@@ -76,6 +76,26 @@ class Code(IntEnum):
     INFO_UNAVAILABLE = 301
     LIBRARY_UNAVAILABLE = 302
     SYSTEM = 303
+
+
+class Reason(StrEnum):
+    """Why a row failed, as a word that programs can rely on; docs/reference/api.md says what to do about each."""
+
+    INVALID_URI = "invalid_uri"
+    REFUSED_ADDRESS = "refused_address"
+    UNKNOWN_HOST = "unknown_host"
+    TLS = "tls"
+    NOT_FOUND = "not_found"
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"
+    REDIRECTS = "redirects"
+    INVALID_ANSWER = "invalid_answer"
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    NOT_AN_IMAGE = "not_an_image"
+    UNREADABLE_IMAGE = "unreadable_image"
+    TIMEOUT = "timeout"
+    UNAVAILABLE = "unavailable"
 
 
 MEANINGS = {

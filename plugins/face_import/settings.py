@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     fetch_timeout_s: Seconds = 30
     fetch_connect_timeout_s: Seconds = 5
     fetch_per_host: Annotated[int, Field(ge=1)] = 64
+    fetch_max_redirects: Annotated[int, Field(ge=0, le=100)] = 20
+    fetch_headers_file: Path | None = None
+    fetch_proxy: SecretStr = SecretStr("")
+    ca_file: Path | None = None
     max_image_bytes: Annotated[int, Field(ge=1)] = 20 * 2**20
     max_bytes_in_flight: Annotated[int, Field(ge=1)] = 256 * 2**20
     max_image_pixels: Annotated[int, Field(ge=1024, le=2**30)] = 50_000_000
@@ -126,6 +130,14 @@ class Settings(BaseSettings):
         url = urlsplit(value)
         if value and not (url.scheme in {"http", "https"} and url.hostname and url.port != 0):
             raise ValueError("must be an http or https URL with a host")
+        return value
+
+    @field_validator("fetch_proxy")
+    @classmethod
+    def _proxy(cls, value: SecretStr) -> SecretStr:
+        url = urlsplit(value.get_secret_value())
+        if value and not (url.scheme == "http" and url.hostname and url.port != 0):
+            raise ValueError("must be an http URL with a host, such as http://proxy.example.com:3128")
         return value
 
     @field_validator("home")
@@ -187,6 +199,11 @@ class Settings(BaseSettings):
             raise ConfigError(f"FACE_IMPORT_AIRFLOW_PASSWORD_FILE: cannot read {path}: {error.strerror}") from None
 
 
+def _got(field: str, value: object) -> str:
+    """What a variable has, unless it may be a secret."""
+    return "" if Settings.model_fields[field].annotation is SecretStr else f" (got {value!r})"
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """Read the settings from the environment, once.
@@ -198,6 +215,7 @@ def get_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = "; ".join(
-            f"FACE_IMPORT_{str(p['loc'][0]).upper()}: {p['msg']} (got {p['input']!r})" for p in error.errors()
+            f"FACE_IMPORT_{str(p['loc'][0]).upper()}: {p['msg']}{_got(str(p['loc'][0]), p['input'])}"
+            for p in error.errors()
         )
         raise ConfigError(problems) from None

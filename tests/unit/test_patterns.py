@@ -6,14 +6,16 @@ from contextlib import suppress
 from time import process_time
 
 import pytest
+from yarl import URL
 
 from api_shim import log_csv
 from face_import import keys
-from face_import.clients import fetcher, services
+from face_import.clients import chain, services, urls, validators
 from face_import.contract import ENTRY_NAME_PATTERN, GROUP_NAME_PATTERN
 from face_import.domain import decoding, identity
 from face_import.domain.data_uri import decode_data_uri
 from face_import.domain.limits import check_group_name
+from face_import.domain.not_an_image import described
 from face_import.domain.uri import cleaned, looks_like_uri, redact
 from face_import.domain.uri_form import flaw_of
 from face_import.errors import InvalidRequest, RowError
@@ -44,6 +46,13 @@ def base64(text: str) -> object:
     return None
 
 
+def redirect(text: str) -> object:
+    """Where a Location leads."""
+    with suppress(RowError):
+        return urls.redirected(URL("http://h/"), text)
+    return None
+
+
 WORK: dict[str, Work] = {
     "redact, colons": (redact, lambda n: "http://h/" + ":" * n),
     "redact, colons and at signs": (redact, lambda n: "http://h/" + ":" * n + "@" * n),
@@ -59,9 +68,15 @@ WORK: dict[str, Work] = {
     "form, brackets": (flaw_of, lambda n: "[" * n),
     "cleaned": (cleaned, lambda n: "\u200b" * n + "a" + " " * n),
     "uri": (looks_like_uri, lambda n: "a" * n),
-    "verbatim, letters": (fetcher._VERBATIM.fullmatch, lambda n: "a" * n + "\u00e9"),
-    "verbatim, escapes": (fetcher._VERBATIM.fullmatch, lambda n: "%41" * n + "%"),
-    "validator": (fetcher._STRONG.fullmatch, lambda n: '"' + "a" * n),
+    "verbatim, letters": (urls._VERBATIM.fullmatch, lambda n: "a" * n + "\u00e9"),
+    "verbatim, escapes": (urls._VERBATIM.fullmatch, lambda n: "%41" * n + "%"),
+    "redirect, dots": (redirect, lambda n: "a/" * n + "../" * n),
+    "redirect, escapes": (redirect, lambda n: "/" + "%" * n),
+    "redirect, a scheme": (redirect, lambda n: "a" * n + "://"),
+    "cookie": (lambda text: chain._EPOCH.sub("", text), lambda n: "expires= " * n),
+    "not an image, tags": (lambda text: described(text.encode()), lambda n: "<" * n + "svg"),
+    "not an image, pages": (lambda text: described(text.encode()), lambda n: "<svg <htm" * n),
+    "validator": (validators._STRONG.fullmatch, lambda n: '"' + "a" * n),
     "absent": (services._ABSENT.search, lambda n: "not foun no suc " * n),
     "location": (location._NEVER_IN_A_URL.search, lambda n: "a:" * n),
     "location, escapes": (location._ENCODED_TRICK.search, lambda n: "%2" * n),

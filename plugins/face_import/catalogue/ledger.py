@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, update
+from sqlalchemy import Column, Connection, Engine, func, insert, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, SQLAlchemyError, StatementError
 
 from face_import.catalogue.engine import reading, upsert_for
@@ -31,6 +31,8 @@ _Insert = Callable[[Connection, OutcomeBatch, Sequence[Outcome]], Sequence[Outco
 
 LogPage = list[tuple[int, str, int, str]]
 """Row, uri, code and message of failed rows as returned by the driver: logs have millions."""
+_LINE = (outcome.c.row, outcome.c.uri, outcome.c.code, outcome.c.message)
+_ENTRY = (*_LINE, outcome.c.reason)
 
 
 class LogEntry(NamedTuple):
@@ -40,6 +42,14 @@ class LogEntry(NamedTuple):
     uri: str
     code: int
     message: str
+    reason: str = ""
+
+
+class _Wanted(NamedTuple):
+    """Which failures a log has, by code (None for all), and which of their columns."""
+
+    code: int | None
+    columns: tuple[Column[Any], ...]
 
 
 class Span(NamedTuple):
@@ -147,20 +157,24 @@ class Ledger:
             code: only this error code.
             within: only the rows of this shard.
         """
-        pages = self._pages(task_id, skip, AFTER_ALL_ROWS if limit is None else limit, code, within)
+        pages = self._pages(task_id, skip, AFTER_ALL_ROWS if limit is None else limit, _Wanted(code, _ENTRY), within)
         return map(LogEntry._make, chain.from_iterable(pages))
 
     def log_pages(self, task_id: str, *, code: int | None = None, within: Shard | None = None) -> Iterator[LogPage]:
         """As `log`, in pages for a file, without creating an object per row."""
-        return _ahead(self._pages(task_id, 0, AFTER_ALL_ROWS, code, within))
+        return _ahead(self._pages(task_id, 0, AFTER_ALL_ROWS, _Wanted(code, _LINE), within))
 
-    def _pages(self, task_id: str, skip: int, left: int, code: int | None, within: Shard | None) -> Iterator[LogPage]:
-        spans = self._spans(task_id, code) if within is None else [Span(within.first_row, within.last_row, skip + left)]
+    def _pages(self, task_id: str, skip: int, left: int, wanted: _Wanted, within: Shard | None) -> Iterator[list[Any]]:
+        spans = (
+            self._spans(task_id, wanted.code)
+            if within is None
+            else [Span(within.first_row, within.last_row, skip + left)]
+        )
         for span in spans:
             if skip >= span.failures:
                 skip -= span.failures
                 continue
-            for page in self._pages_within(task_id, span, skip, left, code):
+            for page in self._pages_within(task_id, span, skip, left, wanted):
                 yield page
                 left -= len(page)
             skip = 0
@@ -191,29 +205,29 @@ class Ledger:
                     spans.append(Span(first_row, last_row, int(failures)))
         return spans
 
-    def _pages_within(self, task_id: str, span: Span, skip: int, limit: int, code: int | None) -> Iterator[LogPage]:
+    def _pages_within(self, task_id: str, span: Span, skip: int, limit: int, wanted: _Wanted) -> Iterator[list[Any]]:
         first_row = span.first_row
         while limit > 0:
-            wanted = min(limit, LOG_PAGE)
-            page = self._page(task_id, (first_row, span.last_row), skip, wanted, code)
+            most = min(limit, LOG_PAGE)
+            page = self._page(task_id, (first_row, span.last_row), skip, most, wanted)
             yield page
-            if len(page) < wanted:
+            if len(page) < most:
                 return
             first_row, skip, limit = page[-1][0] + 1, 0, limit - len(page)
 
-    def _page(self, task_id: str, rows: tuple[int, int], skip: int, limit: int, code: int | None) -> LogPage:
-        query: Select[int, str, int, str] = (
-            select(outcome.c.row, outcome.c.uri, outcome.c.code, outcome.c.message)
+    def _page(self, task_id: str, rows: tuple[int, int], skip: int, limit: int, wanted: _Wanted) -> list[Any]:
+        query = (
+            select(*wanted.columns)
             .where(outcome.c.task_id == task_id, outcome.c.row.between(*rows), FAILED)
             .order_by(outcome.c.row)
             .offset(skip)
             .limit(limit)
         )
-        if code is not None:
-            query = query.where(outcome.c.code == code)
+        if wanted.code is not None:
+            query = query.where(outcome.c.code == wanted.code)
         with self._reader.begin() as connection, connection.execute(query) as result:
             # Creating SQLAlchemy rows would take as long as reading them.
-            return cast("LogPage", result.cursor.fetchall())
+            return cast("list[Any]", result.cursor.fetchall())
 
 
 def _ahead(pages: Iterator[LogPage]) -> Iterator[LogPage]:
@@ -297,6 +311,7 @@ def _values(task_id: str, o: Outcome, clock: float | None) -> dict[str, object]:
         "code": int(o.code),
         "uri": o.uri,
         "message": o.message[:MAX_MESSAGE],
+        "reason": o.reason or "",
         "face_id": o.face_id,
         "measurements": o.measurements.known(),
         "handled_at": clock,

@@ -153,7 +153,7 @@ class Overview:
 
     def failure(self, task_id: str, row: int) -> LogEntry | None:
         """A failed row, or None if this one did not fail."""
-        query = select(outcome.c.row, outcome.c.uri, outcome.c.code, outcome.c.message).where(
+        query = select(outcome.c.row, outcome.c.uri, outcome.c.code, outcome.c.message, outcome.c.reason).where(
             outcome.c.task_id == task_id, outcome.c.row == row, FAILED
         )
         with self._reader.begin() as connection:

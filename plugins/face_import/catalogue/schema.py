@@ -148,6 +148,7 @@ outcome = Table(
     Column("code", Integer, nullable=False),
     Column("uri", Words, nullable=False),
     Column("message", Words, nullable=False),
+    Column("reason", String(20), nullable=False, server_default=""),
     Column("face_id", Words, nullable=False),
     Column("measurements", JSON, nullable=False),
     Column("handled_at", Double, nullable=False),

@@ -4,6 +4,7 @@ The rule is applied to the address a socket is about to connect to, not to the U
 literals in any notation and names that resolve differently the second time are covered alike.
 """
 
+import asyncio
 import errno
 import socket
 from collections.abc import Iterable
@@ -53,6 +54,21 @@ class AddressGuard:
         ip = _unwrapped(ip_address(address))
         if not _is_public(ip) and not any(ip in network for network in self._allow):
             raise AddressError(address)
+
+    async def check_host(self, host: str) -> None:
+        """Raise if a host that a proxy is to connect to has an address that may not be, as far as this machine knows.
+
+        A name without an address here may have one where the proxy is: what it leads to is the proxy's to refuse.
+
+        Raises:
+            AddressError: it has.
+        """
+        try:
+            entries = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        for *_, address in entries:
+            self.check(str(address[0]))
 
     def socket(self, addr_info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
         """Make the socket for one `getaddrinfo` entry, or refuse: aiohttp's `socket_factory`.

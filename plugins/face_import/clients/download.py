@@ -2,34 +2,34 @@
 
 import io
 import logging
-import socket
-import threading
-from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     HTTPError,
     LocationValueError,
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
+    ProxyError,
     ReadTimeoutError,
-    ResponseError,
     SSLError,
 )
 from urllib3.exceptions import (
     TimeoutError as Urllib3TimeoutError,
 )
-from urllib3.util import Retry, Timeout, parse_url
+from urllib3.util import Retry, Timeout, make_headers, parse_url
 
-from face_import.clients.addresses import AddressError, AddressGuard
-from face_import.clients.transfer import HEADERS, MAX_REDIRECTS, FetchError, status_error
+from face_import.clients.addresses import AddressGuard
+from face_import.clients.hosts import HostHeaders, tls_context
+from face_import.clients.transfer import HEADERS, FetchError, status_error, tls_words
+from face_import.clients.urls import Target, redirected, target_of
+from face_import.clients.wire import Deadline, HttpPool, HttpsPool, Wire
+from face_import.contract import Reason
 from face_import.domain.uri import scheme_of
 from face_import.settings import Settings
 
@@ -41,7 +41,7 @@ _RETRY = Retry(
     total=None,
     connect=2,
     read=2,
-    redirect=MAX_REDIRECTS,
+    redirect=0,
     status=2,
     other=0,
     status_forcelist=(429, 500, 502, 503, 504),
@@ -50,6 +50,7 @@ _RETRY = Retry(
     retry_after_max=30,
     raise_on_status=False,
 )
+_REDIRECTS = {301, 302, 303, 307, 308}
 
 
 @contextmanager
@@ -61,18 +62,15 @@ def open_http(url: str, settings: Settings) -> Iterator[BinaryIO]:
 
     Raises:
         FetchError: when opening or while reading; says why.
+        ConfigError: a file that a setting names cannot be used.
     """
     if scheme_of(url) not in {"http", "https"}:
-        raise FetchError(_NOT_HTTP)
-    guard = AddressGuard(settings.fetch_allow)
-    deadline = _Deadline(settings.source_timeout_s)
-    timeout = Timeout(connect=settings.fetch_connect_timeout_s, read=settings.fetch_timeout_s)
-    with deadline, urllib3.PoolManager(timeout=timeout, retries=_RETRY) as manager:
-        pools: dict[str, Any] = {"http": partial(_HttpPool, guard=guard, deadline=deadline)}
-        pools["https"] = partial(_HttpsPool, guard=guard, deadline=deadline)
-        manager.pool_classes_by_scheme = pools
+        raise FetchError(_NOT_HTTP, Reason.INVALID_URI)
+    deadline = Deadline(settings.source_timeout_s)
+    wire = Wire(AddressGuard(settings.fetch_allow), deadline, proxied=bool(settings.fetch_proxy.get_secret_value()))
+    with deadline, _manager(settings, wire) as manager:
         try:
-            response = _requested(manager, url, {**HEADERS, **_login(parse_url(url).auth)})
+            response = _final_answer(manager, wire, target_of(url), settings)
             try:
                 if not 200 <= response.status < 300:
                     raise status_error(response.status, response.reason)
@@ -85,84 +83,51 @@ def open_http(url: str, settings: Settings) -> Iterator[BinaryIO]:
             raise _fetch_error(error, settings) from None
 
 
-def _login(auth: str | None) -> dict[str, str]:
-    """The header for a URL's user and password, whose special characters are percent-encoded there and nowhere else."""
-    if not auth:
-        return {}
-    user, _, password = auth.partition(":")
-    login = f"{unquote(user)}:{unquote(password)}"
-    return {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+def _manager(settings: Settings, wire: Wire) -> urllib3.PoolManager:
+    timeout = Timeout(connect=settings.fetch_connect_timeout_s, read=settings.fetch_timeout_s)
+    options: dict[str, Any] = {"timeout": timeout, "retries": _RETRY, "ssl_context": tls_context(settings.ca_file)}
+    if wire.proxied:
+        proxy = parse_url(settings.fetch_proxy.get_secret_value())
+        login = make_headers(proxy_basic_auth=unquote(proxy.auth)) if proxy.auth else None
+        manager: urllib3.PoolManager = urllib3.ProxyManager(proxy.url, proxy_headers=login, **options)
+    else:
+        manager = urllib3.PoolManager(**options)
+    pools: dict[str, Any] = {"http": partial(HttpPool, wire=wire), "https": partial(HttpsPool, wire=wire)}
+    manager.pool_classes_by_scheme = pools
+    return manager
 
 
-def _requested(manager: urllib3.PoolManager, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-    try:
-        return manager.request("GET", url, headers=headers, preload_content=False)
-    except ValueError as error:  # a redirect to something that Python's own parser refuses
-        if isinstance(error, HTTPError):
-            raise
-        raise FetchError(_NOT_HTTP) from None
-
-
-class _Deadline:
-    """Cuts all connections of a download off when its time is over.
-
-    A socket's timeout starts again with every byte. So a timer shuts the sockets down, whether a status line, a header
-    or a chunk is being read. It uses duplicates, because TLS takes over the original ones.
-
-    Args:
-        seconds: from entering the block on.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._passed = False
-        self._sockets: list[socket.socket] = []
-        self._timer = threading.Timer(seconds, self._cut_off)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        with self._lock:
-            for sock in self._sockets:
-                sock.close()
-            self._sockets.clear()
-
-    def watch(self, sock: socket.socket) -> None:
-        """Cut this connection off too.
-
-        Raises:
-            FetchError: the time is over already.
-        """
-        with self._lock:
-            self.check()
-            self._sockets.append(sock.dup())
-
-    def check(self) -> None:
-        """Refuse to continue, or to mistake a lost connection for the end of the body.
-
-        Raises:
-            FetchError: the time is over.
-        """
-        if self._passed:
-            raise FetchError(f"not read to its end within {self._seconds:g} s (FACE_IMPORT_SOURCE_TIMEOUT_S)")
-
-    def _cut_off(self) -> None:
-        with self._lock:
-            self._passed = True
-            for sock in self._sockets:
-                with suppress(OSError):  # closed by the other side
-                    sock.shutdown(socket.SHUT_RDWR)
+def _final_answer(
+    manager: urllib3.PoolManager, wire: Wire, target: Target, settings: Settings
+) -> urllib3.BaseHTTPResponse:
+    """Request a URL, and follow redirects."""
+    configured = HostHeaders(settings.fetch_headers_file)
+    url, login = target
+    for _ in range(settings.fetch_max_redirects + 1):
+        wire.aim(url)
+        headers = {**HEADERS, **configured.of(url), **({"Authorization": login} if login else {})}
+        try:
+            response = manager.request("GET", str(url), headers=headers, preload_content=False, redirect=False)
+        except ValueError as error:  # what Python's own parser refuses
+            if isinstance(error, HTTPError):
+                raise
+            raise FetchError(_NOT_HTTP, Reason.INVALID_URI) from None
+        if response.status not in _REDIRECTS:
+            return response
+        response.close()
+        location = response.headers.get("Location", "").encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+        if not location:
+            raise FetchError(f"{response.status} without a Location: a redirect to nowhere", Reason.REDIRECTS)
+        before = url
+        url, new_login = redirected(url, location)
+        login = new_login or (login if url.origin() == before.origin() else "")
+    raise FetchError(f"more than {settings.fetch_max_redirects} redirects", Reason.REDIRECTS)
 
 
 class _Body(io.RawIOBase):
     """A response's body that has to come in time."""
 
-    def __init__(self, response: io.RawIOBase, deadline: _Deadline) -> None:
+    def __init__(self, response: io.RawIOBase, deadline: Deadline) -> None:
         self._response = response
         self._deadline = deadline
 
@@ -175,63 +140,18 @@ class _Body(io.RawIOBase):
         return size
 
 
-class _Guarded(HTTPConnection):
-    """A connection that checks each address it is about to use, and ends with the deadline."""
-
-    def __init__(self, *args: Any, guard: AddressGuard, deadline: _Deadline, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._guard = guard
-        self._deadline = deadline
-
-    def _new_conn(self) -> socket.socket:
-        try:
-            entries = socket.getaddrinfo(self.host.strip("[]"), self.port, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as error:
-            raise NameResolutionError(self.host, self, socket.gaierror(str(error))) from None
-        failure: OSError = OSError("no address")
-        for entry in entries:
-            try:
-                return self._connected(entry)
-            except OSError as error:
-                failure = error
-        if isinstance(failure, AddressError):  # not an error urllib3 would try again
-            raise FetchError(str(failure))
-        why = failure.strerror or "no connection in time"
-        raise NewConnectionError(self, f"{self.host}:{self.port}: {why}") from failure
-
-    def _connected(self, entry: tuple[Any, ...]) -> socket.socket:
-        sock = self._guard.socket(cast("Any", entry))
-        try:
-            sock.settimeout(self.timeout)
-            sock.connect(entry[4])
-            self._deadline.watch(sock)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-
-class _GuardedTls(_Guarded, HTTPSConnection):
-    """The same under TLS: `HTTPSConnection.connect` wraps the socket of `_new_conn`."""
-
-
-class _HttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Guarded
-
-
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _GuardedTls
-
-
 def _fetch_error(error: HTTPError, settings: Settings) -> FetchError:
     cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-    meanings: tuple[tuple[type[Exception], str], ...] = (
-        (NameResolutionError, "no address for the host"),
-        (NewConnectionError, f"cannot connect to {str(cause).rpartition('): ')[2]}"[:300]),
-        (ReadTimeoutError, f"no answer within {settings.fetch_timeout_s:g} s"),
-        (Urllib3TimeoutError, "no connection in time"),
-        (SSLError, f"TLS failed: {str(cause)[:200]}"),
-        (LocationValueError, _NOT_HTTP),
-        (ResponseError, f"more than {MAX_REDIRECTS} redirects"),
+    late = f"no answer within {settings.fetch_timeout_s:g} s"
+    meanings: tuple[tuple[type[Exception], str, Reason], ...] = (
+        (ProxyError, "cannot connect to the proxy, or through it (FACE_IMPORT_FETCH_PROXY)", Reason.UNAVAILABLE),
+        (NameResolutionError, "no address for the host", Reason.UNKNOWN_HOST),
+        (NewConnectionError, f"cannot connect to {str(cause).rpartition('): ')[2]}"[:300], Reason.UNAVAILABLE),
+        (ReadTimeoutError, late, Reason.TIMEOUT),
+        (Urllib3TimeoutError, "no connection in time", Reason.TIMEOUT),
+        (SSLError, f"TLS failed: {tls_words(cause.args[0] if cause.args else cause)}", Reason.TLS),
+        (LocationValueError, _NOT_HTTP, Reason.INVALID_URI),
     )
-    return FetchError(next((text for kind, text in meanings if isinstance(cause, kind)), "the connection broke off"))
+    meant = next((meaning for meaning in meanings if isinstance(cause, meaning[0])), None)
+    _, text, reason = meant or (HTTPError, "the connection broke off", Reason.UNAVAILABLE)
+    return FetchError(text, reason)

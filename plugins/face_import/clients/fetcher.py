@@ -2,34 +2,37 @@
 
 import asyncio
 import http
-import re
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
 from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import aiohttp
-from yarl import URL
 
 from face_import.clients.addresses import AddressGuard
 from face_import.clients.budget import ByteBudget, Reservation, Wait, just_wait
+from face_import.clients.chain import Chain
+from face_import.clients.connector import ImageConnector
+from face_import.clients.content import begins_stream, encodings_of, is_image, is_whole, undone
+from face_import.clients.hosts import HostHeaders
 from face_import.clients.retrying import backoff, retried
 from face_import.clients.transfer import (
     HEADERS,
-    MAX_REDIRECTS,
+    MAX_HEADER_BYTES,
     FetchError,
     TransientFetchError,
     connection_error,
+    has_image,
     retry_after,
     status_error,
 )
-from face_import.contract import MAX_URI_BYTES
+from face_import.clients.underway import Underway
+from face_import.clients.urls import target_of
+from face_import.clients.validators import condition, validator_of
+from face_import.contract import Reason
 from face_import.domain.data_uri import DataUriError, decode_data_uri
 from face_import.domain.uri import scheme_of
-from face_import.domain.uri_form import flaw_of
 from face_import.settings import Settings
 
 ATTEMPTS = 4
@@ -38,10 +41,8 @@ MAX_RETRY_AFTER_S = 10.0
 
 _AT_ONCE = 2**20
 """Characters of a data URI that are decoded in the event loop; a longer one could hold it up beyond a lease's end."""
-_VERBATIM = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
-"""A URL with nothing left to quote is sent unchanged: re-quoting would break signed URLs. Matching takes a hundred
-bytes a character.
-"""
+
+_STREAM = "a video stream ({}), not an image: use the camera's URL for a still image"
 
 
 class Fetched(NamedTuple):
@@ -70,25 +71,32 @@ class Fetcher:
     Args:
         settings: bounds of time and size, allowed addresses.
         wait: how a row waits for memory for its image.
+
+    Raises:
+        ConfigError: a file that a setting names cannot be used.
     """
 
     def __init__(self, settings: Settings, wait: Wait = just_wait) -> None:
         self._timeout = settings.fetch_timeout_s
         self._connect_timeout = settings.fetch_connect_timeout_s
-        self._per_host = settings.fetch_per_host
+        self._settings = settings
         self._max_bytes = settings.max_image_bytes
+        self._max_redirects = settings.fetch_max_redirects
+        self._proxy = settings.fetch_proxy.get_secret_value() or None
+        self._headers = HostHeaders(settings.fetch_headers_file)
         self._guard = AddressGuard(settings.fetch_allow)
         self._budget = ByteBudget(max(settings.max_bytes_in_flight, settings.max_image_bytes), wait)
 
     async def __aenter__(self) -> Self:
         """Open the connection pool; belongs to the running event loop."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, limit_per_host=self._per_host, ttl_dns_cache=300, socket_factory=self._guard.socket
-            ),
+            connector=ImageConnector(self._settings, self._guard),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
             headers=HEADERS,
+            auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
             trust_env=False,
         )
         return self
@@ -109,7 +117,7 @@ class Fetcher:
             uri: http, https or data.
 
         Raises:
-            FetchError: the image could not be downloaded (code 101); the text says why.
+            FetchError: the image could not be downloaded, or what came is no image; the text says why.
         """
         with self._budget.reservation() as held:
             yield (await self._fetched(uri, held, None)).data
@@ -123,7 +131,7 @@ class Fetcher:
             validator: from an earlier answer for the same URI; empty fetches unconditionally.
 
         Raises:
-            FetchError: the image could not be downloaded (code 101); the text says why.
+            FetchError: the image could not be downloaded, or what came is no image; the text says why.
         """
         with self._budget.reservation() as held:
             yield await self._fetched(uri, held, validator)
@@ -136,21 +144,22 @@ class Fetcher:
     async def _fetched(self, uri: str, held: Reservation, validator: str | None) -> Fetched:
         if scheme_of(uri) == "data":
             return Fetched(await self._decoded(uri, held))
-        url, trouble = _parsed(uri), f"no answer within {self._timeout:g} s"
+        sent = condition(validator) if validator else {}
+        chain = Chain(target_of(uri), self._headers, self._max_redirects, sent)
+        row = Underway(chain, held, validator)
 
         async def pause(error: TransientFetchError, attempts: int) -> None:
-            nonlocal trouble
-            trouble, wait = str(error), error.retry_after
+            row.trouble, wait = error, error.retry_after
             wait = backoff(attempts, first_s=0.2, longest_s=5) if wait is None else wait
             if attempts >= ATTEMPTS or wait > MAX_RETRY_AFTER_S:
                 raise error
             await asyncio.sleep(wait)
 
         try:
-            async with asyncio.timeout(self._timeout) as deadline:
-                return await retried(partial(self._attempt, url, held, deadline, validator), TransientFetchError, pause)
+            async with asyncio.timeout(self._timeout) as row.deadline:
+                return await retried(partial(self._attempt, row), TransientFetchError, pause)
         except TimeoutError:
-            raise FetchError(trouble) from None
+            raise row.timed_out(self._timeout) from None
 
     async def _decoded(self, uri: str, held: Reservation) -> bytes:
         await held.take(min(len(uri), self._max_bytes))
@@ -159,92 +168,68 @@ class Fetcher:
                 return decode_data_uri(uri, self._max_bytes)
             return await asyncio.to_thread(decode_data_uri, uri, self._max_bytes)
         except DataUriError as error:
-            raise FetchError(str(error)) from None
+            raise FetchError(str(error), Reason.INVALID_URI) from None
 
-    async def _attempt(self, url: URL, held: Reservation, deadline: asyncio.Timeout, validator: str | None) -> Fetched:
-        """Make one attempt; if `validator` is None, the answer's own is not needed either."""
-        headers = condition(validator) if validator else None
+    async def _attempt(self, row: Underway) -> Fetched:
+        """Make one attempt; if the row's validator is None, the answer's own is not needed either."""
+        row.came, row.expected = 0, None
         try:
-            # aiohttp counts the request that answers with the redirect too
-            async with self._session.get(url, headers=headers, max_redirects=MAX_REDIRECTS + 1) as response:
-                if response.status == http.HTTPStatus.NOT_MODIFIED and headers:
-                    if not response.history:
-                        return Fetched(b"", validator or "", unchanged=True)
-                    # a validator of this URL says nothing about where it leads now
-                    return await self._attempt(url, held, deadline, "")
-                if not 200 <= response.status < 300:
+            async with await self._answer(row.chain) as response:
+                moved = row.chain.hops > 0
+                if response.status == http.HTTPStatus.NOT_MODIFIED and row.validator and not moved:
+                    return Fetched(b"", row.validator, unchanged=True)
+                if not has_image(response.status):
                     raise status_error(
                         response.status, response.reason, retry_after(response.headers.get("Retry-After", ""))
                     )
-                data = await self._read(response, held, deadline)
-                wanted = validator is not None and not response.history
-                return Fetched(data, validator_of(response.headers) if wanted else "")
+                data = await self._read(response, row)
+                # a validator says nothing about where the URI leads tomorrow
+                return Fetched(data, "" if row.validator is None or moved else validator_of(response.headers))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise connection_error(error) from None
 
-    async def _read(self, response: aiohttp.ClientResponse, held: Reservation, deadline: asyncio.Timeout) -> bytes:
+    async def _answer(self, chain: Chain) -> aiohttp.ClientResponse:
+        """Request a URI, and follow redirects to the final answer."""
+        chain.restart()
+        while True:
+            if self._proxy:
+                await self._guard.check_host(chain.url.host or "")
+            response = await self._session.get(
+                chain.url, headers=chain.headers(), allow_redirects=False, proxy=self._proxy
+            )
+            try:
+                if not chain.follow(response):
+                    return response
+            except BaseException:
+                response.close()
+                raise
+            response.release()
+
+    async def _read(self, response: aiohttp.ClientResponse, row: Underway) -> bytes:
         """Read the body, never holding more than was reserved for it."""
-        plain = response.headers.get("Content-Encoding", "identity") == "identity"
-        length = response.content_length if plain else None
+        headers, length = response.headers, response.content_length
+        encodings = encodings_of(headers["Content-Encoding"]) if "Content-Encoding" in headers else ()
         room = self._max_bytes if length is None else length
         if room > self._max_bytes:
-            raise FetchError(f"larger than {self._max_bytes} bytes")
-        await _unhurried(held.take(room), deadline)
-        chunks, size = [], 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > room:
-                raise FetchError(f"larger than {self._max_bytes} bytes")
-            chunks.append(chunk)
-        held.shrink(size)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-async def _unhurried(waiting: Awaitable[None], deadline: asyncio.Timeout) -> None:
-    """Wait for memory with the deadline suspended: it limits the host, not us."""
-    clock = asyncio.get_running_loop().time
-    left = (deadline.when() or clock()) - clock()
-    deadline.reschedule(None)
-    await waiting
-    deadline.reschedule(clock() + left)
-
-
-def _parsed(uri: str) -> URL:
-    if flaw := flaw_of(uri):
-        raise FetchError(flaw.value)
-    if len(uri) > MAX_URI_BYTES:
-        raise FetchError(f"a URL of {len(uri)} characters, more than {MAX_URI_BYTES}")
-    try:
-        url = URL(uri, encoded=bool(_VERBATIM.fullmatch(uri)))
-        if url.host and url.port:
-            return url
-    except ValueError:
-        pass
-    raise FetchError("not a valid URL")
-
-
-_STRONG = re.compile(r'"[\x21\x23-\x7e]{0,200}"')
-"""A strong entity tag without characters that are not plain ASCII; a weak one may stay while bytes change."""
-_SECOND = 1.0
-
-
-def validator_of(headers: Mapping[str, str]) -> str:
-    """The answer's strong entity tag, else its date of modification, else nothing.
-
-    A date counts only if it is at least a second before the answer's: within a second the image may change again.
-    """
-    tag = headers.get("ETag", "")
-    if _STRONG.fullmatch(tag):
-        return tag
-    try:
-        modified, answered = (parsedate_to_datetime(headers.get(name, "")) for name in ("Last-Modified", "Date"))
-        if answered.timestamp() - modified.timestamp() >= _SECOND:
-            return format_datetime(datetime.fromtimestamp(modified.timestamp(), UTC), usegmt=True)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return ""
-
-
-def condition(validator: str) -> dict[str, str]:
-    """The header that requests the image only if it has changed."""
-    return {"If-None-Match" if validator.startswith('"') else "If-Modified-Since": validator}
+            raise FetchError(f"larger than {self._max_bytes} bytes", Reason.TOO_LARGE)
+        await row.take(room + self._max_bytes if encodings else room)
+        row.expected = length
+        chunks: list[bytes] = []
+        try:
+            async for chunk in response.content.iter_any():
+                row.came += len(chunk)
+                if row.came > room:
+                    raise FetchError(f"larger than {self._max_bytes} bytes", Reason.TOO_LARGE)
+                if not chunks and begins_stream(chunk) and response.content_type.startswith("multipart/"):
+                    raise FetchError(_STREAM.format(response.content_type), Reason.NOT_AN_IMAGE)
+                chunks.append(chunk)
+        except aiohttp.ClientError:
+            if not is_whole(b"".join(chunks)):
+                raise
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if encodings and not is_image(data):
+            data = await asyncio.to_thread(undone, data, encodings, self._max_bytes)
+        row.held.shrink(len(data))
+        if not data:
+            raise FetchError(f"{response.status} {response.reason}: no image in it", Reason.EMPTY)
+        return data

@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from face_import.clients.hosts import tls_context
 from face_import.clients.keepalive import Answer, AnswerTooLarge, KeepAlive, NoAnswer, NoConnection
 from face_import.clients.transfer import retry_after
 from face_import.errors import MalformedAnswer, RefusalKind, ServiceRefusal, ServiceUnavailable
@@ -60,16 +62,21 @@ class JsonService:
         name: what messages call the service, such as "info service".
         base: URL its paths are appended to.
         timeout_s: seconds for a whole request.
+        ca_file: certificates of a private CA, if there is one.
+
+    Raises:
+        ConfigError: the file cannot be used.
     """
 
-    def __init__(self, name: str, base: str, timeout_s: float) -> None:
+    def __init__(self, name: str, base: str, timeout_s: float, ca_file: Path | None = None) -> None:
         self._name = name
         self._base = base
         self._timeout_s = timeout_s
+        self._tls = tls_context(ca_file)
 
     async def __aenter__(self) -> Self:
         """Make the connection pool; belongs to the running event loop."""
-        self._connections = KeepAlive(self._base, _HEADERS, MAX_ANSWER_BYTES)
+        self._connections = KeepAlive(self._base, _HEADERS, MAX_ANSWER_BYTES, self._tls)
         return self
 
     async def __aexit__(

@@ -45,13 +45,14 @@ class KeepAlive:
         base: http or https URL; its path is put before those of the requests, its user and password are sent along.
         headers: sent with each request.
         max_bytes: maximum size of an answer.
+        tls: how to check the certificate of an https URL; by default with the system's authorities.
     """
 
-    def __init__(self, base: str, headers: dict[str, str], max_bytes: int) -> None:
+    def __init__(self, base: str, headers: dict[str, str], max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
         url = URL(base)
         self._host, self._port = url.raw_host or "", url.port or 0
         self._path = url.raw_path.rstrip("/")
-        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._tls = (tls or ssl.create_default_context()) if url.scheme == "https" else None
         if url.user is not None:
             login = b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
             headers = {**headers, "Authorization": f"Basic {login}"}

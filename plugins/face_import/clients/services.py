@@ -44,7 +44,7 @@ class InfoService(JsonService):
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__("info service", settings.info_service, settings.service_timeout_s)
+        super().__init__("info service", settings.info_service, settings.service_timeout_s, settings.ca_file)
         self._pose_order: tuple[PoseAngle, ...] = settings.pose_order
 
     async def detect(self, image: DataUri) -> tuple[Face, ...]:
@@ -75,7 +75,7 @@ class LibraryService(JsonService):
     """The face groups. An async context manager; raises as `InfoService` does."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__("library service", settings.library_service, settings.service_timeout_s)
+        super().__init__("library service", settings.library_service, settings.service_timeout_s, settings.ca_file)
 
     async def ensure_group(self, group: str, capacity: int) -> None:
         """Create a group for at most `capacity` faces; an existing one is left unchanged."""

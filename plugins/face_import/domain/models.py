@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
 
-from face_import.contract import Code
+from face_import.contract import Code, Reason
 from face_import.domain.charsets import name_of
 from face_import.errors import RefusalKind
 
@@ -222,6 +222,7 @@ class Outcome:
             shows only in comparison with other rows (`pipeline.outage`).
         change: change of the row, for a recurring import that imports changes only.
         holding: the new holding of the row for such an import; None if unchanged.
+        reason: why it failed, where the code does not say it: for 101, 102, 301 and 302.
     """
 
     row: int
@@ -233,6 +234,7 @@ class Outcome:
     refused: RefusalKind | None = None
     change: Change | None = None
     holding: Holding | None = None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from face_import.catalogue import Holder
 from face_import.clients.services import Found, LibraryService
-from face_import.contract import Code
+from face_import.contract import Code, Reason
 from face_import.domain.identity import made_face_id, maker_of
 from face_import.domain.image import is_small
 from face_import.domain.models import Face, Measurements, Row, Sent
@@ -36,12 +36,14 @@ class Verdict(NamedTuple):
     Attributes:
         refused: see `Outcome`.
         is_open: whether the face may be in the group nevertheless.
+        reason: see `Outcome`.
     """
 
     code: Code
     message: str
     refused: RefusalKind | None = None
     is_open: bool = False
+    reason: Reason | None = None
 
 
 Added = tuple[str, Verdict | None]
@@ -124,7 +126,7 @@ class Adder:
         try:
             return await self.outage.call(add, failed), None
         except ServiceUnavailable as error:
-            verdict = Verdict(Code.LIBRARY_UNAVAILABLE, str(error))
+            verdict = Verdict(Code.LIBRARY_UNAVAILABLE, str(error), reason=Reason.UNAVAILABLE)
         except ServiceRefusal as error:
             in_the_way = error.kind in {RefusalKind.ID_EXISTS, RefusalKind.FEATURE_EXISTS}
             if in_the_way and (unanswered or self._may_be_made(found.row, error)):
@@ -200,7 +202,8 @@ class Adder:
                 return Verdict(_QUALITY[kind], text)
             case kind:
                 refused = kind if error.unexpected else None
-                return Verdict(Code.LIBRARY_UNAVAILABLE, f"library service: {error}", refused)
+                text = f"library service: {error}"
+                return Verdict(Code.LIBRARY_UNAVAILABLE, text, refused, reason=Reason.REFUSED)
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)

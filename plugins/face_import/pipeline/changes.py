@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from face_import.catalogue import Holdings
 from face_import.clients.retrying import retried
 from face_import.clients.services import Found
-from face_import.contract import Code
+from face_import.contract import Code, Reason
 from face_import.domain.image import check_image
 from face_import.domain.limits import Violation
 from face_import.domain.models import Change, Holding, Outcome, Row, Sent
@@ -141,7 +141,7 @@ class ChangesImporter(RowImporter):
             if verdict is None and replacement.delete_in_doubt:
                 added, verdict = await self._verified(found, sent)
         except ServiceUnavailable as error:
-            return "", Verdict(Code.LIBRARY_UNAVAILABLE, str(error))
+            return "", Verdict(Code.LIBRARY_UNAVAILABLE, str(error), reason=Reason.UNAVAILABLE)
         except ServiceRefusal as error:
             return "", self.adder.refusal(error, found, now.face_id)
         if verdict is not None and verdict.code != Code.LIBRARY_UNAVAILABLE and not verdict.is_open:
@@ -167,7 +167,8 @@ class ChangesImporter(RowImporter):
             added, verdict = await self.adder.send(found, sent, sent)
             if verdict is not None:  # whose face is there now is unknown, also to the next run
                 return added, verdict._replace(is_open=True)
-        return "", Verdict(Code.LIBRARY_UNAVAILABLE, "the face library does not keep the face", is_open=True)
+        text = "the face library does not keep the face"
+        return "", Verdict(Code.LIBRARY_UNAVAILABLE, text, is_open=True, reason=Reason.UNAVAILABLE)
 
     async def _delete(self, face_id: str) -> bool:
         """Delete a face; returns whether an attempt was not answered and may still be carried out."""

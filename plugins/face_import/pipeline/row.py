@@ -15,11 +15,12 @@ from face_import import logs
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService
 from face_import.clients.transfer import MACHINE, FetchError
-from face_import.contract import Code
+from face_import.contract import Code, Reason
 from face_import.domain.bounds import ImageError
 from face_import.domain.image import ImageInfo, blur_of, check_image, is_small, later_stills
 from face_import.domain.limits import blur_violation, largest, pose_violation, size_violation
 from face_import.domain.models import Face, Limits, Measurements, Outcome, Pose, Row
+from face_import.domain.not_an_image import described
 from face_import.domain.uri import DataUri, display, to_data_uri
 from face_import.domain.uri_form import hint_on_failure
 from face_import.errors import (
@@ -96,14 +97,15 @@ class RowImporter:
         if row.problem:
             return outcome(Code.SYSTEM, row.problem)
         if not row.uri:
-            return outcome(Code.URI_UNREACHABLE, f"the row has no uri ({row.place})")
+            text = f"the row has no uri ({row.place})"
+            return outcome(Code.URI_UNREACHABLE, text, reason=Reason.INVALID_URI)
         try:
             return await self._import_good_row(row)
         except (RowError, ServiceError) as error:
             verdict = _verdict(error)
             hint = hint_on_failure(row.uri) if verdict.code in _ABOUT_THE_URI else ""
             message = f"{verdict.message}; {hint}" if hint else verdict.message
-            return outcome(verdict.code, message, refused=verdict.refused)
+            return outcome(verdict.code, message, refused=verdict.refused, reason=verdict.reason)
 
     async def _import_good_row(self, row: Row) -> Outcome:
         """Fetch and import a row with a URI."""
@@ -113,7 +115,12 @@ class RowImporter:
     async def _import_image(self, row: Row, data: bytes, add: Callable[[Candidate], Awaitable[Added]]) -> Outcome:
         """Check an image and, if it passes, add its face."""
         outcome = partial(Outcome, row.number, display(row.uri))
-        image = await self._decoding(check_image, data, self.max_pixels)
+        try:
+            image = await self._decoding(check_image, data, self.max_pixels)
+        except ImageError:
+            if what := described(data):
+                raise FetchError(what, Reason.NOT_AN_IMAGE) from None
+            raise
         still, uri, faces = await self._found(data, image)
         if not faces:
             return outcome(Code.NO_FACE, "no face found", measurements=Measurements(faces=0))
@@ -123,7 +130,13 @@ class RowImporter:
         if verdict is None:
             face_id, verdict = await add(Candidate(row, data, uri, face, measured))
         if verdict is not None:
-            return outcome(verdict.code, verdict.message, measurements=measured, refused=verdict.refused)
+            return outcome(
+                verdict.code,
+                verdict.message,
+                measurements=measured,
+                refused=verdict.refused,
+                reason=verdict.reason,
+            )
         return outcome(Code.OK, "", face_id, measured)
 
     async def _found(self, data: bytes, image: ImageInfo) -> tuple[bytes, DataUri, tuple[Face, ...]]:
@@ -177,12 +190,15 @@ def _verdict(error: RowError | ServiceError) -> Verdict:
     """The verdict for an error before the add."""
     match error:
         case FetchError():
-            return Verdict(Code.URI_UNREACHABLE, str(error))
+            came = error.reason is Reason.NOT_AN_IMAGE
+            code = Code.IMAGE_UNREADABLE if came else Code.URI_UNREACHABLE
+            return Verdict(code, str(error), reason=error.reason)
         case ImageError():
-            return Verdict(Code.IMAGE_UNREADABLE, str(error))
+            return Verdict(Code.IMAGE_UNREADABLE, str(error), reason=Reason.UNREADABLE_IMAGE)
         case ServiceRefusal():
-            return Verdict(Code.INFO_UNAVAILABLE, f"info service: {error}", error.kind if error.unexpected else None)
+            refused = error.kind if error.unexpected else None
+            return Verdict(Code.INFO_UNAVAILABLE, f"info service: {error}", refused, reason=Reason.REFUSED)
         case ServiceUnavailable():
-            return Verdict(Code.INFO_UNAVAILABLE, str(error))
+            return Verdict(Code.INFO_UNAVAILABLE, str(error), reason=Reason.UNAVAILABLE)
         case _:
             return Verdict(Code.SYSTEM, str(error))

@@ -1,5 +1,6 @@
 """A web server on loopback that answers bytes of one's choice, and writes down what it was asked."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,14 +12,15 @@ Answer = Callable[["Evil"], Iterable[bytes]]
 class Evil:
     """What was asked (path and headers, in order), and where."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, scheme: str = "http") -> None:
         self.address = address
+        self.scheme = scheme
         self.port = 0
         self.asked: list[tuple[str, dict[str, str]]] = []
 
     def url(self, path: str = "/", *, host: str = "", user: str = "") -> str:
         """A URL of it."""
-        return f"http://{user}{host or self.address}:{self.port}{path}"
+        return f"{self.scheme}://{user}{host or self.address}:{self.port}{path}"
 
 
 def head(*lines: str, status: str = "200 OK") -> bytes:
@@ -32,9 +34,9 @@ def redirect(to: str) -> bytes:
 
 
 @contextmanager
-def evil(answer: Answer, address: str = "127.0.0.1") -> Iterator[Evil]:
+def evil(answer: Answer, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[Evil]:
     """Serve what `answer` yields, whatever is asked, until the client has had enough."""
-    server = Evil(address)
+    server = Evil(address, "https" if tls else "http")
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -51,6 +53,8 @@ def evil(answer: Answer, address: str = "127.0.0.1") -> Iterator[Evil]:
 
     listener = ThreadingHTTPServer((address, 0), Handler)
     listener.daemon_threads = True
+    if tls:
+        listener.socket = tls.wrap_socket(listener.socket, server_side=True, do_handshake_on_connect=False)
     server.port = listener.server_address[1]
     thread = threading.Thread(target=listener.serve_forever, args=(0.02,))
     thread.start()

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from face_import.clients import keepalive
+from face_import.clients.hosts import tls_context
 from face_import.clients.keepalive import Answer, AnswerTooLarge, KeepAlive, NoAnswer, NoConnection
 from tests.waiting import eventually
 
@@ -295,6 +296,15 @@ async def test_tls_and_its_certificate(monkeypatch: pytest.MonkeyPatch, tmp_path
         assert (await post(client)).body == b"ok"
         client.close()
     assert len(origin.asked) == 1
+
+
+async def test_a_private_authority_of_a_service_is_a_setting(tmp_path: Path) -> None:
+    """Its certificate is in a file that the operator names."""
+    origin = Origin((OK,), _certified(tmp_path), piece=2**20, closes=False)
+    async with origin.serving() as address:
+        client = KeepAlive(f"https://{address}", {}, MOST, tls_context(tmp_path / "cert.pem"))
+        assert (await post(client)).body == b"ok"
+        client.close()
 
 
 def _certified(folder: Path) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from face_import.clients.services import InfoService, LibraryService
+from face_import.contract import Reason
 from face_import.domain.models import Face, Limits
 from face_import.domain.uri import DataUri
 from tests import kinds
@@ -83,7 +84,26 @@ async def test_what_cannot_be_fetched_or_opened(bench: Bench) -> None:
     await bench.run(task)
     codes = {row: code for row, (code, _) in bench.failures(task).items()}
     assert codes == {1: 101, 2: 101, 3: 101, 4: 102, 5: 102, 6: 101, 7: 303}
+    assert [entry.reason for entry in bench.catalogue.ledger.log(task.id)] == [
+        Reason.NOT_FOUND,
+        Reason.INVALID_URI,
+        Reason.INVALID_URI,
+        Reason.NOT_AN_IMAGE,
+        Reason.UNREADABLE_IMAGE,
+        Reason.INVALID_URI,
+        "",
+    ]
+    assert bench.failures(task)[4][1] == "a web page, not an image: is it behind a login?"
     assert set(bench.services.record()["by_kind"]) == {"create"}
+
+
+async def test_a_refusal_of_a_service_has_a_reason(bench: Bench) -> None:
+    """As has one that does not answer."""
+    lines = [f"{bench.images.image(n=1, add='decode image failed')},t,d", f"{bench.images.image(n=2, faces=[])},t,d"]
+    task = bench.task(lines)
+    await bench.run(task)
+    entries = [(entry.code, entry.reason) for entry in bench.catalogue.ledger.log(task.id)]
+    assert entries == [(302, Reason.REFUSED), (201, "")]
 
 
 async def test_all_three_kinds_of_uri_are_imported(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 import api_shim
 from face_import.catalogue import Catalogue
-from face_import.contract import Code
+from face_import.contract import Code, Reason
 from face_import.domain.models import Change, Outcome, OutcomeBatch
 from face_import.errors import ConfigError
 from face_import.settings import Settings
@@ -129,7 +129,9 @@ def test_a_spreadsheet_runs_nothing_of_the_log(client: FlaskClient, catalogue: C
     """Cells that look like formulas become text; raw=1 and the JSON keep them."""
     task = make_task()
     catalogue.leases.take(task.id, 0, "me", 10)
-    outcome = Outcome(1, '=HYPERLINK("x"),"1"', Code.URI_UNREACHABLE, "-1 is no address\nat all")
+    outcome = Outcome(
+        1, '=HYPERLINK("x"),"1"', Code.URI_UNREACHABLE, "-1 is no address\nat all", reason=Reason.NOT_FOUND
+    )
     catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (outcome,)))
 
     def cells(query: str) -> list[list[str]]:
@@ -139,7 +141,7 @@ def test_a_spreadsheet_runs_nothing_of_the_log(client: FlaskClient, catalogue: C
     assert cells("") == [["'" + outcome.uri, "101", "'" + outcome.message]]
     assert cells("?raw=1") == [[outcome.uri, "101", outcome.message]]
     assert client.get(f"/v1/tasks/{task.id}/log").json == {
-        "logs": [{"row": 1, "uri": outcome.uri, "code": 101, "message": outcome.message}],
+        "logs": [{"row": 1, "uri": outcome.uri, "code": 101, "message": outcome.message, "reason": "not_found"}],
         "total_count": 1,
     }
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from face_import.clients.fetcher import condition, validator_of
+from face_import.clients.validators import condition, validator_of
 
 NIGHT, SECOND_LATER, SAME_SECOND = (f"Tue, 01 Jan 2030 00:00:{s} GMT" for s in ("00", "01", "00"))
 
