@@ -17,8 +17,8 @@ from face_import.catalogue import Once, TaskConfig
 from face_import.contract import Mode
 from face_import.domain.identity import new_task_id
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMITS, Limits, ReadingOptions
-from face_import.domain.reading_options import reading_options
+from face_import.domain.models import LIMITS, Limits
+from face_import.domain.reading import ReadingOptions, reading_options
 from face_import.domain.uri import redact
 from face_import.errors import InvalidRequest, KeyReused, SourceError
 from face_import.sources.location import check_source

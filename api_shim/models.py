@@ -7,7 +7,7 @@ from spectree.model_adapter.pydantic_adapter import BaseFile
 
 from face_import.contract import DEFAULT_THREAD_NUM, MAX_ROW, MAX_SOURCE_URL, Code, TaskState
 from face_import.domain.models import LIMITS, Limit
-from face_import.domain.reading_options import COLUMNS_SCHEMA, ENCODINGS, MAX_COLUMNS, MAX_ENCODING, MAX_SHEET
+from face_import.domain.reading import COLUMNS_SCHEMA, ENCODINGS, MAX_COLUMNS, MAX_ENCODING, MAX_SHEET
 
 KEY_HEADER, REPLAYED_HEADER = "Idempotency-Key", "Idempotency-Replayed"
 KEY_PATTERN = "^[!-~]{1,255}$"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from face_console.view import shown_uri
 from face_import.contract import SOURCE_COLUMNS
-from face_import.domain.models import Reading, ReadingOptions
+from face_import.domain.reading import Reading, ReadingOptions
 from face_import.domain.uri import cleaned, display, looks_like_uri
 from face_import.errors import Ambiguous, SourceError
 from face_import.sources.headers import field_of, find_column

@@ -21,8 +21,7 @@ from face_console.language import gettext
 from face_console.preview import preview
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved
-from face_import.domain.models import AS_FOUND, ReadingOptions
-from face_import.domain.reading_options import reading_options
+from face_import.domain.reading import AS_FOUND, ReadingOptions, reading_options
 from face_import.errors import AirflowError, Ambiguous, RequestError, SourceError, WrongState
 from face_import.sources import Bounds
 from face_import.sources.encoding import kind_of_binary

@@ -9,7 +9,8 @@ from typing import BinaryIO, cast
 
 from face_console.columns import FIRST_ROWS, Table, cell, shortened, table_of
 from face_console.view import shown_uri
-from face_import.domain.models import AS_FOUND, ReadingOptions, Row, Shard, SourceIndex
+from face_import.domain.models import Row, Shard, SourceIndex
+from face_import.domain.reading import AS_FOUND, ReadingOptions
 from face_import.domain.uri_form import flaw_of
 from face_import.sources import Bounds, ingest, read_rows
 from face_import.sources.encoding import CHUNK_BYTES

@@ -14,7 +14,7 @@ from face_import.catalogue import Catalogue, ImportTask, get_catalogue
 from face_import.clients.airflow import Airflow
 from face_import.contract import UPLOAD, TaskState
 from face_import.domain.planning import pool_for
-from face_import.domain.reading_options import reading_fields
+from face_import.domain.reading import reading_fields
 from face_import.errors import AirflowError, RequestError, WrongState
 from face_import.settings import Settings, get_settings
 

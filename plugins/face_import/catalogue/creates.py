@@ -8,7 +8,7 @@ from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.records import TaskConfig, new_task_values, reading_text
 from face_import.catalogue.schema import KEPT, import_task
 from face_import.contract import TaskState
-from face_import.domain.models import Reading
+from face_import.domain.reading import Reading
 from face_import.errors import KeyReused
 
 

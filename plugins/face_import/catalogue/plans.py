@@ -9,7 +9,8 @@ from face_import.catalogue.engine import reading
 from face_import.catalogue.records import load, reading_text
 from face_import.catalogue.schema import import_task, shard, tally
 from face_import.domain.identity import UPLOADED
-from face_import.domain.models import Reading, Shard
+from face_import.domain.models import Shard
+from face_import.domain.reading import Reading
 from face_import.errors import TaskNotFound, TaskStopped
 
 

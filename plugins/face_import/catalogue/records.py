@@ -9,7 +9,8 @@ from sqlalchemy import Connection, RowMapping, select
 from face_import.catalogue.schema import import_task, now
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import UPLOADED
-from face_import.domain.models import AS_FOUND, LIMITS, Limits, Reading, ReadingOptions
+from face_import.domain.models import LIMITS, Limits
+from face_import.domain.reading import AS_FOUND, Reading, ReadingOptions
 from face_import.errors import TaskNotFound
 
 _NOT_SHOWN = {"control_owner", "control_until", "create_key", "create_digest", "source_url"}

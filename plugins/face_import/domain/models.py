@@ -1,12 +1,11 @@
 """Value types: rows, limits, faces, outcomes, shards. No I/O."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from face_import.contract import Code, Reason
-from face_import.domain.charsets import name_of
+from face_import.domain.reading import Reading
 from face_import.errors import RefusalKind
 
 
@@ -268,80 +267,6 @@ class Block:
     start: int
     end: int
     line: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingOptions:
-    """What a client says about a file; whatever it does not say is decided at intake.
-
-    Attributes:
-        encoding: a name that `domain.charsets` knows, or empty to have it recognised.
-        sheet: name of a workbook's sheet, or empty for the first one.
-        columns: for our columns, the title in the header or the number from 1; None for one that is not to be used.
-    """
-
-    encoding: str = ""
-    sheet: str = ""
-    columns: Mapping[str, str | int | None] = field(default_factory=dict)
-
-
-AS_FOUND: Final = ReadingOptions()
-"""The client says nothing: all of it is decided at intake."""
-SHOWN_TITLE, SHOWN_IGNORED = 200, 100
-"""What a reading shows of a title, in characters, and of the columns that are not imported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a source is read: decided once, at intake, for the whole file.
-
-    Attributes:
-        separator: the character between cells.
-        columns: position, from 0, of each of our columns that the source has.
-        width: number of columns; a record with text beyond them is not imported.
-        titles: the header's cells; empty without a header.
-        declared: whether the first line declares the separator (`sep=;`).
-        encoding: encoding of the file as sent; it is always stored as UTF-8. Empty for a workbook, which has none.
-        sheet: the workbook's sheet, or empty.
-        sheets: names of the workbook's sheets that are not hidden, if there are others than `sheet`.
-    """
-
-    separator: str
-    columns: Mapping[str, int]
-    width: int
-    titles: tuple[str, ...] = ()
-    declared: bool = False
-    encoding: str = "utf-8"
-    sheet: str = ""
-    sheets: tuple[str, ...] = ()
-
-    @property
-    def ignored(self) -> list[int]:
-        """Positions of the columns that are not imported."""
-        return sorted(set(range(self.width)) - set(self.columns.values()))
-
-    def named(self, position: int) -> str | int:
-        """A column's title, shortened if it is long, or its number from 1 if it has none."""
-        title = self.titles[position] if position < len(self.titles) else ""
-        return (title if len(title) <= SHOWN_TITLE else f"{title[:SHOWN_TITLE]}…") or position + 1
-
-    def described(self) -> dict[str, Any]:
-        """The reading as the API shows it and as it is recorded with the task; of bounded size for any header.
-
-        Of a workbook, `encoding` is None, and `sheets` has the names of its visible sheets if there are several.
-        """
-        ignored = [self.named(position) for position in self.ignored]
-        if (more := len(ignored) - SHOWN_IGNORED) > 0:
-            ignored[SHOWN_IGNORED:] = [f"… and {more} more"]
-        return {
-            "encoding": name_of(self.encoding) if self.encoding else None,
-            "separator": self.separator,
-            "header": bool(self.titles),
-            "columns": {field: self.named(position) for field, position in self.columns.items()},
-            "ignored": ignored,
-            "sheet": self.sheet or None,
-            "sheets": list(self.sheets),
-        }
 
 
 @dataclass(frozen=True, slots=True)

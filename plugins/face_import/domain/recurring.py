@@ -20,8 +20,8 @@ from pydantic import (
 
 from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_ASSET, Mode
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMITS, Limit, ReadingOptions, Row
-from face_import.domain.reading_options import reading_fields, reading_options
+from face_import.domain.models import LIMITS, Limit, Row
+from face_import.domain.reading import ReadingOptions, reading_fields, reading_options
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import Settings
 
@@ -139,7 +139,7 @@ class Entry(_Strict):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Entries:
     """Contents of a file.
 
     Attributes:
@@ -151,7 +151,7 @@ class Reading:
     problems: tuple[str, ...]
 
 
-def read_entries(text: str, settings: Settings) -> Reading:
+def read_entries(text: str, settings: Settings) -> Entries:
     """Read the file; an invalid entry does not affect the others.
 
     Raises:
@@ -171,7 +171,7 @@ def read_entries(text: str, settings: Settings) -> Reading:
             entries[entry.name] = entry
         except (ValidationError, FaceImportError) as error:
             problems.append(f"entry {number} ({name or 'without a name'}): {_text(error)}")
-    return Reading(tuple(entries.values()), tuple(problems))
+    return Entries(tuple(entries.values()), tuple(problems))
 
 
 def _list_of_entries(text: str) -> list[object]:

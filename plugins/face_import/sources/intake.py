@@ -9,7 +9,8 @@ from itertools import accumulate, chain, pairwise
 from typing import BinaryIO, cast
 
 from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_ROW, MAX_TAG_BYTES, MAX_URI_BYTES
-from face_import.domain.models import AS_FOUND, Block, Reading, ReadingOptions, Row, Shard, SourceIndex
+from face_import.domain.models import Block, Row, Shard, SourceIndex
+from face_import.domain.reading import AS_FOUND, Reading, ReadingOptions
 from face_import.domain.uri import cleaned
 from face_import.domain.uri_form import embeds_image
 from face_import.errors import SourceError

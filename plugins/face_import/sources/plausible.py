@@ -51,7 +51,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Interpretation:
     """What one encoding makes of the sample: its words and their likelihood, in nats.
 
     Attributes:
@@ -66,15 +66,15 @@ class Reading:
     makes_sense: bool = True
 
 
-def readings(sample: Sequence[bytes]) -> list[Reading]:
+def readings(sample: Sequence[bytes]) -> list[Interpretation]:
     """What the encodings make of a sample's words, the most likely first; of those that read the same, the first."""
-    found: dict[tuple[str, ...], Reading] = {}
+    found: dict[tuple[str, ...], Interpretation] = {}
     for candidate in _in_question(sample):
         if (words := decoded(sample, candidate.codec)) is None:
             continue
         score = candidate.score(words) + candidate.prior
         reading = found.setdefault(
-            words, Reading(candidate.codec, words, -math.inf, candidate.is_told, makes_sense=False)
+            words, Interpretation(candidate.codec, words, -math.inf, candidate.is_told, makes_sense=False)
         )
         makes_sense = score >= candidate.floor * sum(char >= "\x80" for word in words for char in word)
         if (makes_sense, score) > (reading.makes_sense, reading.score):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from face_import.contract import SOURCE_COLUMNS
-from face_import.domain.models import Reading, ReadingOptions
+from face_import.domain.reading import Reading, ReadingOptions
 from face_import.domain.uri import cleaned, display, looks_like_uri
 from face_import.errors import Ambiguous, SourceError
 from face_import.sources.headers import check_fields, field_of, find_column

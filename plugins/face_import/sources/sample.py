@@ -8,7 +8,7 @@ from face_import.domain.charsets import name_of
 from face_import.sources.plausible import (
     LONGEST_WORD,
     MARGIN,
-    Reading,
+    Interpretation,
     decoded,
     likelihood,
     likelihood_of_utf8,
@@ -120,7 +120,7 @@ def _of_utf8(words: Sequence[bytes], seen: set[str]) -> str:
     if max(seen) >= "\u0800":  # three bytes each, which other texts are not by accident
         return "utf-8"
     text = decoded(words, "utf-8") or ()
-    as_utf8 = Reading("utf-8", text, likelihood_of_utf8(text) + _UTF8_PRIOR, is_told=True)
+    as_utf8 = Interpretation("utf-8", text, likelihood_of_utf8(text) + _UTF8_PRIOR, is_told=True)
     return _decided(sorted([as_utf8, *readings(words)], key=lambda reading: -reading.score))
 
 
@@ -130,7 +130,7 @@ def _of_others(words: Sequence[bytes]) -> str:
     return "utf-8" if _is_partly_utf8(words, found) else _decided(found)
 
 
-def _is_partly_utf8(words: Sequence[bytes], found: Sequence[Reading]) -> bool:
+def _is_partly_utf8(words: Sequence[bytes], found: Sequence[Interpretation]) -> bool:
     valid = [(n, text[0]) for n, word in enumerate(words) if (text := decoded([word], "utf-8"))]
     best = next((reading for reading in found if reading.makes_sense), None)
     if best is None:
@@ -138,7 +138,7 @@ def _is_partly_utf8(words: Sequence[bytes], found: Sequence[Reading]) -> bool:
     return any(likelihood_of_utf8([text]) > likelihood(best.codec, [best.words[n]]) + 2 * MARGIN for n, text in valid)
 
 
-def _decided(found: Sequence[Reading]) -> str:
+def _decided(found: Sequence[Interpretation]) -> str:
     """The first reading's encoding, if it may be chosen and leads by the margin."""
     if not any(reading.makes_sense for reading in found):
         raise Undecided(f"no encoding that is recognised makes sense of this text; {_ADVICE}")
@@ -151,7 +151,7 @@ def _decided(found: Sequence[Reading]) -> str:
     raise Undecided(f"the encoding cannot be told for certain: a word may be {shown}; {_ADVICE}")
 
 
-def _first_difference(rivals: Sequence[Reading]) -> int:
+def _first_difference(rivals: Sequence[Interpretation]) -> int:
     columns = zip(*(reading.words for reading in rivals), strict=True)
     return next((at for at, words in enumerate(columns) if len(set(words)) > 1), 0)
 

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from face_import.domain.identity import UPLOADED
-from face_import.domain.models import AS_FOUND, Reading, ReadingOptions, Row, Shard, SourceIndex
+from face_import.domain.models import Row, Shard, SourceIndex
+from face_import.domain.reading import AS_FOUND, Reading, ReadingOptions
 from face_import.errors import ConfigError, TaskNotFound
 from face_import.settings import Settings
 from face_import.sources.encoding import CHUNK_BYTES

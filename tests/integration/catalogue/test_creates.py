@@ -13,7 +13,8 @@ from face_import.catalogue import Catalogue, Once, TaskConfig
 from face_import.catalogue.engine import migrate
 from face_import.contract import Mode
 from face_import.domain.identity import new_task_id
-from face_import.domain.models import Limits, Reading, ReadingOptions, Shard
+from face_import.domain.models import Limits, Shard
+from face_import.domain.reading import Reading, ReadingOptions
 from face_import.errors import KeyReused, TaskNotFound
 from face_import.settings import Settings
 from tests.integration.catalogue.test_revisions import url

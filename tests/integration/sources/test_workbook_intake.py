@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from face_import.domain.models import ReadingOptions
+from face_import.domain.reading import ReadingOptions
 from face_import.errors import Ambiguous, SourceError
 from face_import.sources import Bounds
 from face_import.sources.records import unwrapped

@@ -12,7 +12,7 @@ from markupsafe import escape
 from api_shim.access import load_task
 from api_shim.models import CreateForm
 from face_console.texts import ENCODINGS
-from face_import.domain.models import Reading
+from face_import.domain.reading import Reading
 from face_import.settings import Settings
 from tests.unit.api.test_create import stored
 from tests.unit.console.conftest import Get

@@ -15,7 +15,8 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from face_import.control import run_conf
-from face_import.domain.models import AS_FOUND, LIMITS, ReadingOptions
+from face_import.domain.models import LIMITS
+from face_import.domain.reading import AS_FOUND, ReadingOptions
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
 from face_import.orchestration.dag.params import FACES, HOW, READING, RECURRING, WHAT, import_params, task_config

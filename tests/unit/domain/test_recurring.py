@@ -2,7 +2,7 @@
 
 import pytest
 
-from face_import.domain.recurring import Entry, Reading, read_entries
+from face_import.domain.recurring import Entries, Entry, read_entries
 from face_import.errors import ConfigError
 from face_import.settings import Settings
 
@@ -15,7 +15,7 @@ imports:
 """
 
 
-def read(text: str) -> Reading:
+def read(text: str) -> Entries:
     """Read with the settings' defaults."""
     return read_entries(text, Settings())
 
@@ -62,7 +62,7 @@ def test_how_the_file_is_read_reaches_the_run() -> None:
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "imports:\n", "imports: []\n"])
 def test_a_file_may_be_empty(text: str) -> None:
     """No entries are no problem."""
-    assert read(text) == Reading((), ())
+    assert read(text) == Entries((), ())
 
 
 @pytest.mark.parametrize(

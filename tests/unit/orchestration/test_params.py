@@ -10,7 +10,8 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import ParamValidationError
 
 from face_import.contract import Mode
-from face_import.domain.models import AS_FOUND, Limits
+from face_import.domain.models import Limits
+from face_import.domain.reading import AS_FOUND
 from face_import.orchestration.dag.params import import_params, run_params, source_pattern, task_config
 from face_import.settings import Settings
 

@@ -2,8 +2,9 @@
 
 import io
 
-from face_import.domain.models import AS_FOUND, ReadingOptions, Row, Shard, SourceIndex
+from face_import.domain.models import Row, Shard, SourceIndex
 from face_import.domain.planning import plan_shards
+from face_import.domain.reading import AS_FOUND, ReadingOptions
 from face_import.sources import Bounds, ingest, read_rows
 
 BOUNDS = Bounds(source_bytes=2**30, cell_bytes=2**24)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from face_import.domain.charsets import CODECS, codec_of, name_of
-from face_import.domain.models import ReadingOptions
+from face_import.domain.reading import ReadingOptions
 from face_import.errors import SourceError
 from face_import.sources import ingest
 from face_import.sources.encoding import Utf8Chunks

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from face_import.domain.models import AS_FOUND, ReadingOptions
+from face_import.domain.reading import AS_FOUND, ReadingOptions
 from face_import.errors import SourceError
 from face_import.sources.headers import TITLES, field_of
 from face_import.sources.reading import SEPARATORS

@@ -9,7 +9,7 @@ from airflow.sdk import Param
 from face_import.catalogue import TaskConfig
 from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MAX_CONCURRENCY, MAX_SOURCE_URL, UPLOAD, Mode
 from face_import.domain.models import LIMITS, Limit, Limits
-from face_import.domain.reading_options import COLUMNS_SCHEMA, ENCODINGS, MAX_ENCODING, MAX_SHEET, reading_options
+from face_import.domain.reading import COLUMNS_SCHEMA, ENCODINGS, MAX_ENCODING, MAX_SHEET, reading_options
 from face_import.domain.uri import redact
 from face_import.settings import Settings
 

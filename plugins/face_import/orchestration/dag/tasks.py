@@ -21,8 +21,9 @@ from face_import.clients.transfer import FetchError, TransientFetchError
 from face_import.contract import ASSET_ALIAS, GROUP_ASSET, LOG_XCOM_KEY, UPLOAD, TaskState
 from face_import.domain.identity import UPLOADED, task_id_of_run
 from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import OutcomeBatch, Reading, Shard, SourceIndex
+from face_import.domain.models import OutcomeBatch, Shard, SourceIndex
 from face_import.domain.planning import plan_shards, pool_for
+from face_import.domain.reading import Reading
 from face_import.domain.uri import redact
 from face_import.errors import (
     ConfigError,

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from face_import.domain.models import AS_FOUND, Reading, ReadingOptions
-from face_import.domain.reading_options import MAX_COLUMNS, reading_fields, reading_options
+from face_import.domain.reading import AS_FOUND, MAX_COLUMNS, Reading, ReadingOptions, reading_fields, reading_options
 from face_import.errors import InvalidRequest
 
 SAID = {"encoding": "gbk", "sheet": "员工", "columns": {"uri": "照片", "tag": 2, "id": None}}
