@@ -49,7 +49,7 @@ def test_a_group_that_vanishes_stops_the_task(faults: Faults) -> None:
     faults.stack.api.handled(task_id, faults.stack.api.detail(task_id)["handled_num"] + 10)
     faults.services.post("/v1/face/groups/staff/remove")
     stopped = faults.stack.api.state(task_id, 3, 4)
-    assert "'staff' is not in the face library" in stopped["last_error"]
+    assert "'staff' is no longer in the face library" in stopped["last_error"]
     assert (stopped["state"], stopped["failed_num"]) == (3, 0)
     faults.until(lambda: faults.stack.run_state(task_id) == "failed")
 

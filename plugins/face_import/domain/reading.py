@@ -64,7 +64,7 @@ class Reading:
         columns: position, from 0, of each of our columns that the source has.
         width: number of columns; a record with text beyond them is not imported.
         titles: the header's cells; empty without a header.
-        declared: whether the first line declares the separator (`sep=;`).
+        skipped: records above the header or the first row: a declaration of the separator (`sep=;`), a table's title.
         encoding: encoding of the file as sent; it is always stored as UTF-8. Empty for a workbook, which has none.
         sheet: the workbook's sheet, or empty.
         sheets: names of the workbook's sheets that are not hidden, if there are others than `sheet`.
@@ -74,7 +74,7 @@ class Reading:
     columns: Mapping[str, int]
     width: int
     titles: tuple[str, ...] = ()
-    declared: bool = False
+    skipped: int = 0
     encoding: str = "utf-8"
     sheet: str = ""
     sheets: tuple[str, ...] = ()

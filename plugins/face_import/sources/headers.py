@@ -14,25 +14,13 @@ TITLES: Mapping[str, tuple[str, ...]] = {
         *("foto", "foto url", "bild", "bild url", "imagen", "imagem"),
         *("照片", "照片地址", "照片链接", "照片url", "图片", "图片地址", "图片链接", "图片url", "图像", "图像地址"),
         *("人脸", "人脸图片", "人脸照片", "人脸url", "头像", "头像地址", "头像链接", "链接", "网址"),
-        *("圖片", "圖片網址", "圖片連結", "相片", "頭像", "連結", "網址", "写真", "画像", "画像url", "사진", "이미지"),
+        *("员工照片", "学生照片", "证件照", "圖片", "圖片網址", "圖片連結", "相片", "頭像", "連結", "網址"),
+        *("写真", "画像", "画像url", "사진", "이미지"),
     ),
     "tag": (
-        *("tag", "name", "full name", "display name", "person", "person name", "label", "nombre", "nom", "nome"),
-        *(
-            "姓名",
-            "名称",
-            "名字",
-            "标签",
-            "人员姓名",
-            "员工姓名",
-            "学生姓名",
-            "名稱",
-            "標籤",
-            "氏名",
-            "名前",
-            "이름",
-            "성명",
-        ),
+        *("tag", "name", "full name", "display name", "person", "person name", "employee name", "student name"),
+        *("label", "nombre", "nom", "nome", "姓名", "中文姓名", "名称", "名字", "标签", "人员姓名", "员工姓名"),
+        *("学生姓名", "名稱", "標籤", "員工姓名", "氏名", "社員名", "名前", "이름", "성명"),
     ),
     "description": (
         *("description", "desc", "remark", "remarks", "comment", "comments", "note", "notes", "beschreibung"),
@@ -40,13 +28,18 @@ TITLES: Mapping[str, tuple[str, ...]] = {
     ),
     "id": (
         *("id", "face id", "person id", "employee id", "employee no", "employee number", "staff id", "staff no"),
-        *("student id", "student no", "member id", "personalnummer"),
-        *("工号", "编号", "学号", "员工编号", "员工工号", "人员编号", "工號", "編號", "學號", "社員番号", "사번"),
+        *("student id", "student no", "member id", "emp id", "user id", "id number", "personalnummer"),
+        *("personal-nr", "mitarbeiternummer", "matricule", "工号", "编号", "学号", "员工编号", "员工工号", "人员编号"),
+        *("员工id", "員工編號", "工號", "編號", "學號", "社員番号", "사번"),
     ),
 }
 """Titles of each of our columns. Case, spaces, `_`, `-`, an asterisk and a remark in parentheses do not matter."""
 
 _REMARK = re.compile(r"[(（\[【][^()（）]*[)）\]】]\s*$")
+_CJK = r"[\u3040-\u9fff\uac00-\ud7a3]"
+_PARTS = re.compile(rf"[/()（）\n]|(?<={_CJK})\s+(?=[!-~])|(?<=[!-~])\s+(?={_CJK})")
+"""Between the languages of a title: 照片/Photo, Name (姓名), 工号 ID."""
+_SEPARATORS = set(',;|\t"')
 _IGNORED = re.compile(r"[\s_\-*＊:：.]+")
 
 
@@ -59,8 +52,16 @@ _OURS = {**{field: field for field in TITLES}, "desc": "description"}
 
 
 def field_of(title: str) -> str:
-    """Our column that a title means; empty if it is not known."""
-    return _FIELDS.get(_simplified(title), "")
+    """Our column that a title means; empty if it is not known.
+
+    A title in two languages is known if all of its known parts mean the same column.
+    """
+    if field := _FIELDS.get(_simplified(title)):
+        return field
+    if _SEPARATORS & set(title):  # more likely several titles than one
+        return ""
+    fields = {_FIELDS[part] for part in map(_simplified, _PARTS.split(title)) if part in _FIELDS}
+    return fields.pop() if len(fields) == 1 else ""
 
 
 def check_fields(columns: Mapping[str, str | int | None]) -> dict[str, str | int | None]:

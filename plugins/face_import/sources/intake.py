@@ -27,8 +27,10 @@ _SAMPLE_BYTES = 2**17
 _SAMPLE_LINES = 3
 _BLANK_LINES = re.compile(r'\A(?:[ ,;\t|"]*[\r\n]+)+')
 _LONG_CELL = re.compile(r"((?:\A|(?<=[,;\t|\"\r\n]))[^,;\t|\"\r\n]{64})[^,;\t|\"\r\n]{256,}")
-_LOST_DIGITS = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
+_LOST_DIGITS = re.compile(r"\d[.,]\d+E\+?\d+|\dE\+\d+", re.IGNORECASE)
 """What spreadsheets make of a long number."""
+_ERROR_VALUE = re.compile(r"#+|#[A-ZÄÖÜ/0]+[!?]?|\\N", re.IGNORECASE)
+"""`#N/A`, `#REF!`, `########`, and `\\N` of a database."""
 
 
 BLOCK_ROWS = 100
@@ -155,7 +157,7 @@ def _table(chunks: Iterator[bytes], reading: Reading, bounds: Bounds, max_line: 
     """The blocks of a source, and its size in bytes."""
     feed = LineFeed(chunks, max_line, _MAX_SEPARATORS, reading.separator, of_sheet=bool(reading.sheet))
     records = Records(feed)
-    for _ in range(reading.declared + bool(reading.titles)):
+    for _ in range(reading.skipped + bool(reading.titles)):
         next(iter(records))
     table = _index(records, feed, bounds.rows)
     if not table.rows:
@@ -276,10 +278,10 @@ def _row(record: list[str], reading: Reading, number: int, line: int) -> Row:
         uri=cleaned(cells.get("uri", "")),
         tag=cells.get("tag", ""),
         description=cells.get("description", ""),
-        id=cells.get("id", "").strip(),
+        id=cleaned(cells.get("id", "")),
         in_sheet=bool(reading.sheet),
     )
-    problem = _too_many(record, reading.width) or _lost_digits(row.id) or _too_long(row)
+    problem = _too_many(record, reading.width) or _no_id(row.id) or _too_long(row)
     return replace(row, problem=f"{problem} ({row.place})") if problem else row
 
 
@@ -293,9 +295,14 @@ def _too_many(record: list[str], width: int) -> str:
     return problem
 
 
-def _lost_digits(face_id: str) -> str:
-    if "+" in face_id and _LOST_DIGITS.fullmatch(face_id):
+def _no_id(face_id: str) -> str:
+    """A message if a spreadsheet or database has written something else in place of an id."""
+    if face_id[-1:].isdecimal() and _LOST_DIGITS.fullmatch(face_id):
         return f"the id {face_id} was shortened by a spreadsheet; format its column as text, and enter the ids again"
+    if face_id[:1] in {"#", "\\"} and _ERROR_VALUE.fullmatch(face_id):
+        return (
+            f"the id {face_id} is what a spreadsheet or database writes for no value; enter the id, or leave it empty"
+        )
     return ""
 
 

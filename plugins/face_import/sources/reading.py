@@ -20,12 +20,16 @@ POSITIONAL = {"uri": 0, "tag": 1, "description": 2}
 """Columns of a file without a header."""
 PLAIN = Reading(separator=",", columns=POSITIONAL, width=3)
 _SHOWN = 80
-_DECLARATION = re.compile(r'"?sep=(.?)"?(?=[\r\n]|\Z)', re.IGNORECASE)
+_DECLARATION = re.compile(r'"?sep=(.?)"?[,;|\t]*(?=[\r\n]|\Z)', re.IGNORECASE)
+_HEADER_WITHIN = 10
+"""Records that may be above the rows: a title of the table, a date, groups of columns, and the header."""
 _PATH_PARAMETER = re.compile(r";\w+=")
 """As in `/a;jsessionid=5`: this semicolon separates no cells."""
 _IMAGE_NAME = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|hei[cf]|avif)\Z", re.IGNORECASE)
-_WORDS = re.compile(r"[^/.:\\]{1,64}")
-"""May be a title, and is no broken address."""
+_NO_TITLE = re.compile(
+    r"(?i)[a-z]:\\|[\\/~]|www\.|.*(?:://|\.(?:jpe?g|png|webp|gif|bmp|tiff?|hei[cf]|avif)\Z)|(?:n/?a|nan|null|none|nil|\\n|-+|\?+)\Z"
+)
+"""A broken address, or a word for no value: a row rather than a title."""
 
 Record = list[str]
 
@@ -48,8 +52,9 @@ def decide(sample: str, options: ReadingOptions, separator: str = "") -> Reading
     records = list(_records(text, separator))
     if not records:
         raise SourceError("the file has no rows")
-    titles = _titles(records[0], options)
-    table = _Table(titles, records[bool(titles) :])
+    above = _header_at(records, options)
+    titles = [] if above is None else _titles(records[above])
+    table = _Table(titles, records if above is None else records[above + 1 :])
     if not table.rows:
         raise SourceError("the file has no rows below its header")
     table.check_quoting(separator)
@@ -61,7 +66,8 @@ def decide(sample: str, options: ReadingOptions, separator: str = "") -> Reading
     except Ambiguous as error:
         error.separator, error.titles, error.records = separator, titles, table.rows
         raise
-    return Reading(separator=separator, declared=bool(declaration), titles=tuple(titles), columns=columns, width=width)
+    skipped = bool(declaration) + (above or 0)
+    return Reading(separator=separator, skipped=skipped, titles=tuple(titles), columns=columns, width=width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ class _Table:
         """Reject a file whose uri column has no URI, or whose first record may be a header or a row."""
         if self.has_uris(position):
             cell = first[position] if position < len(first) else ""
-            if not self.titles and _WORDS.fullmatch(cell.strip()) and not looks_like_uri(cell):
+            if not self.titles and cell.strip() and not (_NO_TITLE.match(cell.strip()) or looks_like_uri(cell)):
                 raise Ambiguous(
                     f"the first row has no URI and no known column name ({_short(cell)})",
                     "if it is a header, say which column is which by title: "
@@ -157,7 +163,8 @@ def _separator(text: str, options: ReadingOptions) -> str:
 
 
 def _has_titles(records: Sequence[Record], options: ReadingOptions) -> bool:
-    return bool(records) and len(records[0]) > 1 and bool(_titles(records[0], options))
+    at = _header_at(records, options)
+    return at is not None and len(records[at]) > 1
 
 
 def _has_rows(records: Sequence[Record]) -> bool:
@@ -173,7 +180,9 @@ def _is_address(cell: str) -> bool:
     if cell.startswith("data:"):
         return "," in cell
     path = _PATH_PARAMETER.sub("", cell.partition("?")[0])
-    return not any(character.isspace() or character in ';|"' for character in path)
+    if any(character.isspace() or character == '"' for character in path):
+        return False
+    return bool(_IMAGE_NAME.search(path)) or not set(path) & set(";|")
 
 
 def _in_cells(records: Sequence[Record], separators: set[str]) -> bool:
@@ -204,16 +213,34 @@ def _records(text: str, separator: str) -> Iterator[Record]:
         return
 
 
-def _titles(record: Record, options: ReadingOptions) -> list[str]:
-    """The cells of a header; none if the record is a row."""
+def _header_at(records: Sequence[Record], options: ReadingOptions) -> int | None:
+    """Position of the header: above the first address, the record with the most known titles; None without one.
+
+    Below other records, such as the title of a table, it has to name the URIs' column and another one.
+    """
+    found: list[tuple[int, int]] = []
+    for position, record in enumerate(records[:_HEADER_WITHIN]):
+        titles = _titles(record)
+        if any(map(looks_like_uri, titles)):
+            break
+        fields, chosen = {field_of(title) for title in titles} - {""}, _chosen_titles(titles, options)
+        if chosen or (fields if position == 0 else "uri" in fields and len(fields) > 1):
+            found.append((-len(fields) - chosen, position))
+    return min(found)[1] if found else None
+
+
+def _titles(record: Record) -> list[str]:
+    """The cells of a record as titles, without empty ones at the end."""
     cells = [cleaned(unwrapped(cell)) for cell in record]
-    chosen = [choice for choice in options.columns.values() if isinstance(choice, str) and not choice.isdecimal()]
-    known = any(map(field_of, cells)) or any(find_column(cells, choice, 0) is not None for choice in chosen)
-    if not known or any(map(looks_like_uri, cells)):
-        return []
-    while not cells[-1]:
+    while cells and not cells[-1]:
         cells.pop()
     return cells
+
+
+def _chosen_titles(titles: Sequence[str], options: ReadingOptions) -> int:
+    """How many of the titles that the client chose a record has."""
+    chosen = [choice for choice in options.columns.values() if isinstance(choice, str) and not choice.isdecimal()]
+    return sum(find_column(titles, choice, 0) is not None for choice in chosen)
 
 
 def _columns(table: _Table, options: ReadingOptions) -> dict[str, int]:

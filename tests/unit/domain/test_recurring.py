@@ -77,7 +77,7 @@ def test_a_file_may_be_empty(text: str) -> None:
         ({"mode": 2}, "mode: "),
         ({"limits": "{pos_yaw: 181}"}, "limits.pos_yaw: "),
         ({"limits": "{yaw: 20}"}, "limits.yaw: Extra inputs are not permitted"),
-        ({"encoding": "'../x'"}, "encoding: '../x' is not the name of an encoding"),
+        ({"encoding": "'../x'"}, "encoding: unknown encoding '../x'"),
         ({"encoding": 936}, "encoding: Input should be a valid string"),
         ({"sheet": "s" * 256}, "sheet: send a text of at most 255 characters"),
         ({"columns": "照片"}, "columns: Input should be a valid dictionary"),

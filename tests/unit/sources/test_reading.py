@@ -123,6 +123,31 @@ def test_a_table_without_header_is_read_by_position(
         pytest.param(f",uri,tag\n0,{A},t", {"uri": "uri", "tag": "tag"}, [1], id="index without a title"),
         pytest.param(f"\ufeffuri,tag,,\n{A},t,,", {"uri": "uri", "tag": "tag"}, [], id="empty titles at the end"),
         pytest.param(f'="uri",="tag"\n{A},t', {"uri": "uri", "tag": "tag"}, [], id="titles as formulas"),
+        pytest.param(
+            f"照片/Photo,姓名/Name,工号 ID\n{A},t,1",
+            {"uri": "照片/Photo", "tag": "姓名/Name", "id": "工号 ID"},
+            [],
+            id="two languages",
+        ),
+        pytest.param(
+            f"Employee list 2026,,\n,,\nid,name,photo\n1,t,{A}",
+            {"uri": "photo", "tag": "name", "id": "id"},
+            [],
+            id="title of the table",
+        ),
+        pytest.param(
+            f"Image,Person,,\nphoto,name,id,desc\n{A},t,1,d",
+            {"uri": "photo", "tag": "name", "description": "desc", "id": "id"},
+            [],
+            id="groups of columns",
+        ),
+        pytest.param(f"#TYPE System.Object\nphoto,name\n{A},t", {"uri": "photo", "tag": "name"}, [], id="PowerShell"),
+        pytest.param(
+            f"Bild\nBild;Name;ID\n{A};t;1", {"uri": "Bild", "tag": "Name", "id": "ID"}, [], id="title that is a title"
+        ),
+        pytest.param(
+            f"sep=;;;\nuri;tag;id\n{A};t;1", {"uri": "uri", "tag": "tag", "id": "id"}, [], id="saved again with sep="
+        ),
     ],
 )
 def test_a_header_names_the_columns(text: str, columns: dict[str, str], ignored: list[str | int]) -> None:
@@ -169,6 +194,7 @@ def test_columns_are_settled_by_hand(text: str, columns: dict[str, Any], expecte
         pytest.param(f"sep=:\nuri:tag\n{A}:t", {}, "line 1: sep=:: the separator must be one of comma, semicolon, tab", id="declared"),
         pytest.param(f"uri,tag\n{A},t", {"tag": "name"}, "columns: there is no column 'name' for tag; the file has 'uri', 'tag'", id="no such title"),
         pytest.param(f"{A},t", {"uri": 3}, "columns: there is no column 3 for uri; the file has 2 without titles", id="no such number"),
+        pytest.param("http://h/a;b.jpg,Anna\nhttp://h/c;d.jpg,Bob", {}, "the separator may be a comma (row 1", id="semicolons in names"),
         pytest.param(f"uri,tag\n{A},t", {"name": "tag"}, "columns: 'name' is not a column of ours", id="not ours"),
         pytest.param(f"uri,x,x\n{A},t,u", {"tag": "x"}, "2 columns have the title 'x'; give the number", id="chosen twice"),
     ],
@@ -181,7 +207,8 @@ def test_what_is_ambiguous_is_refused(text: str, columns: dict[str, Any], messag
 def test_spreadsheets_habits_are_known() -> None:
     """Formulas that keep text, ids that lost their digits, and cells beyond the columns."""
     rows = all_rows(
-        f'uri,tag,id\n"=""{A}""",t,"=""00123"""\n{A},t,1.10101E+17\n{A},t,"1,5e+10"\n{A},t,E+1,\n{A},t,5,,x'.encode()
+        f'uri,tag,id\n"=""{A}""",t,"=""00123"""\n{A},t,1.10101E+17\n{A},t,"1,5e+10"\n{A},t,E+1,\n{A},t,5,,x\n'
+        f"{A},t,1.10101199001011E17\n{A},t,1E05\n{A},t,#N/A\n{A},t,\\N\n{A},t,########\n{A},t,\ufeff8\u200b\n{A},t,#7".encode()
     )
     assert [(row.id, row.problem.partition(";")[0]) for row in rows] == [
         ("00123", ""),
@@ -189,6 +216,22 @@ def test_spreadsheets_habits_are_known() -> None:
         ("1,5e+10", "the id 1,5e+10 was shortened by a spreadsheet"),
         ("E+1", ""),
         ("5", "5 cells for 3 columns (line 6)"),
+        ("1.10101199001011E17", "the id 1.10101199001011E17 was shortened by a spreadsheet"),
+        ("1E05", ""),
+        (
+            "#N/A",
+            "the id #N/A is what a spreadsheet or database writes for no value",
+        ),
+        (
+            "\\N",
+            "the id \\N is what a spreadsheet or database writes for no value",
+        ),
+        (
+            "########",
+            "the id ######## is what a spreadsheet or database writes for no value",
+        ),
+        ("8", ""),
+        ("#7", ""),
     ]
     assert rows[0].uri == A
 
