@@ -123,7 +123,7 @@ BYTES = [
     refused_below("zero byte", b"a,b\nc\0d\n", "zero byte", 2),
     refused_below("zero bytes only", bytes(1000), "zero byte", 1),
     refused_below("zero byte in quotes", b'a,"b\nc\0"\n', "zero byte", 2),
-    refused_below("half a utf-8 character may be a whole one of gb18030", b"a,\xe5\xa5", "cannot be told", 1),
+    refused_below("half a utf-8 character may be a whole one of gb18030", b"a,\xe5\xa5", "save the file as", 1),
     refused("half a utf-8 character after a mark", codecs.BOM_UTF8 + ANCHOR + b"a,\xe5\xa5", "not valid UTF-8", 2),
     refused("overlong utf-8", b"\xef\xbb\xbfa\n\xc0\xaf\n", "not valid UTF-8", 2),
     refused("surrogate in utf-8", b"\xef\xbb\xbfa\n\xed\xa0\x80\n", "not valid UTF-8", 2),
