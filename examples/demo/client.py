@@ -28,6 +28,7 @@ class Failure:
     uri: str
     code: int
     message: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
