@@ -164,13 +164,13 @@ def _unreachable() -> Iterator[AlbumRow]:
     yield AlbumRow(Code.URI_UNREACHABLE, "", tag=COLLINS, description="没有 uri")
     yield AlbumRow(Code.URI_UNREACHABLE, "ftp://files.example/face.jpg", description="不支持的协议")
     yield AlbumRow(Code.URI_UNREACHABLE, "http://169.254.169.254/face.jpg", description="内网地址，拒绝访问")
-    yield AlbumRow(Code.URI_UNREACHABLE, "data:image/jpeg;base64,/9j/4AAQSk", description="损坏的 data URI")
+    yield AlbumRow(Code.URI_UNREACHABLE, "data:image/jpeg;base64,/9j/4AAQS", description="损坏的 data URI")
 
 
 def _unreadable() -> Iterator[AlbumRow]:
     whole = encoded(portrait(COLLINS))
     yield AlbumRow(Code.IMAGE_UNREADABLE, "truncated.jpg", whole[: len(whole) // 2], COLLINS, "下载到一半")
     yield AlbumRow(Code.IMAGE_UNREADABLE, "text.jpg", "这不是图片".encode(), "", "改了扩展名的文本")
-    yield AlbumRow(Code.IMAGE_UNREADABLE, "empty.jpg", b"", "", "空文件")
+    yield AlbumRow(Code.IMAGE_UNREADABLE, "broken.gif", b"GIF89a", "", "损坏的 GIF")
     surplus = ("一个没有引号的逗号",)
     yield AlbumRow(Code.SYSTEM, "surplus.jpg", whole, COLLINS, "多出一列", id="surplus", surplus=surplus)
