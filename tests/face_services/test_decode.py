@@ -57,7 +57,7 @@ def test_exif_orientation_is_applied() -> None:
         ("data:;base64,@@@@", "not valid base64"),
         ("data:;base64,é", "not valid base64"),
         ("data:;base64,", "empty file"),
-        (data_uri(b"hello"), "not a picture of a known format"),
+        (data_uri(b"hello"), "text, not an image"),
         (data_uri(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "PostScript .* not supported"),
         (data_uri(encoded(coloured(RED), "JPEG")[:400]), "unreadable image"),
     ],

@@ -14,8 +14,8 @@ from face_import.clients import chain, services, urls, validators
 from face_import.contract import ENTRY_NAME_PATTERN, GROUP_NAME_PATTERN
 from face_import.domain import decoding, identity
 from face_import.domain.data_uri import decode_data_uri
+from face_import.domain.formats import refusal
 from face_import.domain.limits import check_group_name
-from face_import.domain.not_an_image import described
 from face_import.domain.uri import cleaned, looks_like_uri, redact
 from face_import.domain.uri_form import flaw_of
 from face_import.errors import InvalidRequest, RowError
@@ -74,8 +74,8 @@ WORK: dict[str, Work] = {
     "redirect, escapes": (redirect, lambda n: "/" + "%" * n),
     "redirect, a scheme": (redirect, lambda n: "a" * n + "://"),
     "cookie": (lambda text: chain._EPOCH.sub("", text), lambda n: "expires= " * n),
-    "not an image, tags": (lambda text: described(text.encode()), lambda n: "<" * n + "svg"),
-    "not an image, pages": (lambda text: described(text.encode()), lambda n: "<svg <htm" * n),
+    "not an image, tags": (lambda text: refusal(text.encode()), lambda n: "<" * n + "svg"),
+    "not an image, pages": (lambda text: refusal(text.encode()), lambda n: "<svg <htm" * n),
     "validator": (validators._STRONG.fullmatch, lambda n: '"' + "a" * n),
     "absent": (services._ABSENT.search, lambda n: "not foun no suc " * n),
     "location": (location._NEVER_IN_A_URL.search, lambda n: "a:" * n),

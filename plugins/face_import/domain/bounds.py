@@ -20,6 +20,10 @@ class ImageError(RowError):
     """Bytes are not a complete, readable image within the limits."""
 
 
+class NotAnImage(ImageError):
+    """The file is something else: a page, an error, a document."""
+
+
 class TooManyPixels(ImageError):
     """An image is larger than `max_pixels`, or than what its kind may have of it; callers add the setting's name."""
 

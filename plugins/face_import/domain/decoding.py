@@ -180,7 +180,7 @@ def opened(data: bytes, max_pixels: int) -> Iterator[ImageFile]:
     """
     kind = format_of(data)
     if not kind:
-        raise ImageError(refusal(data))
+        raise refusal(data)
     blocks = check_tiff(data, max_pixels) if kind == "TIFF" else 0
     if kind == "AVIF":
         check_avif(data, max_pixels // _DEARER[kind])

@@ -1,6 +1,11 @@
 """Which picture formats are read, by the import and by the face services alike, and what the others are called."""
 
 import re
+from collections.abc import Sequence
+
+from face_import.domain.bounds import ImageError, NotAnImage
+
+Patterns = Sequence[tuple[str, re.Pattern[bytes]]]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000")
 """Pillow's names. Pillow reads more, including formats for which it starts other programs."""
@@ -36,7 +41,6 @@ _OTHERS = (
     ("an icon (ICO)", rb"\x00\x00\x01\x00[\x01-\xff]\x00"),
     ("a cursor (CUR)", rb"\x00\x00\x02\x00[\x01-\xff]\x00"),
     ("an Apple icon (ICNS)", rb"icns"),
-    ("a PDF document", rb"%PDF-"),
     ("a PostScript file (PS, EPS)", rb"%!PS|\xc5\xd0\xd3\xc6"),
     ("a Photoshop file (PSD)", rb"8BPS"),
     ("a Windows metafile (WMF)", rb"\xd7\xcd\xc6\x9a|\x01\x00\x09\x00\x00\x03"),
@@ -55,15 +59,26 @@ _OTHERS = (
     ("a video (Flash)", rb"FLV\x01"),
     ("a video (Windows Media)", rb"0&\xb2u\x8ef\xcf\x11"),
     ("a video (Ogg)", rb"OggS"),
-    ("a ZIP archive or Office document", rb"PK\x03\x04|PK\x05\x06"),
-    ("an Office document", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
-    ("a gzip archive", rb"\x1f\x8b\x08"),
-    ("an SVG drawing", rb"(?i:\s*(<\?xml|<!--|<!doctype svg|<svg).*<svg[\s>]|\s*<svg[\s>])"),
-    ("a web page (HTML)", rb"(?i:\s*(<\?xml|<!--).*<html|\s*<(!doctype html|html|head|body|script|title|meta)\b)"),
-    ("an XML document", rb"\s*<\?xml"),
-    ("JSON text", rb"\s*[{\[]\s*[\"{\[\]}\d]"),
+    ("an SVG drawing", rb"(?i:\s*(<\?xml|<!--|<!doctype svg)(?!.*<html).*<svg[\s>]|\s*<svg[\s>])"),
 )
-_PATTERNS = tuple((name, re.compile(start, re.DOTALL)) for name, start in _OTHERS)
+"""Formats of pictures and videos that are left out."""
+_TEXT = re.compile(rb"[\t\n\f\r\x20-\x7e][\t\n\f\r\x20-\x7e\x80-\xff]{0,63}\Z")
+_ERROR_CODE = re.compile(rb"(?i)<Code>([\w.-]{1,60})</Code>")
+"""Of an object store, such as AccessDenied."""
+_NO_PICTURES = (
+    ("a PDF document", rb"%PDF-"),
+    ("a ZIP archive or Office document", rb"PK\x03\x04|PK\x05\x06|\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    ("a gzip archive", rb"\x1f\x8b\x08"),
+    ("a web page", rb"(?i:<(?:!doctype html|head|body|script|meta|title|p|div|h1)\b|<.*<html\b|<html\b)"),
+    ("XML", rb"<"),
+    ("JSON", rb"[{\[]\s*(?:[\"{\[\]}\d]|\Z)"),
+    ("a multipart answer", rb"--"),
+)
+"""What comes in place of pictures."""
+_HINTS = {"a web page": ": is it behind a login?"}
+_PATTERNS, _NO_PICTURE_PATTERNS = (
+    tuple((name, re.compile(start, re.DOTALL)) for name, start in table) for table in (_OTHERS, _NO_PICTURES)
+)
 _CONTAINED = {b"qt  ": "a video (MOV)", b"crx ": RAW} | dict.fromkeys(_ANY_BRANDS, "a HEIF picture of another codec")
 
 
@@ -88,15 +103,24 @@ def format_of(data: bytes) -> str:
     return "HEIF" if _HEIF_BRANDS.intersection(brands) else ""
 
 
-def refusal(data: bytes) -> str:
-    """What a file is that is in none of the accepted formats, in a line."""
+def refusal(data: bytes) -> ImageError:
+    """The error for a file in none of the accepted formats; says what it is."""
     if not data:
-        return "empty file"
+        return ImageError("empty file")
     head = trimmed(data[:_LOOKED_AT])
     if brands := _brands(head):
-        return unsupported(_CONTAINED.get(brands[0], "a video (MP4)"))
-    name = next((name for name, pattern in _PATTERNS if pattern.match(head)), "")
-    return unsupported(name) if name else f"not a picture of a known format (use {ACCEPTED})"
+        return ImageError(unsupported(_CONTAINED.get(brands[0], "a video (MP4)")))
+    if name := _named(head, _PATTERNS):
+        return ImageError(unsupported(name))
+    is_text = _TEXT.match(head[:64]) is not None
+    if name := _named(head, _NO_PICTURE_PATTERNS) or ("text" if is_text else ""):
+        code = _ERROR_CODE.search(head) if name == "XML" else None
+        return NotAnImage(f"{name}, not an image{f': {code[1].decode()}' if code else _HINTS.get(name, '')}")
+    return ImageError(f"not a picture of a known format (use {ACCEPTED})")
+
+
+def _named(head: bytes, patterns: Patterns) -> str:
+    return next((name for name, pattern in patterns if pattern.match(head)), "")
 
 
 def unsupported(name: str) -> str:

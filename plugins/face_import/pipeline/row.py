@@ -16,11 +16,10 @@ from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService
 from face_import.clients.transfer import MACHINE, FetchError
 from face_import.contract import Code, Reason
-from face_import.domain.bounds import ImageError
+from face_import.domain.bounds import ImageError, NotAnImage
 from face_import.domain.image import ImageInfo, blur_of, check_image, is_small, later_stills
 from face_import.domain.limits import blur_violation, largest, pose_violation, size_violation
 from face_import.domain.models import Face, Limits, Measurements, Outcome, Pose, Row
-from face_import.domain.not_an_image import described
 from face_import.domain.uri import DataUri, display, to_data_uri
 from face_import.domain.uri_form import hint_on_failure
 from face_import.errors import (
@@ -115,12 +114,7 @@ class RowImporter:
     async def _import_image(self, row: Row, data: bytes, add: Callable[[Candidate], Awaitable[Added]]) -> Outcome:
         """Check an image and, if it passes, add its face."""
         outcome = partial(Outcome, row.number, display(row.uri))
-        try:
-            image = await self._decoding(check_image, data, self.max_pixels)
-        except ImageError:
-            if what := described(data):
-                raise FetchError(what, Reason.NOT_AN_IMAGE) from None
-            raise
+        image = await self._decoding(check_image, data, self.max_pixels)
         still, uri, faces = await self._found(data, image)
         if not faces:
             return outcome(Code.NO_FACE, "no face found", measurements=Measurements(faces=0))
@@ -193,6 +187,8 @@ def _verdict(error: RowError | ServiceError) -> Verdict:
             came = error.reason is Reason.NOT_AN_IMAGE
             code = Code.IMAGE_UNREADABLE if came else Code.URI_UNREACHABLE
             return Verdict(code, str(error), reason=error.reason)
+        case NotAnImage():
+            return Verdict(Code.IMAGE_UNREADABLE, str(error), reason=Reason.NOT_AN_IMAGE)
         case ImageError():
             return Verdict(Code.IMAGE_UNREADABLE, str(error), reason=Reason.UNREADABLE_IMAGE)
         case ServiceRefusal():

@@ -123,7 +123,6 @@ def test_transparency_is_shown_on_white() -> None:
         (b"\0\0\2\0\1\0", "CUR"),
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
         (b'\xef\xbb\xbf<?xml version="1.0"?>\n<svg>', "SVG"),
-        (b"%PDF-1.7", "PDF"),
         (b"8BPS\0\1", "PSD"),
         (b"%!PS-Adobe-3.0 EPSF", "EPS"),
         (b"\xd7\xcd\xc6\x9a", "WMF"),
@@ -136,15 +135,12 @@ def test_transparency_is_shown_on_white() -> None:
         (b"\x1aE\xdf\xa3", "WebM"),
         (b"RIFF\0\0\0\0AVI LIST", "AVI"),
         (b"\0\0\1\xba", "MPEG"),
-        (b"<!DOCTYPE html><html>", "HTML"),
-        (b'{"error": "not found"}', "JSON"),
-        (b"PK\3\4", "ZIP"),
     ],
 )
 def test_formats_that_are_left_out_are_refused_by_name(data: bytes, name: str) -> None:
     """Somebody whose files are of such a format reads which one it is, and what to use."""
     assert format_of(data) == ""
-    assert name in refusal(data)
+    assert name in str(refusal(data))
     with pytest.raises(ImageError, match=r"not supported \(use JPEG, PNG, WebP"):
         check_image(data, MAX_PIXELS)
 

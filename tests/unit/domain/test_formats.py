@@ -2,8 +2,8 @@
 
 import pytest
 
-from face_import.domain.not_an_image import described
-from tests.doubles.images import make_image
+from face_import.domain.bounds import ImageError, NotAnImage
+from face_import.domain.formats import refusal
 
 PAGE = "a web page, not an image: is it behind a login?"
 
@@ -21,24 +21,26 @@ PAGE = "a web page, not an image: is it behind a login?"
             "XML, not an image: AccessDenied",
         ),
         (b"<rss></rss>", "XML, not an image"),
-        (b"<?xml version='1.0'?><svg xmlns='x'>", "an SVG drawing, which is not supported: use JPEG or PNG"),
         (b' {"error": "no"}', "JSON, not an image"),
         (b"[]", "JSON, not an image"),
         (b"--frame\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8", "a multipart answer, not an image"),
         (b"Not found", "text, not an image"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "a PDF document, not an image"),
-        (b"PK\x03\x04\x14\0", "a ZIP archive, not an image"),
-        (b"\x1f\x8b\x08\0", "gzip, not an image"),
+        (b"PK\x03\x04\x14\0", "a ZIP archive or Office document, not an image"),
+        (b"\x1f\x8b\x08\0", "a gzip archive, not an image"),
         (b"<" * 100_000, "XML, not an image"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_it_is_told_by_its_beginning(data: bytes, words: str) -> None:
     """Whatever label it came with."""
-    assert described(data) == words
+    error = refusal(data)
+    assert (type(error), str(error)) == (NotAnImage, words)
 
 
-@pytest.mark.parametrize("data", [b"", make_image()[:100], b"GIF89a\x01\0", b"BM\0\0", bytes(99), b"\x89PNG\r\n"])
-def test_a_damaged_image_is_not_something_else(data: bytes) -> None:
-    """Its decoder knows better what is wrong."""
-    assert described(data) == ""
+@pytest.mark.parametrize(
+    "data", [b"", b"<?xml version='1.0'?><svg xmlns='x'>", bytes(99), b"\x89PNG\r\n", b"\xe5\x9b\xbe\xe7\x89\x87"]
+)
+def test_what_may_be_an_image_is_not_something_else(data: bytes) -> None:
+    """Of another format, or damaged in its first bytes."""
+    assert type(refusal(data)) is ImageError
