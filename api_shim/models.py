@@ -195,6 +195,7 @@ class Source(BaseModel):
     encoding: str | None = Field(description="encoding of the file as sent; null for a workbook")
     separator: str
     header: bool
+    skipped: int = Field(description="records above the header or the first row, such as the table's title")
     columns: dict[str, str | int] = Field(description="the file's column for each of ours")
     ignored: list[str | int] = Field(description="the other columns")
     sheet: str | None = Field(description="the workbook's sheet; null for other files")

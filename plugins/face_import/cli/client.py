@@ -41,6 +41,7 @@ class Source(BaseModel):
     encoding: str | None = None
     separator: str
     header: bool
+    skipped: int = 0
     columns: dict[str, str | int]
     ignored: list[str | int] = []
     sheet: str | None = None

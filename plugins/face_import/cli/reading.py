@@ -57,6 +57,7 @@ def sentence(source: Source) -> str:
     header = "with a header" if source.header else "without a header"
     columns = ", ".join(f"{name}={choice}" for name, choice in source.columns.items())
     ignored = f"; ignored: {', '.join(map(str, source.ignored))}" if source.ignored else ""
+    skipped = f"; skipped above it: {source.skipped}" if source.skipped else ""
     others = [sheet for sheet in source.sheets if sheet != source.sheet]
     sheets = f"; other sheets, for --sheet: {', '.join(others)}" if others else ""
-    return plain(f"{place}, {header}: {columns}{ignored}{sheets}")
+    return plain(f"{place}, {header}: {columns}{ignored}{skipped}{sheets}")

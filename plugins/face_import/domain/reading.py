@@ -101,6 +101,7 @@ class Reading:
             "encoding": name_of(self.encoding) if self.encoding else None,
             "separator": self.separator,
             "header": bool(self.titles),
+            "skipped": self.skipped,
             "columns": {field: self.named(position) for field, position in self.columns.items()},
             "ignored": ignored,
             "sheet": self.sheet or None,

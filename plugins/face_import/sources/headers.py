@@ -48,7 +48,6 @@ def _simplified(title: str) -> str:
 
 
 _FIELDS = {_simplified(title): field for field, titles in TITLES.items() for title in titles}
-_OURS = {**{field: field for field in TITLES}, "desc": "description"}
 
 
 def field_of(title: str) -> str:
@@ -62,18 +61,6 @@ def field_of(title: str) -> str:
         return ""
     fields = {_FIELDS[part] for part in map(_simplified, _PARTS.split(title)) if part in _FIELDS}
     return fields.pop() if len(fields) == 1 else ""
-
-
-def check_fields(columns: Mapping[str, str | int | None]) -> dict[str, str | int | None]:
-    """A client's `columns`, with our names as keys.
-
-    Raises:
-        SourceError: it names another column.
-    """
-    for name in columns:
-        if name not in _OURS:
-            raise SourceError(f"columns: {name!r} is not a column of ours; these are {', '.join(TITLES)}")
-    return {_OURS[name]: choice for name, choice in columns.items()}
 
 
 def find_column(titles: Sequence[str], choice: str | int, width: int) -> int | None:

@@ -29,7 +29,7 @@ _BLANK_LINES = re.compile(r'\A(?:[ ,;\t|"]*[\r\n]+)+')
 _LONG_CELL = re.compile(r"((?:\A|(?<=[,;\t|\"\r\n]))[^,;\t|\"\r\n]{64})[^,;\t|\"\r\n]{256,}")
 _LOST_DIGITS = re.compile(r"\d[.,]\d+E\+?\d+|\dE\+\d+", re.IGNORECASE)
 """What spreadsheets make of a long number."""
-_ERROR_VALUE = re.compile(r"#+|#[A-ZÄÖÜ/0]+[!?]?|\\N", re.IGNORECASE)
+_ERROR_VALUE = re.compile(r"#{4,}|#N/A|#NV|#[A-ZÄÖÜ/0]+[!?]|\\N", re.IGNORECASE)
 """`#N/A`, `#REF!`, `########`, and `\\N` of a database."""
 
 

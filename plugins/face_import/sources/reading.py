@@ -11,7 +11,7 @@ from face_import.contract import SOURCE_COLUMNS
 from face_import.domain.reading import Reading, ReadingOptions
 from face_import.domain.uri import cleaned, display, looks_like_uri
 from face_import.errors import Ambiguous, SourceError
-from face_import.sources.headers import check_fields, field_of, find_column
+from face_import.sources.headers import field_of, find_column
 from face_import.sources.records import is_blank, unwrapped
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
@@ -128,7 +128,7 @@ class _Table:
                 raise Ambiguous(
                     f"the first row has no URI and no known column name ({_short(cell)})",
                     "if it is a header, say which column is which by title: "
-                    f'columns={{"uri": {json.dumps(cell, ensure_ascii=False)}}}; if it is a row, by number: '
+                    f'columns={{"uri": {json.dumps(cell, ensure_ascii=False)}}} and so on; if it is a row, by number: '
                     'columns={"uri": 1, "tag": 2, "description": 3}',
                 )
             return
@@ -136,7 +136,9 @@ class _Table:
         text = f"{self.name(position)} has no URI in the first {len(self.rows)} rows; row 1 has {_short(cell)}"
         if others := self._uri_columns():
             found = " and ".join(map(self.name, others))
-            raise Ambiguous(f"{text}. {found} has URIs", _advice(uri=[self.choice(other) for other in others]))
+            advice = _advice(uri=[self.choice(other) for other in others])
+            likewise = "" if self.titles else ", and likewise the tag, description and id"
+            raise Ambiguous(f"{text}. {found} has URIs", f"{advice}{likewise}")
         raise SourceError(f"{text}. A URI begins with http://, https:// or data:")
 
     def _uri_columns(self) -> list[int]:
@@ -246,8 +248,7 @@ def _chosen_titles(titles: Sequence[str], options: ReadingOptions) -> int:
 def _columns(table: _Table, options: ReadingOptions) -> dict[str, int]:
     """Position of each of our columns: those that the client chose, and those that the header names."""
     chosen = {
-        field: None if choice is None else _chosen(table, field, choice)
-        for field, choice in check_fields(options.columns).items()
+        field: None if choice is None else _chosen(table, field, choice) for field, choice in options.columns.items()
     }
     columns: dict[str, int] = {field: position for field, position in chosen.items() if position is not None}
     if not table.titles:

@@ -22,6 +22,7 @@ def test_the_reading_of_an_upload_is_shown(client: FlaskClient, create: Create) 
         "encoding": "GB18030",
         "separator": ";",
         "header": True,
+        "skipped": 0,
         "columns": {"uri": "照片", "tag": "姓名", "id": "工号"},
         "ignored": ["部门"],
         "sheet": None,

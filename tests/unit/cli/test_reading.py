@@ -49,7 +49,7 @@ def test_a_wrong_option_is_a_usage_error(options: Sequence[str], said: str) -> N
             "utf-8, separated by tabs, without a header: uri=1, tag=2",
         ),
         (
-            {"sheet": "员工", "columns": {"uri": "照片"}, "ignored": [3]},
+            {"sheet": "员工", "columns": {"uri": "照片"}, "ignored": [3], "skipped": 0},
             "a workbook, sheet '员工', with a header: uri=照片; ignored: 3",
         ),
         ({"encoding": "koi8-r", "separator": "^", "ignored": []}, "koi8-r, separated by '^', with a header: "),

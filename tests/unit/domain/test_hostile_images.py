@@ -84,7 +84,10 @@ def test_a_picture_that_is_another_file_too_is_only_a_picture(format_: str) -> N
     assert check_image(picture + archive.getvalue(), MAX_PIXELS).format == format_
     assert check_image(picture + b"<script>alert(1)</script>", MAX_PIXELS).format == format_
     for before in (archive.getvalue(), b"<html>", b"%PDF-1.7\n", b"#!/bin/sh\n"):
-        with pytest.raises(ImageError, match=r"which is not supported|not a picture of a known format"):
+        with pytest.raises(
+            ImageError,
+            match=r"which is not supported|not a picture of a known format|, not an image",
+        ):
             check_image(before + picture, MAX_PIXELS)
 
 

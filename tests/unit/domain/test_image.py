@@ -113,10 +113,10 @@ def bomb(width: int, height: int) -> bytes:
     ("data", "expected"),
     [
         (b"", "empty file"),
-        (b"<html></html>", r"a web page \(HTML\), which is not supported \(use JPEG, "),
+        (b"<html></html>", "a web page, not an image: is it behind a login"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", r"PostScript .*, which is not supported"),
         (b"\xff\xd8\xff", "unreadable image"),
-        (b"anything", "not a picture of a known format"),
+        (b"anything", "text, not an image"),
         (encoded(PICTURE, "PPM"), "PPM.*, which is not supported"),
         (encoded(PICTURE, "ICO"), r"an icon \(ICO\), which is not supported"),
         (

@@ -92,6 +92,7 @@ def test_the_reading_is_recorded_and_logged(
         "encoding": "GB18030",
         "separator": ";",
         "header": True,
+        "skipped": 0,
         "columns": {"uri": "pic\nture", "tag": "名字", "description": 4},
         "ignored": ["长" * 200 + "…"],
         "sheet": None,

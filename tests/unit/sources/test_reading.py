@@ -164,7 +164,11 @@ def test_a_header_names_the_columns(text: str, columns: dict[str, str], ignored:
         (f"id,employee_id,uri\n1,7,{A}", {"id": "Employee ID"}, {"uri": "uri", "id": "employee_id"}),
         (f"id,employee_id,uri\n1,7,{A}", {"id": None}, {"uri": "uri"}),
         (f"uri,tag,x\n{A},t,7", {"id": 3}, {"uri": "uri", "tag": "tag", "id": "x"}),
-        (f"uri,name\n{A},t", {"tag": "name", "desc": "name"}, {"uri": "uri", "tag": "name", "description": "name"}),
+        (
+            f"uri,name\n{A},t",
+            {"tag": "name", "description": "name"},
+            {"uri": "uri", "tag": "name", "description": "name"},
+        ),
         (f"7,Ann,x,{A}\n8,Bob,y,{B}", {"uri": 4, "id": 1, "tag": "2"}, {"uri": 4, "tag": 2, "id": 1}),
     ],
 )
@@ -180,8 +184,8 @@ def test_columns_are_settled_by_hand(text: str, columns: dict[str, Any], expecte
         pytest.param(f"uri,tag,Tag\n{A},t,t", {}, 'columns={"tag": "Tag"}', id="column twice"),
         pytest.param(f"uri,tag,tag\n{A},t,t", {}, 'columns={"tag": 2} or columns={"tag": 3}', id="title twice"),
         pytest.param(f"name,path\nE,{A}", {}, 'no column is known to have the URIs (\'name\', \'path\'): say which with columns={"uri": "path"}', id="no known uri"),
-        pytest.param(f"foto's,naam\n{A},Jan", {}, 'if it is a header, say which column is which by title: columns={"uri": "foto\'s"}; if it is a row, by number', id="header or row"),
-        pytest.param(f"7,Ann,{A}\n8,Bob,{B}", {}, 'column 1 has no URI in the first 2 rows; row 1 has \'7\'. column 3 has URIs: say which with columns={"uri": 3}', id="another column"),
+        pytest.param(f"foto's,naam\n{A},Jan", {}, 'if it is a header, say which column is which by title: columns={"uri": "foto\'s"} and so on; if it is a row, by number', id="header or row"),
+        pytest.param(f"7,Ann,{A}\n8,Bob,{B}", {}, 'column 1 has no URI in the first 2 rows; row 1 has \'7\'. column 3 has URIs: say which with columns={"uri": 3}, and likewise the tag, description and id', id="another column"),
         pytest.param("photo,name\nphotos/a.jpg,E\nphotos/b.jpg,F", {}, "column 1 ('photo') has no URI in the first 2 rows; row 1 has 'photos/a.jpg'. A URI begins with http://", id="no uri at all"),
         pytest.param(f"{A},t,d,7\n{B},t,d,8", {}, "row 1 has 4 cells for 3 columns, like most of the rows", id="unnamed column"),
         pytest.param(f"uri,tag\n{A},t,d\n{B},t,d", {}, "quote cells that contain the separator, or complete the header", id="short header"),
@@ -195,7 +199,6 @@ def test_columns_are_settled_by_hand(text: str, columns: dict[str, Any], expecte
         pytest.param(f"uri,tag\n{A},t", {"tag": "name"}, "columns: there is no column 'name' for tag; the file has 'uri', 'tag'", id="no such title"),
         pytest.param(f"{A},t", {"uri": 3}, "columns: there is no column 3 for uri; the file has 2 without titles", id="no such number"),
         pytest.param("http://h/a;b.jpg,Anna\nhttp://h/c;d.jpg,Bob", {}, "the separator may be a comma (row 1", id="semicolons in names"),
-        pytest.param(f"uri,tag\n{A},t", {"name": "tag"}, "columns: 'name' is not a column of ours", id="not ours"),
         pytest.param(f"uri,x,x\n{A},t,u", {"tag": "x"}, "2 columns have the title 'x'; give the number", id="chosen twice"),
     ],
 )  # fmt: skip
@@ -208,7 +211,7 @@ def test_spreadsheets_habits_are_known() -> None:
     """Formulas that keep text, ids that lost their digits, and cells beyond the columns."""
     rows = all_rows(
         f'uri,tag,id\n"=""{A}""",t,"=""00123"""\n{A},t,1.10101E+17\n{A},t,"1,5e+10"\n{A},t,E+1,\n{A},t,5,,x\n'
-        f"{A},t,1.10101199001011E17\n{A},t,1E05\n{A},t,#N/A\n{A},t,\\N\n{A},t,########\n{A},t,\ufeff8\u200b\n{A},t,#7".encode()
+        f"{A},t,1.10101199001011E17\n{A},t,1E05\n{A},t,#N/A\n{A},t,\\N\n{A},t,########\n{A},t,\ufeff8\u200b\n{A},t,#7\n{A},t,#ABC".encode()
     )
     assert [(row.id, row.problem.partition(";")[0]) for row in rows] == [
         ("00123", ""),
@@ -232,8 +235,17 @@ def test_spreadsheets_habits_are_known() -> None:
         ),
         ("8", ""),
         ("#7", ""),
+        ("#ABC", ""),
     ]
     assert rows[0].uri == A
+
+
+def test_what_is_above_the_header_is_counted() -> None:
+    """Nothing is left out silently, and the rows below have their own lines."""
+    text = f"sep=;\nEmployee list;;\n;;\nid;name;photo\n1;Ann;{A}\n"
+    assert reading(text)["skipped"] == 2
+    (row,) = all_rows(text.encode())
+    assert (row.number, row.line, row.tag) == (1, 5, "Ann")
 
 
 def test_the_reading_holds_for_the_whole_file() -> None:

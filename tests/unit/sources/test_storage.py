@@ -112,6 +112,7 @@ def test_an_index_of_the_first_version_is_read() -> None:
         "encoding": "GB18030",
         "separator": ",",
         "header": True,
+        "skipped": 0,
         "columns": {"id": "id", "uri": "uri"},
         "ignored": [],
         "sheet": None,
