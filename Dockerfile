@@ -1,18 +1,16 @@
-# One image for every service of docker-compose.yaml. It contains both environments of `make setup`: the product's
-# (.venv), and that of the embedded face services, whose dependencies conflict with Airflow's (.venv-services).
+# One image for every service of docker-compose.yaml, with the environment of `make setup`.
 FROM python:3.12-slim-bookworm
 
 ENV PIP_NO_CACHE_DIR=1 \
     UV_NO_CACHE=1 \
     PYTHONUNBUFFERED=1 \
     # Airflow 3.3.2 uses a name deprecated by pathspec, with a warning in every task's log.
-    PYTHONWARNINGS=ignore:GitWildMatchPattern
+    PYTHONWARNINGS="ignore:GitWildMatchPattern,ignore:Using `httpx`"
 
 WORKDIR /opt/face-import
 
 # Only what determines the installed packages, so that code changes do not reinstall them.
 COPY pyproject.toml README.md requirements.in requirements.txt ./
-COPY face_services/requirements.txt face_services/
 COPY scripts/setup.py scripts/uv-requirements.txt scripts/
 COPY plugins/face_import/__init__.py plugins/face_import/
 COPY api_shim/__init__.py api_shim/

@@ -4,12 +4,14 @@
 # To choose another interpreter: make setup PYTHON=/opt/python3.12/bin/python3
 PYTHON ?= $(shell scripts/find-python)
 BIN := .venv/bin
-# These share one Airflow and mostly wait for it, so the other tests run in parallel.
-ON_A_STACK := tests/faults $(addprefix tests/stack/,browser cli distributed load main_job recurring)
-SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-on-a-stack test-others test-services
-# The services' environment lacks our pytest plugins and the imports of tests/conftest.py.
-SERVICES_PYTEST := PYTHONPATH=plugins:. .venv-services/bin/python -m pytest -c /dev/null --rootdir=. \
-	--confcutdir=tests/face_services
+# Both share one Airflow each and mostly wait for it, so other tests run in parallel.
+FAULTS := tests/faults
+ON_A_STACK := $(addprefix tests/stack/,browser cli distributed load main_job own_dags recurring)
+# What mounts a file system or is different for root; CI runs all others as an ordinary user (.ci/run).
+AS_ROOT := tests/faults/test_full_disk.py tests/faults/test_full_postgres.py tests/integration/stack \
+	tests/stack/lifecycle/test_airflow.py
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
+	test-others test-faults test-on-a-stack test-services
 # The machine's own, or what `make setup` fetched.
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes
@@ -19,7 +21,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## Create the virtual environments; takes seconds if nothing changed
+setup: ## Create the virtual environment; takes seconds if nothing changed
 	@test -n "$(PYTHON)" && "$(PYTHON)" scripts/setup.py
 
 .PHONY: setup-dev
@@ -57,16 +59,20 @@ test-unit: setup-dev ## Run the unit tests: within a minute, without a server
 .PHONY: test
 test: setup-dev ## Run all tests except slow ones, in 12 minutes; T=tests/unit/test_keeper.py selects some
 ifdef T
-	$(if $(filter tests/face_services%,$(T)),$(SERVICES_PYTEST),$(BIN)/python -m pytest) $(T)
+	$(BIN)/python -m pytest $(T)
 else
-	@echo "three test suites run in parallel; each prints its output when it finishes"
+	@echo "four test suites run in parallel, two at a time; each prints its output when it finishes"
 	@$(SIDE_BY_SIDE) PYTEST_ADDOPTS='-m "not slow"'
 endif
 
 .PHONY: test-all
 test-all: setup-dev ## Run all tests, including the slow ones, in most of an hour
-	@echo "three test suites run in parallel; each prints its output when it finishes"
+	@echo "four test suites run in parallel, two at a time; each prints its output when it finishes"
 	@$(SIDE_BY_SIDE) PYTEST_ADDOPTS=--durations=20
+
+.PHONY: test-faults
+test-faults:
+	$(BIN)/python -m pytest $(FAULTS)
 
 .PHONY: test-on-a-stack
 test-on-a-stack:
@@ -74,11 +80,15 @@ test-on-a-stack:
 
 .PHONY: test-others
 test-others:
-	$(BIN)/python -m pytest tests $(ON_A_STACK:%=--ignore=%) --ignore=tests/face_services
+	$(BIN)/python -m pytest tests $(patsubst %,--ignore=%,$(FAULTS) $(ON_A_STACK) tests/face_services)
 
 .PHONY: test-services
 test-services:
-	$(SERVICES_PYTEST) tests/face_services
+	$(BIN)/python -m pytest tests/face_services
+
+.PHONY: test-as-root
+test-as-root: setup-dev
+	$(BIN)/python -m pytest tests/unit $(AS_ROOT)
 
 .PHONY: fix
 fix: setup-dev ## Repair what the linter can repair, and format
@@ -93,7 +103,6 @@ check: setup-dev ## Run linters, type checker, licence check and audit
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/licences.py
-	.venv-services/bin/python scripts/licences.py
 	$(BIN)/python scripts/audit.py
 
 .PHONY: audit
@@ -106,13 +115,12 @@ bench: setup-dev ## Run the benchmarks; ROWS="1 6" selects rows of the table
 
 .PHONY: lock
 lock: setup ## Recompile the requirement files from their .in files
-	$(COMPILE) requirements.in examples/requirements.in -o requirements.txt
-	$(COMPILE) requirements-dev.in -o requirements-dev.txt
-	$(COMPILE) --override face_services/overrides.txt face_services/requirements.in -o face_services/requirements.txt
-	$(COMPILE) --override face_services/overrides.txt face_services/requirements-dev.in -o face_services/requirements-dev.txt
+	$(COMPILE) --override face_services/overrides.txt \
+		requirements.in examples/requirements.in face_services/requirements.in -o requirements.txt
+	$(COMPILE) --override tests/overrides.txt requirements-dev.in -o requirements-dev.txt
 	echo uv | $(COMPILE) - -o scripts/uv-requirements.txt
 
 .PHONY: clean
 clean: down down-distributed ## Stop everything and remove environments and caches; keeps imports and faces
-	rm -rf .venv .venv-services .uv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info plugins/*.egg-info
+	rm -rf .venv .uv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info plugins/*.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -2,9 +2,10 @@
 
 from flask import Flask, Response, jsonify
 
-from api_shim import access, errors, guards, monitoring, slots, tasks, uploads
+from api_shim import access, auditing, errors, guards, monitoring, proxy, results, slots, tasks, timing, uploads
 from api_shim.app_context import AppContext
-from api_shim.documentation import document, documentation
+from api_shim.documentation import documentation
+from api_shim.openapi import document
 from face_import import logs
 from face_import.settings import Settings, get_settings
 
@@ -21,23 +22,28 @@ def create_app(settings: Settings | None = None) -> Flask:
         ConfigError: a setting is invalid, or would expose the API without keys.
     """
     settings = settings or get_settings()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     guards.refuse_open_bind(settings)
     app = Flask(__name__, static_folder=None)
     app.request_class = uploads.request_class(settings.home / "tmp")
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    timing.register(app)
+    auditing.register(app, settings)
     slots.register(app)
-    uploads.register(app, settings.max_source_bytes)
+    uploads.register(app, settings)
     app.extensions["face_import"] = AppContext.open(settings)
     guards.register(app, settings)
     access.register(app, settings)
     errors.register(app)
     app.register_blueprint(tasks.blueprint)
+    app.register_blueprint(results.blueprint)
     app.register_blueprint(monitoring.blueprint)
     documentation.app = app
+    proxy.register(app, settings)
 
     @app.get("/openapi.json")
     def openapi() -> Response:
         return jsonify(document(settings))
 
+    proxy.refuse_own_path(app, settings)
     return app

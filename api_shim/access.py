@@ -134,7 +134,7 @@ class Keys:
     def _use(self, name: str, key: Key) -> None:
         if not self._limiter.hit(self._limit, name):
             raise self._too_many(self._limit, name, "requests")
-        g.key = key
+        g.key, g.key_name = key, name
 
     def _too_many(self, limit: RateLimitItemPerMinute, name: str, what: str) -> TooMany:
         reset, _ = self._limiter.get_window_stats(limit, name)

@@ -9,15 +9,16 @@ from typing import BinaryIO, cast
 
 from werkzeug.datastructures import FileStorage
 
-from api_shim import access
+from api_shim import access, auditing
 from api_shim.app_context import app_context
-from api_shim.models import KEY_HEADER, KEY_PATTERN, CreateForm
+from api_shim.forms import KEY_HEADER, KEY_PATTERN, CreateForm
 from api_shim.slots import INTAKE
 from face_import.catalogue import Once, TaskConfig
 from face_import.contract import Mode
+from face_import.domain.guard import GUARD, Guard
 from face_import.domain.identity import new_task_id
-from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMITS, Limits
+from face_import.domain.limits import check_group_name, check_threads
+from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, FailurePolicy, Limits, Scope
 from face_import.domain.reading import ReadingOptions, reading_options
 from face_import.domain.uri import redact
 from face_import.errors import InvalidRequest, KeyReused, SourceError
@@ -54,6 +55,15 @@ def create_task(form: CreateForm, upload: FileStorage | None, key: str | None = 
         KeyReused: an earlier request with this key had other content.
         SourceError: the file cannot be parsed; nothing is stored.
     """
+    auditing.about(group=form.group_name)
+    made = _create(form, upload, key)
+    auditing.about(task=made.id)
+    if made.replayed:
+        auditing.details(replayed=True)
+    return made
+
+
+def _create(form: CreateForm, upload: FileStorage | None, key: str | None) -> Creation:
     context = app_context()
     access.check_group(form.group_name)
     upload = _present(upload)
@@ -61,11 +71,11 @@ def create_task(form: CreateForm, upload: FileStorage | None, key: str | None = 
         raise InvalidRequest(
             "file, source: send either the file as a file (curl -F file=@faces.csv) or its URL as source", field="file"
         )
-    once = None if key is None else Once(_scoped(key), _digest(form, upload))
+    once = None if key is None else Once(scoped(key), _digest(form, upload))
     if once and (earlier := context.catalogue.creates.find(once)):
         return Creation(earlier, replayed=True)
     check_group_name(form.group_name, context.settings)
-    check_thread_num(form.thread_num, context.settings)
+    check_threads(context.settings, thread_num=form.thread_num, host_threads=form.host_threads)
     options = reading_options({"encoding": form.encoding, "sheet": form.sheet, "columns": form.columns})
     return _registered(form, options, once) if upload is None else _stored(form, options, upload, once)
 
@@ -76,7 +86,7 @@ def _stored(form: CreateForm, options: ReadingOptions, upload: FileStorage, once
     with INTAKE:
         index = context.storage.store(task_id, cast("BinaryIO", upload.stream), options=options)
     config = _config(form, f"upload: {upload.filename}", options)
-    rows, reading = index.rows, index.reading
+    rows, reading = config.scope.rows_of(index.rows), index.reading
     try:
         winner = context.catalogue.creates.add(task_id, config, total_num=rows, reading=reading, once=once)
     except KeyReused:
@@ -113,6 +123,10 @@ def _config(form: CreateForm, source: str, options: ReadingOptions) -> TaskConfi
         thread_num=form.thread_num,
         mode=Mode(form.mode),
         options=options,
+        host_threads=form.host_threads,
+        policy=FailurePolicy(**{name: getattr(form, name) for name in FAILURE_POLICY}),
+        scope=Scope(**{name: getattr(form, name) for name in SCOPE}),
+        guard=Guard.of({name: getattr(form, name) for name in GUARD}),
     )
 
 
@@ -125,8 +139,12 @@ def _present(upload: FileStorage | None) -> FileStorage | None:
     return upload
 
 
-def _scoped(key: str) -> bytes:
-    """Hash of the key together with who sent it: nobody finds the tasks of others by their keys."""
+def scoped(key: str) -> bytes:
+    """Hash of an idempotency key together with who sent it: nobody finds the tasks of others by their keys.
+
+    Raises:
+        InvalidRequest: it is not of the form of a key.
+    """
     if re.fullmatch(KEY_PATTERN, key) is None:
         raise InvalidRequest(f"{KEY_HEADER}: send 1 to 255 visible ASCII characters, without spaces")
     return hashlib.sha256(json.dumps([access.key_id(), key]).encode()).digest()

@@ -1,7 +1,6 @@
-"""Validation of requests and the OpenAPI document, from the same models (spectree)."""
+"""What endpoints declare: models that validate their requests and describe them in the OpenAPI document (spectree)."""
 
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -9,11 +8,12 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 from spectree import Response, SpecTree
 from spectree.plugins.flask_plugin import FlaskPlugin
+from spectree.response import ResponseModelConfig
+from spectree.utils import get_model_key
 
-from api_shim.models import REPLAYED_HEADER, Error, explain
+from api_shim.responses import Error
 from face_import import __version__
 from face_import.errors import InvalidRequest
-from face_import.settings import Settings
 
 
 class Validation(FlaskPlugin):
@@ -45,7 +45,7 @@ class Validation(FlaskPlugin):
         try:
             valid = {name: model.model_validate(read()) for name, (model, read) in sent.items() if model}
         except ValidationError as error:
-            raise InvalidRequest(explain(error.errors(include_url=False, include_context=False))) from None
+            raise InvalidRequest(_explained(error.errors(include_url=False, include_context=False))) from None
         names = _parameters(func)
         return func(**arguments, **{name: value for name, value in valid.items() if name in names})
 
@@ -79,52 +79,50 @@ documentation = SpecTree(
     version=__version__,
     validation_error_status=400,
     validation_error_model=Error,
+    naming_strategy=lambda model: model.__name__,
+    nested_naming_strategy=lambda _parent, child: child,
 )
+ANYWHERE = (400, 401, 403, 429)
+"""Errors that any request may be answered with."""
+_ERRORS = {
+    400: "The request is malformed; the text names the field",
+    401: "The API key is missing or invalid",
+    403: "The API key has no access to the group, or a browser sent this from another site",
+    404: "There is no such task, or the API key has no access to its group",
+    408: "The file did not arrive in time",
+    409: "The task is in another state than this needs, or the Idempotency-Key was used for another content",
+    413: "The file or the request is too large",
+    429: "Too many requests with this API key; Retry-After says when the next one is accepted",
+    503: "Airflow, the database or the storage is unavailable; nothing was changed",
+}
 
 
-def document(settings: Settings) -> dict[str, Any]:
-    """The OpenAPI document, completed with what the models do not know: configured limits, and links by id."""
-    written: dict[str, Any] = deepcopy(documentation.spec)
-    schemas = written["components"]["schemas"]
-    (form,) = (schema for name, schema in schemas.items() if name.startswith("CreateForm"))
-    form["properties"]["group_name"]["pattern"] = settings.group_name_pattern
-    for name, schema in schemas.items():
-        if name.startswith(("CreateForm", "ConcurrencyBody")):
-            number = schema["properties"]["thread_num"]
-            number.get("anyOf", [number])[0]["maximum"] = settings.max_threads
-    operations = [
-        operation for path, methods in written["paths"].items() if "{task_id}" in path for operation in methods.values()
-    ]
-    created = written["paths"]["/v1/tasks/create"]["post"]["responses"]["200"]
-    created["headers"] = {
-        REPLAYED_HEADER: {
-            "description": "present if an earlier request with this Idempotency-Key created the task",
-            "schema": {"type": "string", "enum": ["true"]},
-        }
-    }
-    created["links"] = {
-        operation["operationId"].replace("{task_id}_", ""): {
-            "operationId": operation["operationId"],
-            "parameters": {"task_id": "$response.body#/id"},
-        }
-        for operation in operations
-    }
-    if settings.api_keys_file is not None:
-        _describe_keys(written)
-    return written
+class _Download(Response):
+    """Documented responses of an endpoint that answers with a file."""
+
+    def __init__(self, media_type: str, **models: ResponseModelConfig) -> None:
+        super().__init__("HTTP_200", **models)
+        is_text = media_type.startswith("text/")
+        self._file = {media_type: {"schema": {"type": "string"} if is_text else {"type": "string", "format": "binary"}}}
+
+    def generate_spec(self, naming_strategy: Callable[[Any], str] = get_model_key) -> dict[str, Any]:
+        """The responses with the file's media type, for which spectree has no word."""
+        spec = super().generate_spec(naming_strategy)
+        spec["200"]["content"] = self._file
+        return spec
 
 
-def _describe_keys(written: dict[str, Any]) -> None:
-    written["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    written["security"] = [{"key": []}]
-    refusals = {"401": "Missing or invalid key", "403": "Key has no access", "429": "Too many requests"}
-    for methods in written["paths"].values():
-        for operation in methods.values():
-            body = operation["responses"]["400"]["content"]
-            operation["responses"] |= {status: {"description": d, "content": body} for status, d in refusals.items()}
+def answers(model: Any, *errors: int) -> Response:
+    """An endpoint's documented responses: `model` for 200, and our error body for each of `errors`.
+
+    Args:
+        model: of the body as JSON, or the media type of a file.
+        errors: statuses beyond those that any request may be answered with.
+    """
+    codes: dict[str, Any] = {f"HTTP_{status}": (Error, _ERRORS[status]) for status in sorted({*ANYWHERE, *errors})}
+    return _Download(model, **codes) if isinstance(model, str) else Response(HTTP_200=model, **codes)
 
 
-def answers(model: Any = None, *errors: int) -> Response:
-    """An endpoint's documented responses: `model` for 200, and our error body for each of `errors`."""
-    codes = {f"HTTP_{status}": Error for status in errors}
-    return Response(HTTP_200=model, **codes)
+def _explained(problems: list[Any]) -> str:
+    """Pydantic's errors in one line that names each field."""
+    return "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'body'}: {e['msg']}" for e in problems)

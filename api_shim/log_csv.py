@@ -6,11 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from face_import.catalogue import LogPage
+from face_import.domain.cells import NOT_SEEN, STARTS_A_FORMULA, TAKEN_OFF
 
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-_TAKEN_OFF = ("\t", "\r", "\n")
-"""A spreadsheet may strip these from the start of a cell before parsing it."""
-_NOT_SEEN = " \t\r\n\"'\u00a0\u200b\u2060\ufeff"
 _OTHER_SEPARATORS = (";", "\t", "|")
 _ODD_STARTS = re.compile(r"\n\W"), re.compile(r",\W")  # one combined pattern takes four times as long
 _HARMLESS = re.compile(r"(?:\w[^;|\t\r\n]*\n)*").fullmatch
@@ -66,5 +63,5 @@ def _write_carefully(buffer: io.StringIO, page: LogPage) -> None:
 
 def _neutral(cell: str) -> str:
     """Neutralise a formula: with a leading apostrophe, spreadsheets treat the cell as text."""
-    runs = cell.startswith(_TAKEN_OFF) or cell.lstrip(_NOT_SEEN).startswith(_STARTS_A_FORMULA)
+    runs = cell.startswith(TAKEN_OFF) or cell.lstrip(NOT_SEEN).startswith(STARTS_A_FORMULA)
     return f"'{cell}" if runs else cell

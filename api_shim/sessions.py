@@ -42,6 +42,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.secret_key = _secret(settings.home / "secrets" / "session_key")
     app.config.update(
         SESSION_COOKIE_NAME=f"face_import_session_{settings.port}",
+        SESSION_COOKIE_PATH=settings.public_path or "/",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
         SESSION_COOKIE_SECURE=settings.console_url.startswith("https:"),

@@ -62,7 +62,7 @@ class Slots:
 UPLOADS = Slots(64, "uploads")
 FORMS = Slots(16, "requests with a long or chunked body")
 """Requests with a login form need no key, so anybody can take these slots."""
-DOWNLOADS = Slots(32, "downloads of logs")
+DOWNLOADS = Slots(32, "downloads of logs or rows")
 INTAKE = Semaphore(16)
 """So many received uploads are ingested at a time, since that takes memory; the others wait."""
 

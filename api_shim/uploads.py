@@ -8,7 +8,9 @@ from typing import IO, Any, TypeVar
 from flask import Flask, Request, request
 
 from api_shim.slots import FORMS, UPLOADS, Slots
-from face_import.errors import RequestError
+from face_import.errors import DiskFull, RequestError
+from face_import.settings import Settings
+from face_import.space import shortage
 
 BODY_BYTES = 2**20
 """Largest body without an upload: it is held in memory, and may come from clients without a key."""
@@ -16,6 +18,8 @@ AT_HAND_BYTES = 2**16
 """A body of a known length up to this is fully received before its request gets a thread (`worker`)."""
 F = TypeVar("F", bound=Callable[..., Any])
 _TAKE_FILES: set[Callable[..., Any]] = set()
+COPIES = 2
+"""An upload is on the disk twice while it is ingested: as it came, and as it is stored."""
 IN_MEMORY = 500_000
 """Bytes of an upload that are kept in memory; a larger one goes to an unnamed file."""
 
@@ -78,14 +82,16 @@ def takes_file(view: F) -> F:
     return view
 
 
-def register(app: Flask, max_source_bytes: int) -> None:
+def register(app: Flask, settings: Settings) -> None:
     """Bound the body of every request before it is read: only views that take a file accept one that large.
+
+    These accept none while the disk is almost full.
 
     Args:
         app: the application.
-        max_source_bytes: largest file; the form's other fields are small.
+        settings: with the size of the largest file; the form's other fields are small.
     """
-    app.config["MAX_CONTENT_LENGTH"] = max_source_bytes + BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_source_bytes + BODY_BYTES
 
     @app.before_request
     def bound() -> None:
@@ -93,6 +99,8 @@ def register(app: Flask, max_source_bytes: int) -> None:
         with_file = view in _TAKE_FILES and request.mimetype == "multipart/form-data"
         if not with_file:
             request.max_content_length = BODY_BYTES
+        elif trouble := shortage(settings, needed=COPIES * (request.content_length or 0)):
+            raise DiskFull(f"{trouble}; new imports are taken again once there is room")
         if _may_be_slow():
             request.environ["wsgi.input"] = Body(request.environ["wsgi.input"], UPLOADS if with_file else FORMS)
 

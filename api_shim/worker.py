@@ -21,6 +21,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from api_shim.pace import PacedSocket
 from api_shim.uploads import AT_HAND_BYTES
+from face_import.lifetime import end_with_parent
 
 HEAD_BYTES = 2**16
 SEND_BUFFER = 2**19
@@ -92,6 +93,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         """Start serving."""
+        end_with_parent()
         allow_files(self.worker_connections + FILES)
         self.cfg.set("sendfile", False)  # noqa: FBT003 - it would bypass PacedSocket
         super().init_process()

@@ -17,12 +17,16 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench.faces import faces
+from bench.faces import faces, large_photographs
 from bench.fetching import fetching
 from bench.figures import Figure, save
+from bench.hosts import hosts
 from bench.intake import intake
 from bench.jobs import busy, first_row, jobs, scale, shard
+from bench.judge import judge
 from bench.ledger import ledger
+from bench.reopening import reopening
+from bench.results import results
 from bench.scaling import scaling
 from bench.workbench import Workbench
 
@@ -32,10 +36,15 @@ MEASUREMENTS: dict[tuple[int, ...], Measurement] = {
     (5,): fetching,
     (6,): intake,
     (7,): ledger,
+    (13,): results,
+    (14,): reopening,
+    (15,): judge,
     (10,): faces,
+    (16,): large_photographs,
     (8,): first_row,
     (4,): busy,
     (2, 3): jobs,
+    (12,): hosts,
     (9,): scale,
     (11,): scaling,
 }
@@ -46,7 +55,7 @@ def main() -> int:
     """Run the selected benchmarks."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("rows", type=int, nargs="*", help="numbers of rows; default: all")
-    asked = set(parser.parse_args().rows) or set(range(1, 12))
+    asked = set(parser.parse_args().rows) or {row for rows in MEASUREMENTS for row in rows}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as on Ctrl-C
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="face-import-bench-") as folder, ExitStack() as held:

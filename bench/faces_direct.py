@@ -1,4 +1,4 @@
-"""The face engine called directly in one process per core; runs in the face services' environment."""
+"""The face engine called directly, once a picture, in one process per core."""
 
 import base64
 import sys
@@ -7,23 +7,23 @@ from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
-from face_services.decode import picture
-from face_services.mediapipe_engine import MediaPipeEngine
+from face_services.opencv_engine import OpenCvEngine
+from face_services.seen import look
 
 
 @cache
-def engine() -> MediaPipeEngine:
+def engine() -> OpenCvEngine:
     """This process's engine."""
-    return MediaPipeEngine()
+    return OpenCvEngine()
 
 
 def work(path: str, count: int) -> tuple[float, float]:
-    """Decode and detect `count` times; returns when it began and when it ended."""
+    """Decode, find, measure and embed `count` times; returns when it began and when it ended."""
     uri = "data:application/octet-stream;base64," + base64.b64encode(Path(path).read_bytes()).decode()
     began = time.monotonic()
     for _ in range(count):
-        found = engine().detect(picture(uri, 50_000_000))
-        assert len(found) == 1, found
+        (seen,) = look(engine(), uri, 50_000_000).faces
+        engine().embed(seen.face.chip)
     return began, time.monotonic()
 
 

@@ -13,13 +13,13 @@ from statistics import quantiles
 from typing import Any
 
 import psutil
-from sqlalchemy import JSON, Select, String, case, cast, func, insert, literal, select
+from sqlalchemy import ColumnElement, Double, Select, String, case, cast, func, insert, literal, select
 
 from bench.figures import PAIRS, Figure, at_least, at_most
 from bench.workbench import Workbench
 from face_import.catalogue import Catalogue, TaskConfig
 from face_import.catalogue.engine import migrate
-from face_import.catalogue.schema import outcome, tally
+from face_import.catalogue.schema import MEASURED, outcome, tally
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, Shard
@@ -37,8 +37,9 @@ PAGE_ROWS = 100
 CALLS = 200
 _CODES = (101, 102, 201)
 """Of three in ten rows."""
+LIMITS = Limits(width=80)
+ANGLES = {"pitch": 83, "yaw": 127, "roll": 61}
 FAILURES = ROWS * len(_CODES) // 10
-MEASURED = {"faces": 1, "score": 0.9876, "width": 150.0, "height": 150.0}
 
 
 def ledger(bench: Workbench) -> Iterator[Figure]:
@@ -53,8 +54,8 @@ def ledger(bench: Workbench) -> Iterator[Figure]:
 
 
 def _measured(database: str, settings: Settings) -> Iterator[Figure]:
-    task_id = _fill(settings)
-    with _shim(settings) as process:
+    task_id = fill(settings)
+    with shim(settings) as process:
         path = f"/v1/tasks/{task_id}"
         client = http.client.HTTPConnection("127.0.0.1", settings.port)
         get = _getter(client)
@@ -75,43 +76,55 @@ def _measured(database: str, settings: Settings) -> Iterator[Figure]:
         client.close()
 
 
-def _fill(settings: Settings) -> str:
+def fill(settings: Settings) -> str:
     """A completed task, whose outcomes the database makes itself: through the ledger it would take a minute."""
     migrate(settings.catalogue_url)
     catalogue = Catalogue.open(settings)
     task_id = new_task_id()
-    config = TaskConfig("staff", "bench", Limits(), 10, Mode.SKIP)
-    catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=ROWS)
+    config = TaskConfig("staff", "bench", LIMITS, 10, Mode.SKIP)
+    catalogue.tasks.add(task_id, task_id, config, state=TaskState.COMPLETED, total_num=ROWS)
     plan = [Shard(n, n * SHARD_ROWS + 1, SHARD_ROWS, n, n + 1, n) for n in range(ROWS // SHARD_ROWS)]
     catalogue.plans.commit(task_id, plan, ROWS)
     shards = (outcome.c.row - 1) // SHARD_ROWS
     tallies = select(literal(task_id), shards, outcome.c.code, func.count()).group_by(shards, outcome.c.code)
     with catalogue.engine.begin() as connection:
-        connection.execute(insert(outcome).from_select(list(outcome.c), _outcomes(task_id)))
+        made = outcomes(task_id)
+        connection.execute(insert(outcome).from_select(made.selected_columns.keys(), made))
         connection.execute(insert(tally).from_select(list(tally.c), tallies))
     catalogue.engine.dispose()
     return task_id
 
 
-def _outcomes(task_id: str) -> Select[Any]:
+def outcomes(task_id: str) -> Select[Any]:
+    """Outcomes of `ROWS` rows, a column for each of the table's."""
     first = select(literal(1).label("row")).cte("numbers", recursive=True)
     row = first.union_all(select(first.c.row + 1).where(first.c.row < ROWS)).c.row
     name = cast(row, String)
     failed = row % 10 < len(_CODES)
+    measured = _measured_of(row)
     return select(
-        literal(task_id),
-        row,
-        case({n: literal(code) for n, code in enumerate(_CODES)}, value=row % 10, else_=0),
-        "https://images.example.org/people/" + name + "/portrait.jpg",
-        case((failed, "404 Not Found"), else_=""),
-        case((failed, ""), else_=literal(f"{task_id}-") + name),
-        case((failed, literal({}, JSON)), else_=literal(MEASURED, JSON)),
-        literal(1.8e9),
+        literal(task_id).label("task_id"),
+        row.label("row"),
+        case({n: literal(code) for n, code in enumerate(_CODES)}, value=row % 10, else_=0).label("code"),
+        ("https://images.example.org/people/" + name + "/portrait.jpg").label("uri"),
+        case((failed, "404 Not Found"), else_="").label("message"),
+        case((failed, "not_found"), else_="").label("reason"),
+        case((failed, ""), else_=literal(f"{task_id}-") + name).label("face_id"),
+        *(case((~failed, measured[column]), else_=None).label(column) for column in MEASURED),
+        literal(1.8e9).label("handled_at"),
     )
 
 
+def _measured_of(row: ColumnElement[int]) -> dict[str, ColumnElement[Any]]:
+    """Measurements that differ from row to row, with no width below the limit."""
+    spread = row % 1009 * 7919
+    angles = {name: cast(spread % prime, Double) - prime / 2 for name, prime in ANGLES.items()}
+    whole = {"faces": spread % 3 + 1, "width": spread % 307 + 80, "height": spread % 311 + 80, "blur": spread % 101}
+    return {**whole, **angles, "score": cast(spread % 997, Double) / 997}
+
+
 @contextmanager
-def _shim(settings: Settings) -> Iterator[psutil.Process]:
+def shim(settings: Settings) -> Iterator[psutil.Process]:
     """The API as the stack starts it; gives its worker's process."""
     layout = Layout.of(settings.home)
     program = next(p for p in programs(settings) if p.name == "shim")

@@ -13,7 +13,7 @@ from face_import.contract import Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, OutcomeBatch, Shard
 from face_import.pipeline.opening import opened
-from face_import.pipeline.shard import ShardWork
+from face_import.pipeline.work import ShardWork
 from face_import.settings import Settings
 from face_import.sources.storage import Storage
 

@@ -15,19 +15,31 @@ log has the rows that failed, with the reasons.
 | `sheet` | sheet of an Excel workbook; empty: the first one | |
 | `columns` | which column is which, by title or number: `{"uri": "photo", "id": 3}`; empty: by the header | |
 | `thread_num` | concurrency: maximum number of rows with a request in flight | 10 |
+| `host_threads` | maximum number of images fetched from one image host at a time, 0 = no limit of its own | 0 |
 | `mode` | 0 skips bad rows, 1 stops at the first | 0 |
+| `max_failed` | failed rows since the last start beyond which the import stops, 0 = any number | 0 |
+| `max_failed_percent` | the same in percent of the handled rows, from 1,000 on or once all are handled | 0 |
+| `fail_on_errors` | 1: the run fails if the import is completed with failed rows | 0 |
 | `pos_pitch`, `pos_yaw`, `pos_rol` | maximum angles of a face in degrees, 0 = any | 0 |
 | `width`, `height` | minimum size of a face in pixels, 0 = any | 0 |
 | `blur_degree` | maximum blur, 0 (sharp) to 100 (blurred), 0 = any | 0 |
+| `faces` | maximum number of faces in the image, of which the largest counts, 0 = any | 0 |
+| `measure` | 1: faces are measured in full, so that other limits can be judged later | 0 |
+| `same_picture` | 1: rows fail whose very image another row of the file has imported | 0 |
+| `alike` | score from which a face counts as that of another tag in the group, and its row fails, 0 = off | 0 |
+| `alike_tag` | score that a face must have with one of its own tag, if the group has any, 0 = off | 0 |
+| `on_alike` | `refuse` such rows, or `note` it in the results of imported ones | refuse |
+| `dry_run` | 1: faces are measured and judged only, and none is added | 0 |
+| `sample` | number of rows to handle, spread evenly over the file, 0 = all | 0 |
 | `entry` | recurring import of whose rows only new and changed ones are imported | |
 
 ```json
 {"source": "https://example.com/faces.csv", "group_name": "staff", "thread_num": 20, "pos_yaw": 30, "width": 80}
 ```
 
-**Stop** an import by marking its run failed, **resume** it by clearing its failed tasks; rows that have an outcome
-are never handled again. **Pause** it by setting its pool to 0 slots. The **Import** tab of a run and the links of its
-shards lead to the rows.
+**Stop** an import by marking its run failed, **resume** it by clearing its tasks, all of them: a stop leaves some
+skipped, and rows that have an outcome are never handled again. **Pause** it by setting its pool to 0 slots. The
+**Import** tab of a run and the links of its shards lead to the rows.
 
 A completed import emits an event of the asset `face-import://groups/<group>` with its counts, so other DAGs can be
 scheduled on it.

@@ -10,10 +10,10 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from api_shim import access, sessions
+from api_shim import access, auditing, sessions
 from api_shim.app_context import app_context
 from api_shim.creation import Creation, create_task
-from api_shim.models import CreateForm
+from api_shim.forms import CreateForm
 from api_shim.slots import INTAKE
 from api_shim.uploads import takes_file
 from face_console.columns import table_to_settle
@@ -100,6 +100,7 @@ def create() -> Answer:
     if start:
         try:
             app_context().control.start(made.id)
+            auditing.details(started=True)
         except WrongState:
             return moved(link("show", task_id=made.id, unstarted=None if made.replayed else 1))
         except (AirflowError, RequestError):

@@ -7,7 +7,7 @@ from flask import Response, make_response, render_template, request
 from api_shim import access, sessions
 from api_shim.access import LoginNeeded, TooMany
 from face_console.language import gettext
-from face_console.view import blueprint, by_htmx, link, local, moved
+from face_console.view import blueprint, by_htmx, here, link, local, moved
 
 
 @blueprint.get("/login")
@@ -16,7 +16,7 @@ def log_in() -> str | Response:
     """The login form; redirects to the console if no key is needed."""
     if access.keys_in_use() is None:
         return moved(link("index"))
-    return render_template("login.html", problem="", back=local(request.args.get("next", "/")))
+    return render_template("login.html", problem="", back=local(request.args.get("next", "")))
 
 
 @blueprint.post("/login")
@@ -24,7 +24,7 @@ def log_in() -> str | Response:
 def try_log_in() -> Response:
     """Start a session and redirect to the requested page."""
     keys = access.keys_in_use()
-    back = local(request.form.get("next", "/"))
+    back = local(request.form.get("next", ""))
     try:
         if keys is None or keys.log_in(request.form.get("key", "").strip()):
             return moved(back)
@@ -43,9 +43,9 @@ def log_out() -> Response:
 
 def to_login(_error: LoginNeeded) -> Response:
     """Redirect to the login, and from there back to the current page."""
-    back = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    back = here()
     if by_htmx():
-        page = urlsplit(request.headers.get("HX-Current-URL", "/"))
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
         back = page.path + (f"?{page.query}" if page.query else "")
     return moved(link("log_in", next=local(back)))
 

@@ -1,4 +1,4 @@
-"""Thumbnails of failed rows: fetched by the safe fetcher within narrow bounds, and re-encoded."""
+"""Thumbnails of handled rows: fetched by the safe fetcher within narrow bounds, and re-encoded."""
 
 import asyncio
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class NoPicture(Exception):
 
 
 def thumbnail(context: AppContext, task_id: str, entry: LogEntry) -> bytes:
-    """The image of a failed row as a small JPEG, never its original bytes.
+    """The image of a row as a small JPEG, never its original bytes.
 
     Only a few are made at a time, so that slow hosts cannot block the API.
 

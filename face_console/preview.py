@@ -1,4 +1,4 @@
-"""A file as it is read, before anything of it is stored: its first rows, and every row that cannot be imported."""
+"""A file as it is read, before anything of it is stored: its first rows, and which rows cannot be imported, and why."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,28 +16,47 @@ from face_import.sources import Bounds, ingest, read_rows
 from face_import.sources.encoding import CHUNK_BYTES
 from face_import.sources.records import LineFeed, Records
 
-SHOWN_PROBLEMS = 200
-MOST_STRETCHES = 10_000
-"""Bounds the page for a hostile file in which every other row is bad."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A row that cannot be imported: a key of `PROBLEMS`, and the offending text."""
-
-    line: int
-    row: int
-    kind: str
-    text: str
+EXAMPLES = 5
+MOST_STRETCHES = 1000
+"""Of each problem; bounds the page for a hostile file in which every other row is bad."""
 
 
 @dataclass(slots=True)
 class Stretch:
-    """Consecutive rows that cannot be imported, by the lines they start on; `row` is the number of the last."""
+    """Consecutive rows with the same problem, by the lines they start on; `row` is the number of the last."""
 
     first: int
     last: int
     row: int
+
+
+@dataclass(slots=True)
+class Problem:
+    """Rows that cannot be imported for the same reason.
+
+    Attributes:
+        rows: their number.
+        stretches: where they are, the first `MOST_STRETCHES`.
+        unlisted: number of rows in none of them.
+        examples: offending texts by the first line with each, at most `EXAMPLES`.
+    """
+
+    rows: int = 0
+    stretches: list[Stretch] = field(default_factory=list)
+    unlisted: int = 0
+    examples: dict[str, int] = field(default_factory=dict)
+
+    def add(self, row: Row, text: str) -> None:
+        """Count a row; they come in file order."""
+        self.rows += 1
+        if text and len(self.examples) < EXAMPLES:
+            self.examples.setdefault(text, row.line)
+        if self.stretches and self.stretches[-1].row == row.number - 1:
+            self.stretches[-1].last, self.stretches[-1].row = row.line, row.number
+        elif len(self.stretches) < MOST_STRETCHES:
+            self.stretches.append(Stretch(row.line, row.line, row.number))
+        else:
+            self.unlisted += 1
 
 
 @dataclass(slots=True)
@@ -46,30 +65,17 @@ class Preview:
 
     Attributes:
         table: its columns and its first rows.
-        problems: rows that cannot be imported, the first `SHOWN_PROBLEMS`.
-        others: where the others are, at most `MOST_STRETCHES`.
-        problem_count: number of rows that cannot be imported.
-        unlisted: number of these in neither `problems` nor `others`.
+        problems: its rows that cannot be imported, by a key of `PROBLEMS`.
     """
 
     index: SourceIndex
     table: Table
-    problems: list[Problem] = field(default_factory=list)
-    others: list[Stretch] = field(default_factory=list)
-    problem_count: int = 0
-    unlisted: int = 0
+    problems: dict[str, Problem] = field(default_factory=dict)
 
-    def add(self, problem: Problem) -> None:
-        """Record a row that cannot be imported; rows come in file order."""
-        self.problem_count += 1
-        if len(self.problems) < SHOWN_PROBLEMS:
-            self.problems.append(problem)
-        elif self.others and self.others[-1].row == problem.row - 1:
-            self.others[-1].last, self.others[-1].row = problem.line, problem.row
-        elif len(self.others) < MOST_STRETCHES:
-            self.others.append(Stretch(problem.line, problem.line, problem.row))
-        else:
-            self.unlisted += 1
+    @property
+    def refused(self) -> int:
+        """Number of rows that cannot be imported."""
+        return sum(problem.rows for problem in self.problems.values())
 
 
 def preview(stream: BinaryIO, bounds: Bounds, folder: Path, options: ReadingOptions = AS_FOUND) -> Preview:
@@ -92,7 +98,8 @@ def preview(stream: BinaryIO, bounds: Bounds, folder: Path, options: ReadingOpti
         seen = Preview(index, table_of(index.reading, _first_records(sink, index)))
         for row in _rows(sink, seen.index):
             if problem := _problem(row):
-                seen.add(problem)
+                kind, text = problem
+                seen.problems.setdefault(kind, Problem()).add(row, text)
     return seen
 
 
@@ -100,7 +107,7 @@ def _first_records(file: BinaryIO, index: SourceIndex) -> list[list[str]]:
     """The first rows with all their cells; a `Row` has only those that are imported."""
     chunks = _range(file, index.blocks[0].start, index.size)
     feed = LineFeed(chunks, index.size, index.size, index.reading.separator, of_sheet=bool(index.reading.sheet))
-    return [shortened(record) for record in islice(Records(feed), FIRST_ROWS)]
+    return [shortened(index.reading.own(record)) for record in islice(Records(feed), FIRST_ROWS)]
 
 
 def _rows(file: BinaryIO, index: SourceIndex) -> Iterator[Row]:
@@ -117,11 +124,12 @@ def _range(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _problem(row: Row) -> Problem | None:
+def _problem(row: Row) -> tuple[str, str] | None:
+    """Why a row cannot be imported, a key of `PROBLEMS`, and the offending text."""
     if row.problem:
-        return Problem(row.line, row.number, "columns", row.problem)
+        return "columns", row.problem
     if not row.uri:
-        return Problem(row.line, row.number, "no_uri", "")
+        return "no_uri", ""
     if flaw := flaw_of(row.uri):
-        return Problem(row.line, row.number, flaw.name, cell(shown_uri(row.uri)))
+        return flaw.name, cell(shown_uri(row.uri))
     return None

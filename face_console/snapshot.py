@@ -1,6 +1,5 @@
 """An import as the pages show it: task, progress, rate."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flask import current_app
@@ -8,10 +7,11 @@ from flask import current_app
 from api_shim import access
 from api_shim.app_context import app_context
 from face_console.charts import Rates
-from face_import.catalogue import ImportTask, Progress
+from face_console.failures import Failures, failures_of
+from face_import.catalogue import ImportTask, Progress, WaitingHost
 from face_import.catalogue.reports import Overview
-from face_import.contract import MEANINGS, TaskState
-from face_import.domain.models import LIMITS, Changes, Limit
+from face_import.contract import MEANINGS, Code, TaskState
+from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, Changes, FailurePolicy, Limit, Limits, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,20 @@ class Snapshot:
 
     Attributes:
         rate: rows per second: current, if it is running; average, if its first attempt completed it; else None.
+        options: what failed rows do, and how much is done, as far as it is not what is usual.
         changes: rows by change, on the page of a recurring import's task.
+        notice: what it waits for, if it is running.
+        waiting: image hosts that it waits for, on its page while it runs.
     """
 
     task: ImportTask
     progress: Progress
     rate: float | None = None
     limits: list[tuple[Limit, int]] = field(default_factory=list)
+    options: list[tuple[Limit, int]] = field(default_factory=list)
     changes: Changes | None = None
+    notice: str = ""
+    waiting: list[WaitingHost] = field(default_factory=list)
 
     @property
     def running(self) -> bool:
@@ -47,12 +53,36 @@ class Snapshot:
     @property
     def mark(self) -> str:
         """Changes whenever the actions or the notices of the page do, not just its numbers."""
-        return f"{self.task.state}-{self.task.attempt}-{self.task.paused:d}"
+        return f"{self.task.state}-{self.task.attempt}-{self.task.paused:d}-{bool(self.notice):d}"
 
     @property
     def failed(self) -> int:
         """Rows with an error code."""
         return self.progress.handled - self.progress.succeeded
+
+    @property
+    def flawed(self) -> bool:
+        """Whether it was completed with failures."""
+        return self.task.state == TaskState.COMPLETED and self.failed > 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is stopped or completed."""
+        return self.task.state in {TaskState.STOPPED, TaskState.COMPLETED}
+
+    @property
+    def undoable(self) -> bool:
+        """Whether it may have faces in the group, and can be asked to remove them."""
+        config = self.task.config
+        return self.ended and self.progress.succeeded > 0 and not (config.undoes or config.scope.dry_run)
+
+    @property
+    def failures(self) -> Failures | None:
+        """What the failures come to, once the import has ended; those of an undo speak for themselves."""
+        if not self.ended or not self.failed or self.task.config.undoes:
+            return None
+        by_code = {Code(code): rows for code, rows in self.progress.failures.items()}
+        return failures_of(by_code, self.task.config.limits)
 
     @property
     def left_s(self) -> float | None:
@@ -66,9 +96,14 @@ class Snapshot:
         """Rows by code, in order of code: imported rows first."""
         most = max(self.progress.by_code.values(), default=1)
         return [
-            Share(code, MEANINGS[code], rows, rows / most)  # type: ignore[index]  # codes in the ledger are Code's
+            Share(code, meaning(self.task, code), rows, rows / most)
             for code, rows in sorted(self.progress.by_code.items())
         ]
+
+
+def meaning(task: ImportTask, code: int) -> str:
+    """What a code says of a row: 0 is another thing in a dry run or an undo."""
+    return MEANINGS[Code(code)] if code else task.config.success
 
 
 def overview() -> Overview:
@@ -76,15 +111,18 @@ def overview() -> Overview:
     return Overview(app_context().catalogue.engine, access.groups())
 
 
-def snapshots_of(tasks: Sequence[ImportTask]) -> list[Snapshot]:
-    """Snapshots of several imports, in two queries."""
-    progress = overview().progress([task.id for task in tasks])
-    return [_snapshot(task, progress[task.id]) for task in tasks]
+def snapshot_of(task: ImportTask, progress: Progress) -> Snapshot:
+    """The snapshot of an import, without what only its own page shows."""
+    config = task.config
+    limits = _set(LIMITS, config.limits)
+    options = _set(FAILURE_POLICY, config.policy) + _set(SCOPE, config.scope)
+    notice = app_context().notices.of(task)
+    return Snapshot(task, progress, _rate(task, progress), limits, options, notice=notice)
 
 
-def _snapshot(task: ImportTask, progress: Progress) -> Snapshot:
-    limits = [(limit, value) for name, limit in LIMITS.items() if (value := getattr(task.config.limits, name))]
-    return Snapshot(task, progress, _rate(task, progress), limits)
+def _set(names: dict[str, Limit], numbers: Limits | FailurePolicy | Scope) -> list[tuple[Limit, int]]:
+    """The numbers that are not 0."""
+    return [(limit, value) for name, limit in names.items() if (value := getattr(numbers, name))]
 
 
 def _rate(task: ImportTask, progress: Progress) -> float | None:

@@ -1,4 +1,4 @@
-"""One import: its page, its live updates, its actions, and the images of its log."""
+"""One import: its page, its live updates, its actions, and the images of its rows."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,18 +8,21 @@ from urllib.parse import quote
 from flask import Response, g, render_template, request
 from pydantic import ValidationError
 
+from api_shim import auditing
 from api_shim.access import load_task
 from api_shim.app_context import app_context
-from api_shim.models import ConcurrencyForm
+from api_shim.forms import ConcurrencyForm
+from api_shim.results import results_file
 from api_shim.tasks import csv_file
 from face_console.charts import Throughput, throughput
 from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
-from face_console.snapshot import Snapshot, overview, snapshots_of
+from face_console.snapshot import Snapshot, overview, snapshot_of
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, link, moved
 from face_import.catalogue import LogEntry
-from face_import.contract import DAG_ID, MAX_ROW, Code
-from face_import.domain.limits import check_thread_num
+from face_import.contract import DAG_ID, MAX_ROW, Code, Rows
+from face_import.domain.failed_rows import failed_rows
+from face_import.domain.limits import check_threads
 from face_import.domain.models import Shard
 from face_import.domain.planning import MAX_SHARDS
 from face_import.errors import AirflowError, InvalidRequest, RequestError, SourceError, TaskNotFound
@@ -53,20 +56,41 @@ def task_live(task_id: str) -> str | Response:
 @blueprint.post("/tasks/<task_id>/start")
 def task_start(task_id: str) -> Response | tuple[str, int]:
     """Start or resume an import."""
-    return _done(task_id, lambda: app_context().control.start(task_id))
+    return done(task_id, lambda: app_context().control.start(task_id))
 
 
 @blueprint.post("/tasks/<task_id>/stop")
 def task_stop(task_id: str) -> Response | tuple[str, int]:
     """Stop an import."""
-    return _done(task_id, lambda: app_context().stop(task_id))
+    return done(task_id, lambda: app_context().stop(task_id))
+
+
+@blueprint.post("/tasks/<task_id>/retry")
+def task_retry(task_id: str) -> Response | tuple[str, int]:
+    """Retry the failed rows with a code, or all of them."""
+    code = request.form.get("code", type=int)
+    if code is None and "code" in request.form:  # must not mean all rows
+        raise InvalidRequest(f"code: {request.form['code'][:40]!r} is not an error code", field="code")
+    wanted = failed_rows([] if code is None else [code], [], "")
+    return done(task_id, lambda: app_context().control.retry(task_id, wanted))
+
+
+@blueprint.post("/tasks/<task_id>/undo")
+def task_undo(task_id: str) -> Response | tuple[str, int]:
+    """Remove what an import has added, by an import of its own, and show that one."""
+    undo: list[str] = []
+    shown = done(task_id, lambda: undo.append(app_context().control.undo(task_id)))
+    if not undo:
+        return shown
+    auditing.details(undone_by=undo[0])
+    return moved(link("show", task_id=undo[0]))
 
 
 @blueprint.post("/tasks/<task_id>/delete")
 def task_delete(task_id: str) -> Response | tuple[str, int]:
     """Delete an import and return to the list."""
     group = g.task.config.group_name
-    return _done(task_id, lambda: app_context().control.delete(task_id), link("index", deleted=group))
+    return done(task_id, lambda: app_context().control.delete(task_id), link("index", deleted=group))
 
 
 @blueprint.post("/tasks/<task_id>/concurrency")
@@ -76,12 +100,13 @@ def task_concurrency(task_id: str) -> Response | tuple[str, int]:
     typed = request.form.get("thread_num", "")
     try:
         body = ConcurrencyForm.model_validate({"thread_num": typed})
-        check_thread_num(body.thread_num, context.settings)
+        check_threads(context.settings, thread_num=body.thread_num)
     except ValidationError as error:
         return _page(task_id, concurrency=(typed, field_problem(error.errors()[0]))), 400
     except InvalidRequest as error:
         return _page(task_id, concurrency=(typed, request_problem(error, context.settings))), 400
-    return _done(task_id, lambda: context.control.set_concurrency(task_id, body.thread_num))
+    auditing.details(thread_num=body.thread_num)
+    return done(task_id, lambda: context.control.configure(task_id, thread_num=body.thread_num))
 
 
 @blueprint.get("/tasks/<task_id>/log.csv")
@@ -93,13 +118,20 @@ def task_log(task_id: str) -> Response:
     return csv_file(name, app_context().catalogue.ledger.log_pages(task_id, code=code, within=shard))
 
 
+@blueprint.get("/tasks/<task_id>/failed.csv")
+def task_failed_rows(task_id: str) -> Response:
+    """The failed rows with all columns of the file, filtered as on the page, to be corrected and imported."""
+    load_task(task_id)
+    return results_file(task_id, Rows.FAILED, _code() or None, within=_shard(task_id))
+
+
 @blueprint.get("/console/thumbnail/<task_id>/<int:row>")
 def picture(task_id: str, row: int) -> Response:
-    """A failed row's thumbnail, or a placeholder if there is none."""
+    """The thumbnail of a row that was handled, or a placeholder if there is none."""
     load_task(task_id)
-    entry = overview().failure(task_id, row) if row <= MAX_ROW else None
+    entry = overview().handled_row(task_id, row) if row <= MAX_ROW else None
     if entry is None:
-        raise TaskNotFound(f"task {task_id} has no failed row {row}")
+        raise TaskNotFound(f"task {task_id} has handled no row {row}")
     try:
         response = Response(thumbnail(app_context(), task_id, entry), mimetype="image/jpeg")
     except (NoPicture, RequestError, SourceError, OSError):
@@ -109,7 +141,7 @@ def picture(task_id: str, row: int) -> Response:
     return response
 
 
-def _done(task_id: str, act: Callable[[], None], then: str = "") -> Response | tuple[str, int]:
+def done(task_id: str, act: Callable[[], object], then: str = "") -> Response | tuple[str, int]:
     """Run an action on a task and show its page, with the error on top if it failed."""
     try:
         act()
@@ -123,10 +155,13 @@ def _done(task_id: str, act: Callable[[], None], then: str = "") -> Response | t
 
 
 def _snapshot(task_id: str) -> Snapshot:
-    (snapshot,) = snapshots_of([load_task(task_id)])
-    if not snapshot.task.config.entry:
-        return snapshot
-    return replace(snapshot, changes=app_context().catalogue.ledger.changes(task_id))
+    catalogue = app_context().catalogue
+    snapshot = snapshot_of(load_task(task_id), catalogue.ledger.progress(task_id))
+    return replace(
+        snapshot,
+        changes=catalogue.ledger.changes(task_id) if snapshot.task.config.counts_changes else None,
+        waiting=catalogue.hosts.waiting(task_id) if snapshot.running else [],
+    )
 
 
 def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tuple[str, str] | None = None) -> str:

@@ -1,10 +1,10 @@
 """The list of imports and its live updates."""
 
-from flask import Response, jsonify, render_template, request
+from flask import Response, jsonify, render_template, request, url_for
 
 from api_shim import access
 from api_shim.app_context import app_context
-from face_console.snapshot import overview, snapshots_of
+from face_console.snapshot import overview, snapshot_of
 from face_console.view import blueprint, by_htmx, link, moved
 from face_import import __version__
 from face_import.contract import DAG_ID, TaskState
@@ -18,14 +18,17 @@ MOST_PAGES = 10**6
 def index() -> str | Response:
     """Imports, newest first; clients that ask for JSON get the address of the API."""
     if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
-        return jsonify(name="Face import", version=__version__, api="/v1/tasks", openapi="/openapi.json")
+        api, openapi = f"{request.script_root}/v1/tasks", url_for("openapi")
+        docs = url_for("console.reference")
+        return jsonify(name="Face import", version=__version__, api=api, openapi=openapi, docs=docs)
     group = request.args.get("group", "").strip().replace("\0", "")
     state = _state(request.args.get("state", ""))
     number = min(max(request.args.get("page", 1, int), 1), MOST_PAGES)
-    found = overview().page(group=group, state=state, skip=(number - 1) * PAGE, limit=PAGE)
+    skip = (number - 1) * PAGE
+    found = overview().page(containing=group, state=state, newest_first=True, skip=skip, limit=PAGE)
     return render_template(
         "tasks.html",
-        snapshots=snapshots_of(found.tasks),
+        snapshots=[snapshot_of(*counted) for counted in found.tasks],
         total=found.total,
         number=number,
         pages=-(-found.total // PAGE),
@@ -40,7 +43,8 @@ def index() -> str | Response:
 def live() -> str:
     """Live updates for the imports on a page of the list."""
     ids = [task_id for task_id in request.args.getlist("id")[:PAGE] if is_task_id(task_id)]
-    return render_template("tasks_live.html", snapshots=snapshots_of(overview().tasks(ids)))
+    snapshots = [snapshot_of(*counted) for counted in overview().tasks(ids)]
+    return render_template("tasks_live.html", snapshots=snapshots)
 
 
 @blueprint.get("/runs/<path:run_id>")

@@ -1,11 +1,15 @@
 """Names of states, options and errors in English; locale/zh.po has the Chinese."""
 
+import time
 from typing import Any
 
 from api_shim.access import OtherGroup
-from api_shim.models import CreateForm
+from api_shim.forms import CreateForm
 from face_console.columns import cell
-from face_console.language import gettext, lazy
+from face_console.language import duration, gettext, lazy, number
+from face_import.audit import By, Result
+from face_import.catalogue import WaitingHost
+from face_import.catalogue.hosts import MOST_SHOWN
 from face_import.contract import GROUP_NAME_PATTERN, TaskState
 from face_import.domain.charsets import CODECS, name_of
 from face_import.domain.uri_form import UriFlaw
@@ -17,6 +21,36 @@ STATES = {
     TaskState.RUNNING: lazy("Running"),
     TaskState.STOPPED: lazy("Stopped"),
     TaskState.COMPLETED: lazy("Completed"),
+}
+ACTORS = {
+    By.KEY: lazy("API"),
+    By.SESSION: lazy("console"),
+    By.LOCAL: lazy("without a key"),
+    By.NOBODY: lazy("no valid key"),
+    By.COMMAND: lazy("command on the server"),
+    By.AIRFLOW: lazy("Airflow"),
+    By.KEEPER: lazy("keeper"),
+}
+ACTIONS = {
+    "create": lazy("Create an import"),
+    "start": lazy("Start"),
+    "stop": lazy("Stop"),
+    "retry": lazy("Retry"),
+    "config": lazy("Change settings"),
+    "limits": lazy("Change limits"),
+    "undo": lazy("Undo"),
+    "delete": lazy("Delete"),
+    "purge": lazy("Remove data"),
+    "login": lazy("Log in"),
+    "logout": lazy("Log out"),
+    "add_key": lazy("Add a key"),
+    "revoke_key": lazy("Revoke a key"),
+}
+"""Actions of the audit log; others are shown as they are."""
+RESULTS = {
+    Result.DONE: lazy("Done"),
+    Result.REFUSED: lazy("Refused"),
+    Result.FAILED: lazy("Failed"),
 }
 PROBLEMS = {
     "columns": lazy("more values than columns"),
@@ -31,17 +65,36 @@ HINTS = {
     "width": lazy("Narrower faces are not added."),
     "height": lazy("Shorter faces are not added."),
     "blur_degree": lazy("1 accepts only very sharp faces, 100 any face."),
+    "faces": lazy("1 accepts only images with exactly one face. Of several, the largest counts."),
+    "same_picture": lazy("Rows whose image another row of the file has imported already are refused."),
+    "alike": lazy("A face this similar to one with another tag is refused. 0 (the default) compares nothing."),
+    "alike_tag": lazy(
+        "If the group has faces with the row's tag, one of them must be this similar. 0 (the default) compares nothing."
+    ),
+    "on_alike": lazy("The note is in the results. Default: refuse."),
+    "max_failed": lazy("If more rows fail, the import stops. 0 (the default): any number may fail."),
+    "max_failed_percent": lazy(
+        "If a larger share of the rows fails, the import stops; judged from 1,000 rows on, or at the end of a smaller "
+        "file. 0 (the default): any share may fail."
+    ),
+    "fail_on_errors": lazy("For alerts in Airflow. The import is completed all the same."),
+    "measure": lazy("Also what no limit needs, so that other limits can be tried out later. Takes longer."),
+    "dry_run": lazy("Everything is measured and checked, and no face is added to the group."),
+    "sample": lazy("Only this many rows, spread evenly over the file. 0 (the default): all rows."),
 }
-"""What each limit does."""
+"""What each limit and option does."""
 
 _PROBLEMS_OF_FIELDS = {
     "missing": lazy("Required."),
     "int_parsing": lazy("Enter a whole number."),
+    "int_parsing_size": lazy("Enter a whole number."),
     "int_from_float": lazy("Enter a whole number."),
     "int_type": lazy("Enter a whole number."),
+    "float_parsing": lazy("Enter a number."),
     "greater_than_equal": lazy("Must be at least %(ge)s."),
     "less_than_equal": lazy("Must be at most %(le)s."),
     "literal_error": lazy("Choose one of the two options."),
+    "enum": lazy("Choose one of the two options."),
 }
 _ERRORS = {
     "not_found": lazy("Not found"),
@@ -97,6 +150,19 @@ def column(name: str | int) -> str:
     return gettext("column %(n)s", n=name) if isinstance(name, int) else cell(name)
 
 
+def waiting(host: WaitingHost) -> str:
+    """Which image host an import waits for, why, and when it is asked again."""
+    left_s, known = host.retry_at - time.time(), {"host": host.host, "reason": host.reason}
+    if left_s < 1:
+        return gettext("Waiting for %(host)s (%(reason)s), trying now:", **known)
+    return gettext("Waiting for %(host)s (%(reason)s), next try in %(wait)s:", **known, wait=duration(left_s))
+
+
+def at_least(hosts: int, without: int = 0) -> str:
+    """A number of hosts, of which there may be more than are listed."""
+    return f"{number(hosts - without)}{'+' if hosts >= MOST_SHOWN else ''}"
+
+
 def group_rule(settings: Settings) -> str:
     """The rule for group names."""
     if settings.group_name_pattern == GROUP_NAME_PATTERN:
@@ -123,7 +189,7 @@ def request_problem(error: RequestError, settings: Settings) -> str:
         return gettext("This form has already created an import with other content. Reload the page for a new one.")
     if error.field == "group_name":
         return group_rule(settings)
-    if error.field == "thread_num":
+    if error.field in {"thread_num", "host_threads"}:
         return gettext("Must be at most %(le)s.", le=settings.max_threads)
     if error.field == "file":
         return gettext("Required.")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, g, redirect, request, url_for
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from markupsafe import Markup
 
 from api_shim import access, sessions
@@ -41,6 +41,13 @@ def link(endpoint: str, **values: Any) -> str:
     return url_for(f"console.{endpoint}", **values, embed=1 if embedded() else None)
 
 
+def here() -> str:
+    """Address of the current page; of one that was not asked for by GET, the list's."""
+    return (
+        f"{request.script_root}{request.full_path.rstrip('?')}" if request.method == "GET" else url_for("console.index")
+    )
+
+
 def when(time: float | None, *, seconds: bool = False) -> Markup:
     """A time (seconds since the epoch) in UTC; console.js converts it to the reader's time zone."""
     if time is None:
@@ -61,6 +68,11 @@ def by_htmx() -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
+def error_page(**error: object) -> str:
+    """An error as a page, or for htmx as a notice in the part that it asked for."""
+    return render_template("problem.html" if by_htmx() else "error.html", **error)
+
+
 def moved(address: str) -> Response:
     """Redirect to another page."""
     if by_htmx():
@@ -78,8 +90,9 @@ def local(address: str) -> str:
     try:
         parts = urlsplit(address.replace("\\", "/"))
     except ValueError:
-        return "/"
-    return address if address.startswith("/") and not parts.netloc and not parts.scheme else "/"
+        return url_for("console.index")
+    is_local = address.startswith("/") and not parts.netloc and not parts.scheme
+    return address if is_local else url_for("console.index")
 
 
 def airflow_origins(url: str) -> list[str]:
@@ -94,8 +107,10 @@ def airflow_origins(url: str) -> list[str]:
 @access.before_login
 def choose_language() -> Response:
     """Remember the chosen language and return to the page."""
-    response = moved(local(request.form.get("next", "/")))
+    response = moved(local(request.form.get("next", "")))
     chosen = request.form.get("language", "")
     if chosen in LANGUAGES:
-        response.set_cookie(COOKIE, chosen, max_age=YEAR_S, samesite="Lax", httponly=True)
+        response.set_cookie(
+            COOKIE, chosen, max_age=YEAR_S, path=request.script_root or "/", samesite="Lax", httponly=True
+        )
     return response

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Sequence
 
 from flask import Flask, Response, jsonify, request
+from gunicorn.errors import AppImportError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from face_services import info, library, runner, settings
+from face_services import info, library, runner, seen, settings
 from face_services.engine import Engine
-from face_services.errors import Passing, ServiceError
+from face_services.errors import OtherEngine, Passing, ServiceError
 from face_services.runner import EngineRunner, MakeEngine, MakePool, process_pool
 from face_services.search import SearchIndex
 from face_services.settings import Settings
@@ -32,11 +33,12 @@ def create_app(
     Args:
         services: which of `info` and `library` to serve.
         config: by default, read from the environment.
-        make_engine: a module's function, by default one that makes a `MediaPipeEngine`; called in the engine's process.
+        make_engine: a module's function, by default one that makes an `OpenCvEngine`; called in the engine's process.
         make_pool: makes the executor that engines work in.
 
     Raises:
         SettingsError: an environment variable cannot be used.
+        AppImportError: the library is another engine's.
         ValueError: a service of another name.
     """
     if unknown := set(services) - set(SERVICES):
@@ -45,12 +47,16 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body
     app.extensions[settings.EXTENSION] = config
-    engines = EngineRunner(make_engine or _mediapipe, config.engines, config.queue, make_pool)
+    engines = EngineRunner(make_engine or _opencv, config.engines, config.queue, make_pool)
     app.extensions[runner.EXTENSION] = engines
+    app.extensions[seen.EXTENSION] = seen.Memory()
     if "info" in services:
         app.register_blueprint(info.blueprint)
     if "library" in services:
-        _register_library(app, Store(config.database))
+        try:
+            _register_library(app, Store(config.database))
+        except OtherEngine as error:
+            raise AppImportError(str(error)) from None  # which gunicorn prints without a traceback, and ends
     app.add_url_rule("/healthz", view_func=healthz)
     _register_errors(app)
     engines.warm_up()
@@ -67,10 +73,10 @@ def _register_library(app: Flask, store: Store) -> None:
     app.register_blueprint(library.blueprint)
 
 
-def _mediapipe() -> Engine:
-    from face_services.mediapipe_engine import MediaPipeEngine  # noqa: PLC0415 - 2 s and 200 MB, for the engines' processes only
+def _opencv() -> Engine:
+    from face_services.opencv_engine import OpenCvEngine  # noqa: PLC0415 - for the engines' processes only
 
-    return MediaPipeEngine()
+    return OpenCvEngine()
 
 
 def _register_errors(app: Flask) -> None:

@@ -1,70 +1,71 @@
-"""A square, upright crop of a picture around one face, and mapping points back into the picture."""
+"""A square crop of a picture around one face, turned by any angle, and mapping points back into the picture."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from face_services.engine import Image, Points
-from face_services.geometry import Box
 
-CROP_SIDE = 384
+Matrix = NDArray[np.float64]
+"""Shape (2, 3): maps points from one picture to another."""
 
 
 @dataclass(frozen=True)
 class Crop:
-    """`pixels` (384x384 RGB) shows the picture's square at `origin`, `scale` times as large, after `turns`.
-
-    A turn is 90 degrees counter-clockwise, as in `numpy.rot90`.
-    """
+    """Pixels (square, RGB), and the matrix from their points to those of the picture."""
 
     pixels: Image
-    origin: tuple[float, float]
-    scale: float
-    turns: int = 0
+    matrix: Matrix
 
     @classmethod
-    def around(cls, image: Image, box: Box, margin: float = 2.0) -> "Crop":
-        """Crops a square of `margin` times the box's longer side around its centre; parts outside are black."""
-        reach = box.side * margin
-        x, y = box.centre[0] - reach / 2, box.centre[1] - reach / 2
-        scale = CROP_SIDE / reach
-        pixels = _shrunk_window(image, x, y, scale)
-        return cls(pixels, (x, y), scale)
+    def around(cls, image: Image, centre: tuple[float, float], reach: float, turn: float, side: int) -> "Crop":
+        """Crops a square of `reach` pixels around a point; parts outside the picture are black.
 
-    def turned(self, turns: int) -> "Crop":
-        """The same square turned `turns` times further."""
-        return Crop(
-            np.ascontiguousarray(np.rot90(self.pixels, turns)),
-            self.origin,
-            self.scale,
-            (self.turns + turns) % 4,
-        )
+        Args:
+            image: the picture.
+            centre: as (x, y).
+            reach: side of the square, in pixels of the picture.
+            turn: what is turned clockwise by so many radians in the picture is upright in the crop.
+            side: of the crop, in pixels.
+        """
+        scale = reach / side
+        cos, sin = np.cos(turn) * scale, np.sin(turn) * scale
+        half = side / 2
+        matrix = np.array([[cos, -sin, centre[0] - (cos - sin) * half], [sin, cos, centre[1] - (sin + cos) * half]])
+        return cls(warped(image, matrix, side), matrix)
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the picture per pixel of the crop."""
+        return float(np.hypot(self.matrix[0, 0], self.matrix[1, 0]))
+
+    @property
+    def turn(self) -> float:
+        """Radians by which the crop's upright is turned clockwise in the picture."""
+        return float(np.arctan2(self.matrix[1, 0], self.matrix[0, 0]))
 
     def to_picture(self, points: Points) -> Points:
-        """Points of this crop in pixels of the whole picture."""
-        turned = points
-        for _ in range(self.turns):
-            turned = np.column_stack((CROP_SIDE - turned[:, 1], turned[:, 0]))
-        return turned / self.scale + self.origin
-
-    def from_picture(self, points: Points) -> Points:
-        """Points of the whole picture in pixels of this crop."""
-        turned = (points - self.origin) * self.scale
-        for _ in range(self.turns):
-            turned = np.column_stack((turned[:, 1], CROP_SIDE - turned[:, 0]))
-        return turned
+        """Points of this crop in pixels of the picture."""
+        return points @ self.matrix[:, :2].T + self.matrix[:, 2]
 
 
-def _shrunk_window(image: Image, x: float, y: float, scale: float) -> Image:
-    """Samples the window; a face much larger than the crop is averaged first to avoid aliasing."""
-    if scale < 0.5:
-        reach = CROP_SIDE / scale
-        box = Box(x, y, x + reach, y + reach).clipped(image.shape[1], image.shape[0])
-        left, top = int(box.left), int(box.top)
-        part = image[top : int(np.ceil(box.bottom)), left : int(np.ceil(box.right))]
-        part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        matrix = np.array([[1, 0, (left - x) * scale], [0, 1, (top - y) * scale]])
-        return cv2.warpAffine(part, matrix, (CROP_SIDE, CROP_SIDE))
-    matrix = np.array([[scale, 0, -x * scale], [0, scale, -y * scale]])
-    return cv2.warpAffine(image, matrix, (CROP_SIDE, CROP_SIDE))
+def warped(image: Image, matrix: Matrix, side: int) -> Image:
+    """A square of a picture, by the matrix from its points to the picture's.
+
+    Where it shrinks, the picture's part is averaged first to avoid aliasing.
+    """
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if scale > 1.5:
+        corners = np.array([(0, 0), (side, 0), (0, side), (side, side)]) @ matrix[:, :2].T + matrix[:, 2]
+        height, width = image.shape[:2]
+        left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (width - 1, height - 1))
+        right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), (left + 1, top + 1), (width, height))
+        part = image[top:bottom, left:right]
+        size = (max(1, round(part.shape[1] / scale)), max(1, round(part.shape[0] / scale)))
+        shrunk = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        factors = np.array([[size[0] / part.shape[1]], [size[1] / part.shape[0]]])
+        matrix = (matrix - np.array([[0, 0, left], [0, 0, top]])) * factors
+        image = shrunk
+    return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)

@@ -1,103 +1,97 @@
-"""Candidates for faces from MediaPipe's two detectors, full range and short range, merged."""
+"""Candidates for faces, from YuNet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from face_services._mediapipe import FaceDetection
-from face_services.engine import Image
-from face_services.geometry import Box, tiles
+from face_services import models
+from face_services.crop import Crop
+from face_services.engine import Image, Points
+from face_services.geometry import Box
 
-LOWEST_SCORE = 0.5
-WORKING_SIDE = 1920
-TILE_SIDE, TILE_STRIDE = 480, 360
-LONG_PICTURE, LONGEST_PICTURE = 2, 12
+LOWEST_SCORE = 0.3
+SMALLEST_SIDE = 320
+"""A smaller picture is enlarged, so that a face that fills it is not larger than any that the network knows."""
+_STRIDES = (8, 16, 32)
+_CELL = 32
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A possible face; `agreed` says that both detectors found it."""
+class Hit:
+    """A possible face: its box, score, and five points: eyes, nose, corners of the mouth, each from left to right.
+
+    In the picture the points are right only where the face is not turned by more than 45 degrees; the box always is.
+    """
 
     box: Box
     score: float
-    agreed: bool = False
+    points: Points
+
+    @property
+    def roll(self) -> float:
+        """Radians by which the eyes are turned clockwise."""
+        right, left = self.points[1], self.points[0]
+        return float(np.arctan2(right[1] - left[1], right[0] - left[0]))
+
+    def in_picture(self, crop: Crop) -> "Hit":
+        """The hit of a crop as one of the picture; its box is that of the turned ellipse in it."""
+        (middle,) = crop.to_picture(np.array([self.box.centre]))
+        turn, width, height = crop.turn + self.roll, self.box.width * crop.scale, self.box.height * crop.scale
+        across = float(np.hypot(width * np.cos(turn), height * np.sin(turn))) / 2
+        down = float(np.hypot(width * np.sin(turn), height * np.cos(turn))) / 2
+        box = Box(middle[0] - across, middle[1] - down, middle[0] + across, middle[1] + down)
+        return Hit(box, self.score, crop.to_picture(self.points))
 
 
 class Detector:
-    """Runs both detectors over a picture, whole or in tiles. Not for use by several threads."""
+    """Runs YuNet over a picture. Not for use by several threads."""
 
     def __init__(self) -> None:
-        self._full_range = FaceDetection(min_detection_confidence=LOWEST_SCORE, model_selection=1)
-        self._short_range = FaceDetection(min_detection_confidence=LOWEST_SCORE, model_selection=0)
+        self._network = models.detector()
 
-    def whole(self, image: Image) -> list[Candidate]:
-        """Candidates in the picture as one; sees faces down to about a tenth of its longer side.
+    def find(self, image: Image, side: int) -> list[Hit]:
+        """Hits in a picture that is shrunk to that longer side first, best score first, one a face.
 
-        The detectors squeeze their input into a square, so a long picture is searched in squares as well.
+        Sees faces down to about a sixtieth of `side`.
         """
-        full, short = _hits(self._full_range, image), _hits(self._short_range, image)
-        shorter, longer = sorted(image.shape[:2])
-        if LONG_PICTURE * shorter < longer <= LONGEST_PICTURE * shorter:
-            squares = self._in_tiles(image, shorter, max(shorter // 2, 1))
-            full, short = full + squares[0], short + squares[1]
-        return _merged(full, short)
+        longer = max(image.shape[:2])
+        scale = min(side, max(longer, SMALLEST_SIDE)) / longer
+        if scale != 1:
+            size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        found = suppressed(list(self._hits(image)))
+        return [Hit(hit.box.scaled(1 / scale), hit.score, hit.points / scale) for hit in found]
 
-    def tiled(self, image: Image) -> list[Candidate]:
-        """Candidates in overlapping 480 px tiles; in a 1280x720 picture sees faces from about 30 px.
-
-        A picture with a side above 1920 px is scaled down to that first, which bounds the number of tiles.
-        """
-        scale = min(1.0, WORKING_SIDE / max(image.shape[:2]))
-        height, width = (max(round(length * scale), 1) for length in image.shape[:2])
-        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        full, short = self._in_tiles(small, TILE_SIDE, TILE_STRIDE)
-        return [Candidate(hit.box.scaled(1 / scale), hit.score, hit.agreed) for hit in _merged(full, short)]
-
-    def _in_tiles(self, image: Image, side: int, stride: int) -> tuple[list[Candidate], list[Candidate]]:
+    def _hits(self, image: Image) -> Iterator[Hit]:
         height, width = image.shape[:2]
-        full: list[Candidate] = []
-        short: list[Candidate] = []
-        for x, y in tiles(width, height, side, stride):
-            tile = np.ascontiguousarray(image[y : y + side, x : x + side])
-            full += _moved(_hits(self._full_range, tile), x, y)
-            short += _moved(_hits(self._short_range, tile), x, y)
-        return full, short
-
-    def closely(self, crop: Image) -> list[Candidate]:
-        """Detections of the short-range detector in a crop around one face; upright faces score best."""
-        return _hits(self._short_range, crop)
-
-
-def _hits(detector: FaceDetection, image: Image) -> list[Candidate]:
-    height, width = image.shape[:2]
-    found = []
-    for detection in detector.process(image).detections or []:
-        relative = detection.location_data.relative_bounding_box
-        left, top = relative.xmin * width, relative.ymin * height
-        box = Box(left, top, left + relative.width * width, top + relative.height * height)
-        if box.area:
-            found.append(Candidate(box, float(detection.score[0])))
-    return found
+        padded = cv2.copyMakeBorder(image, 0, -height % _CELL, 0, -width % _CELL, cv2.BORDER_CONSTANT)
+        pixels = cv2.dnn.blobFromImage(padded, swapRB=True)
+        outputs = [output[0] for output in self._network.run(None, {"input": pixels})]
+        for level, stride in enumerate(_STRIDES):
+            classes, objects, boxes, points = outputs[level::3]
+            scores = np.sqrt(np.clip(classes[:, 0], 0, 1) * np.clip(objects[:, 0], 0, 1))
+            (likely,) = np.nonzero(scores >= LOWEST_SCORE)
+            cells = np.column_stack((likely % (padded.shape[1] // stride), likely // (padded.shape[1] // stride)))
+            yield from map(
+                _hit,
+                scores[likely],
+                (boxes[likely, :2] + cells) * stride,
+                np.exp(boxes[likely, 2:]) * stride / 2,
+                (points[likely].reshape(-1, 5, 2) + cells[:, None]) * stride,
+            )
 
 
-def _moved(hits: Iterable[Candidate], x: int, y: int) -> list[Candidate]:
-    return [Candidate(hit.box.moved(x, y), hit.score) for hit in hits]
+def _hit(score: np.float32, centre: NDArray[np.float64], half: NDArray[np.float64], points: NDArray[np.float64]) -> Hit:
+    return Hit(Box(*(centre - half).tolist(), *(centre + half).tolist()), float(score), points.astype(np.float64))
 
 
-def _merged(full: list[Candidate], short: list[Candidate]) -> list[Candidate]:
-    """Non-maximum suppression over both lists; notes which candidates both detectors found."""
-    kept: list[Candidate] = []
-    for own, other in ((full, short), (short, full)):
-        kept += [Candidate(hit.box, hit.score, any(hit.box.same_face(theirs.box) for theirs in other)) for hit in own]
-    return suppressed(kept)
-
-
-def suppressed(candidates: list[Candidate]) -> list[Candidate]:
-    """Keeps the best-scored candidate of each face, best first."""
-    kept: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: c.score, reverse=True):
-        if not any(candidate.box.same_face(better.box) for better in kept):
-            kept.append(candidate)
+def suppressed(hits: list[Hit]) -> list[Hit]:
+    """Keeps the best-scored hit of each face, best first."""
+    kept: list[Hit] = []
+    for hit in sorted(hits, key=lambda one: one.score, reverse=True):
+        if not any(hit.box.same_face(better.box) for better in kept):
+            kept.append(hit)
     return kept

@@ -1,58 +1,43 @@
-"""dlib's face recognition network, aligned by five mesh points."""
+"""SFace: faces as vectors, from chips aligned by five points."""
 
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-
-import dlib
+import cv2
 import numpy as np
 
-from face_services.crop import CROP_SIDE, Crop
-from face_services.engine import Embedding, Image, Points
-from face_services.geometry import Box
+from face_services import models
+from face_services.crop import warped
+from face_services.engine import Chip, Embedding, Image, Points
 
-MODEL_FILE = "dlib_face_recognition_resnet_model_v1.dat"
-# dlib's five points: outer and inner corner of the eye on the picture's right, the same of the left one, nose base.
-FIVE_MESH_POINTS = (263, 362, 33, 133, 2)
-# Where they lie, as shares of the detector's box, on an upright frontal face (mean of two portraits).
-FIVE_BOX_POINTS = np.array([(0.81, 0.28), (0.61, 0.29), (0.19, 0.28), (0.39, 0.29), (0.50, 0.58)])
+CHIP_SIDE = 112
+_ON_CHIP = np.array(
+    [38.2946 + 51.6963j, 73.5318 + 51.5014j, 56.0252 + 71.7366j, 41.5493 + 92.3655j, 70.7299 + 92.2041j]
+)
+"""Where the network expects eyes, nose and corners of the mouth, as x + iy."""
+
+
+def chip_of(image: Image, five: Points) -> Chip:
+    """Cuts a face out of a picture so that its five points (as in `detector.Hit`) come to lie where SFace wants them.
+
+    The map is the similarity that does so best by least squares.
+    """
+    seen = five[:, 0] + 1j * five[:, 1]
+    seen_middle, middle = seen.mean(), _ON_CHIP.mean()
+    offsets = seen - seen_middle
+    size = float((np.abs(offsets) ** 2).sum())
+    factor = (offsets.conj() * (_ON_CHIP - middle)).sum() / size if size else 1.0
+    back = 1 / factor if factor else 1.0
+    start = seen_middle - back * middle
+    matrix = np.array([[back.real, -back.imag, start.real], [back.imag, back.real, start.imag]])
+    return warped(image, matrix, CHIP_SIDE)
 
 
 class Embedder:
-    """Turns the face in a box into 128 numbers. Not for use by several threads; about 75 ms a face."""
+    """Turns chips into vectors. Not for use by several threads."""
 
     def __init__(self) -> None:
-        self._network = dlib.face_recognition_model_v1(str(model_path()))
+        self._network = models.recogniser()
 
-    def embed(self, image: Image, box: Box, mesh: Points | None) -> Embedding:
-        """Returns the vector, shape (128,). Without a mesh the points are taken from the box alone.
-
-        The result is then poorer: such a face (very blurred, half covered) is stored but hardly ever found.
-        """
-        crop = Crop.around(image, box)
-        points = _points_of_box(box) if mesh is None else mesh[list(FIVE_MESH_POINTS)]
-        shape = dlib.full_object_detection(
-            dlib.rectangle(0, 0, CROP_SIDE, CROP_SIDE),
-            [dlib.point(round(x), round(y)) for x, y in crop.from_picture(points)],
-        )
-        return np.array(self._network.compute_face_descriptor(crop.pixels, shape), dtype=np.float32)
-
-
-def _points_of_box(box: Box) -> Points:
-    return FIVE_BOX_POINTS * (box.width, box.height) + (box.left, box.top)
-
-
-@cache
-def model_path() -> Path:
-    """The network's file inside `face_recognition_models`, found without importing that package.
-
-    Its import needs `pkg_resources`, and its 68-point model rests on a data set for non-commercial use only; this
-    file is the one thing used of it.
-
-    Raises:
-        RuntimeError: the package is not installed.
-    """
-    spec = find_spec("face_recognition_models")
-    if spec is None or spec.origin is None:
-        raise RuntimeError("the package face_recognition_models is not installed")
-    return Path(spec.origin).parent / "models" / MODEL_FILE
+    def embed(self, chip: Chip) -> Embedding:
+        """Returns the vector of length 1, shape (128,)."""
+        (vectors,) = self._network.run(None, {"data": cv2.dnn.blobFromImage(chip)})
+        vector: Embedding = vectors[0] / np.linalg.norm(vectors[0])
+        return vector

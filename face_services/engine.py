@@ -1,4 +1,4 @@
-"""What the services need from a face engine; `mediapipe_engine` is the one in use."""
+"""What the services need from a face engine; `opencv_engine` is the one in use."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,18 +14,19 @@ Image = NDArray[np.uint8]
 Points = NDArray[np.float64]
 """Points in pixels, shape (n, 2), x before y."""
 
+Chip = NDArray[np.uint8]
+"""A face cut out and turned upright in the size that the engine's `embed` takes; RGB."""
+
 Embedding = NDArray[np.float32]
-"""A face as a vector, shape (128,); the nearer two are (L2), the more alike the faces."""
+"""A face as a vector of length 1, shape (128,); the nearer two are (L2), the more alike the faces."""
 
 EMBEDDING_SIZE = 128
 
+ENGINE = "YuNet 2023mar, SFace 2021dec, version 1"
+"""What makes the embeddings; to be changed with anything that changes them.
 
-@dataclass(frozen=True)
-class Face:
-    """A detected face: its box, clipped to the picture, and the detector's score from 0 to 1."""
-
-    box: Box
-    score: float
+A library names it, for embeddings of two engines cannot be compared.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,23 @@ class Pose:
     landmarks: Points
 
 
+@dataclass(frozen=True)
+class Face:
+    """A face in a picture.
+
+    Attributes:
+        box: clipped to the picture.
+        score: the detector's, from 0 to 1.
+        pose: None if it cannot be told, as when half of the face is covered.
+        chip: what `embed` takes.
+    """
+
+    box: Box
+    score: float
+    pose: Pose | None
+    chip: Chip
+
+
 class Engine(Protocol):
     """Finds, measures and compares faces. An instance belongs to the one thread that made it."""
 
@@ -48,10 +66,6 @@ class Engine(Protocol):
         """Returns the faces of a picture, best score first; an empty list when there is none."""
         ...
 
-    def pose(self, image: Image, boxes: list[Box]) -> list[Pose | None]:
-        """Returns one pose per box, in order; None where no landmarks could be found."""
-        ...
-
-    def embed(self, image: Image, box: Box) -> Embedding:
-        """Returns the vector of the face in that box."""
+    def embed(self, chip: Chip) -> Embedding:
+        """Returns the vector of a face."""
         ...

@@ -2,6 +2,7 @@
 
 ServiceError
 ├── SettingsError        a FACE_SERVICES_* variable is wrong (start-up only)
+├── OtherEngine          the library's faces are another engine's (start-up only)
 ├── BadRequest     400   the body is not what the protocol asks for
 │   ├── BadImage   400   the picture cannot be decoded or is too large in pixels
 │   └── NoFace     400   there is no face where one was expected
@@ -12,6 +13,8 @@ ServiceError
     └── EngineDied 503   the process that worked on the request ended
 """
 
+from face_services.engine import ENGINE
+
 
 class ServiceError(Exception):
     """Root of the tree; `status` is the HTTP status and `str(error)` the text on the wire."""
@@ -21,6 +24,16 @@ class ServiceError(Exception):
 
 class SettingsError(ServiceError):
     """An environment variable has a value that cannot be used; the text names it on one line."""
+
+
+class OtherEngine(ServiceError):
+    """A library was made by another engine."""
+
+    def __init__(self, path: str, made_by: str) -> None:
+        super().__init__(
+            f"{path} was made with {made_by}; its faces cannot be compared with those of {ENGINE}. Images are not"
+            " kept in it, so it cannot be converted: move it away and import again (docs/how-to/change-face-engine.md)"
+        )
 
 
 class BadRequest(ServiceError):

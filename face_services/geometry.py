@@ -1,6 +1,5 @@
-"""Boxes in pictures: overlap, clipping, and the tiles a large picture is searched in."""
+"""Boxes in pictures: overlap and clipping."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -38,10 +37,6 @@ class Box:
         """The middle as (x, y)."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
-    def contains(self, x: float, y: float) -> bool:
-        """Whether the point lies in the box, its border included."""
-        return self.left <= x <= self.right and self.top <= y <= self.bottom
-
     def clipped(self, width: int, height: int) -> "Box":
         """The part inside a picture of that size; its area is 0 when nothing is."""
         return Box(
@@ -76,15 +71,3 @@ class Box:
             min(self.right, other.right),
             min(self.bottom, other.bottom),
         ).area
-
-
-def tiles(width: int, height: int, side: int, stride: int) -> Iterator[tuple[int, int]]:
-    """Yields the (x, y) corners of square tiles that cover the picture; the last ones end at its border."""
-    for y in _starts(height, side, stride):
-        for x in _starts(width, side, stride):
-            yield x, y
-
-
-def _starts(length: int, side: int, stride: int) -> list[int]:
-    last = max(length - side, 0)
-    return [*range(0, last, stride), last]

@@ -1,5 +1,8 @@
 """Gunicorn's settings: `python -m gunicorn -c python:face_services.gunicorn_conf 'face_services.app:create_app()'`."""
 
+from typing import Any
+
+from face_import.lifetime import end_with_parent
 from face_services.errors import SettingsError
 from face_services.settings import Settings
 
@@ -18,3 +21,8 @@ worker_connections = threads + 1000
 timeout = 120
 graceful_timeout = 10
 keepalive = 30
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Called by gunicorn in each new worker."""
+    end_with_parent()

@@ -7,12 +7,10 @@ from typing import Any
 
 from flask import Blueprint
 
-from face_services.decode import picture
-from face_services.engine import Engine, Face, Image, Pose
-from face_services.quality import quality
+from face_services.engine import Pose
 from face_services.runner import current_runner
-from face_services.settings import current_settings
-from face_services.wire import Corners, DetectRequest, PoseRequest, body, corners
+from face_services.seen import SeenFace, current_look
+from face_services.wire import DetectRequest, PoseRequest, body, corners
 
 blueprint = Blueprint("info", __name__, url_prefix="/v1/eval")
 
@@ -21,42 +19,31 @@ blueprint = Blueprint("info", __name__, url_prefix="/v1/eval")
 def detect() -> dict[str, Any]:
     """Finds the faces of a picture; `detections` is empty when there is none."""
     with current_runner().place():
-        asked = body(DetectRequest)
-        found = current_runner().run(_detections, asked.data.uri, current_settings().max_pixels)
-    return _success({"detections": found})
+        found = current_look(body(DetectRequest).data.uri)
+    return _success({"detections": [_detection(n, seen) for n, seen in enumerate(found.faces, 1)]})
 
 
 @blueprint.post("/facex-pose")
 def pose() -> dict[str, Any]:
-    """Measures the pose of the faces in the given boxes, one entry per box, in order."""
+    """Tells the pose of the faces in the given boxes, one entry per box, in order."""
     with current_runner().place():
         data = body(PoseRequest).data
-        found = current_runner().run(_landmarks, data.uri, data.attribute.detections, current_settings().max_pixels)
-    return _success({"landmarks": found})
+        found = current_look(data.uri)
+    seen = [found.face_at(box.within(found.width, found.height)) for box in data.attribute.detections]
+    return _success({"landmarks": [_landmark(one and one.face.pose) for one in seen]})
 
 
 def _success(result: dict[str, Any]) -> dict[str, Any]:
     return {"code": 0, "message": "", "result": result}
 
 
-def _detections(engine: Engine, uri: str, max_pixels: int) -> list[dict[str, Any]]:
-    image = picture(uri, max_pixels)
-    return [_detection(n, face, image) for n, face in enumerate(engine.detect(image), 1)]
-
-
-def _landmarks(engine: Engine, uri: str, detections: list[Corners], max_pixels: int) -> list[dict[str, Any]]:
-    image = picture(uri, max_pixels)
-    height, width = image.shape[:2]
-    return [_landmark(found) for found in engine.pose(image, [box.within(width, height) for box in detections])]
-
-
-def _detection(index: int, face: Face, image: Image) -> dict[str, Any]:
+def _detection(index: int, seen: SeenFace) -> dict[str, Any]:
     return {
         "index": index,
         "class": "face",
-        "score": round(face.score, 4),
-        "pts": corners(face.box),
-        "quality": quality(image, face.box),
+        "score": round(seen.face.score, 4),
+        "pts": corners(seen.face.box),
+        "quality": seen.quality,
     }
 
 

@@ -10,18 +10,15 @@ from uuid import uuid4
 
 from flask import Blueprint, current_app
 
-from face_services.decode import picture
-from face_services.engine import Embedding, Engine, Face, Image
+from face_services.engine import Chip, Embedding, Engine, Face
 from face_services.errors import BadRequest, NoFace
-from face_services.quality import quality
 from face_services.runner import current_runner
 from face_services.search import Match, SearchIndex
-from face_services.settings import current_settings
+from face_services.seen import Picture, SeenFace, current_look
 from face_services.store import KnownFace, Store
 from face_services.wire import AddRequest, Corners, CreateRequest, DeleteRequest, SearchRequest, body, corners
 
 EXTENSION = "face_services.library"
-SAME_BOX_OVERLAP = 0.3
 ORIENTATIONS = ("up", "up_right", "right", "down_right", "down", "down_left", "left", "up_left")
 
 blueprint = Blueprint("library", __name__, url_prefix="/v1/face/groups")
@@ -34,17 +31,6 @@ class Library:
 
     store: Store
     index: SearchIndex
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """One face of a picture, ready to be stored or searched for."""
-
-    face: Face
-    embedding: Embedding
-    quality: str
-    orientation: str
-    face_number: int
 
 
 @blueprint.get("")
@@ -91,17 +77,19 @@ def add(group: str) -> dict[str, Any]:
         image = asked.image
         face_id = image.id or uuid4().hex
         _library().store.check_free(group, face_id)
-        found = current_runner().run(_measure, image.uri, image.bounding_box, current_settings().max_pixels)
-    if asked.params.reject_bad_face and found.quality != "clear":
-        raise BadRequest(f"bad face: {found.quality}")
-    box = corners(found.face.box)
-    stored = KnownFace(face_id, image.tag, image.desc, box, round(found.face.score, 4))
-    _library().store.add(group, stored, found.embedding)
+        found = current_look(image.uri)
+        chosen = _chosen(found, image.bounding_box)
+        if asked.params.reject_bad_face and chosen.quality != "clear":
+            raise BadRequest(f"bad face: {chosen.quality}")
+        (embedding,) = current_runner().run(_embedded, [chosen.face.chip])
+    box, pose = corners(chosen.face.box), chosen.face.pose
+    stored = KnownFace(face_id, image.tag, image.desc, box, round(chosen.face.score, 4))
+    _library().store.add(group, stored, embedding)
     return {
         "id": face_id,
         "bounding_box": {"pts": box, "score": stored.score},
-        "face_quality": {"quality": found.quality, "orientation": found.orientation},
-        "face_number": found.face_number,
+        "face_quality": {"quality": chosen.quality, "orientation": _orientation(pose.roll if pose else 0.0)},
+        "face_number": len(found.faces),
     }
 
 
@@ -111,11 +99,13 @@ def search(group: str) -> dict[str, Any]:
     with current_runner().place():
         asked = body(SearchRequest)
         _library().store.version(group)  # rejects an unknown group before using an engine
-        pictures = current_runner().run(_embedded, asked.images, current_settings().max_pixels)
+        pictures = [[seen.face for seen in current_look(uri).faces] for uri in asked.images]
+        chips = [face.chip for faces in pictures for face in faces]
+        vectors = iter(current_runner().run(_embedded, chips) if chips else [])
     find = _library().index.matches
     return {
         "search_results": [
-            {"faces": [_found(face, find(group, vector, asked.threshold, asked.limit)) for face, vector in faces]}
+            {"faces": [_found(face, find(group, next(vectors), asked.threshold, asked.limit)) for face in faces]}
             for faces in pictures
         ]
     }
@@ -126,29 +116,12 @@ def _library() -> Library:
     return library
 
 
-def _measure(engine: Engine, uri: str, wanted: Corners | None, max_pixels: int) -> _Measured:
-    image = picture(uri, max_pixels)
-    faces = engine.detect(image)
-    face = _chosen(faces, image, wanted)
-    pose = engine.pose(image, [face.box])[0]
-    return _Measured(
-        face,
-        engine.embed(image, face.box),
-        quality(image, face.box),
-        _orientation(pose.roll if pose else 0.0),
-        len(faces),
-    )
-
-
-def _chosen(faces: list[Face], image: Image, wanted: Corners | None) -> Face:
+def _chosen(found: Picture, wanted: Corners | None) -> SeenFace:
     """The largest face, or the one whose box is most like the wanted one."""
     if wanted is None:
-        chosen = max(faces, key=lambda face: face.box.area, default=None)
+        chosen = max(found.faces, key=lambda seen: seen.face.box.area, default=None)
     else:
-        box = wanted.within(image.shape[1], image.shape[0])
-        chosen = max(faces, key=lambda face: face.box.overlap(box), default=None)
-        if chosen and chosen.box.overlap(box) < SAME_BOX_OVERLAP:
-            chosen = None
+        chosen = found.face_at(wanted.within(found.width, found.height))
     if chosen is None:
         raise NoFace
     return chosen
@@ -159,12 +132,8 @@ def _orientation(roll: float) -> str:
     return ORIENTATIONS[round(roll / 45) % 8]
 
 
-def _embedded(engine: Engine, uris: list[str], max_pixels: int) -> list[list[tuple[Face, Embedding]]]:
-    return [_faces(engine, picture(uri, max_pixels)) for uri in uris]
-
-
-def _faces(engine: Engine, image: Image) -> list[tuple[Face, Embedding]]:
-    return [(face, engine.embed(image, face.box)) for face in engine.detect(image)]
+def _embedded(engine: Engine, chips: list[Chip]) -> list[Embedding]:
+    return [engine.embed(chip) for chip in chips]
 
 
 def _found(face: Face, matches: list[Match]) -> dict[str, Any]:

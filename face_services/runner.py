@@ -40,7 +40,7 @@ def process_pool(make_engine: MakeEngine, engines: int) -> Executor:
     share one now and then while the other idles.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["face_services.app", "face_services.mediapipe_engine"])
+    context.set_forkserver_preload(["face_services.app", "face_services.opencv_engine"])
     processors = context.SimpleQueue()
     usable = _processors()
     for processor in usable if len(usable) == engines else ():

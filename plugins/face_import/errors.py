@@ -10,7 +10,8 @@
     │   ├── TaskNotFound       404
     │   ├── WrongState         409
     │   ├── KeyReused          409
-    │   └── Busy               503
+    │   ├── Busy               503
+    │   └── DiskFull           503
     ├── SourceError            a source that cannot be parsed; carries the line if known
     │   ├── SourceMissing      there is no such file, so far
     │   └── Ambiguous          the client may say which column is which; carries the first records
@@ -96,6 +97,14 @@ class Busy(RequestError):
     status = 503
     code = "busy"
     headers = MappingProxyType({"Retry-After": "5"})
+
+
+class DiskFull(RequestError):
+    """There is no room for a new import; the client may try again once there is."""
+
+    status = 503
+    code = "disk_full"
+    headers = MappingProxyType({"Retry-After": "60"})
 
 
 class SourceError(FaceImportError):
@@ -237,6 +246,22 @@ class TaskStopped(FaceImportError):
 
 class Interrupted(FaceImportError):
     """This process was asked to end, whatever the task's state: the next try resumes."""
+
+
+class RowWaits(FaceImportError):
+    """A row's image host is in trouble or fully used: the row stays unhandled, and starts again later."""
+
+
+class ShardWaits(FaceImportError):
+    """All that is left of a shard waits for image hosts; the text says for which.
+
+    Args:
+        seconds: how long there is nothing to do.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class LeaseLost(FaceImportError):

@@ -10,24 +10,29 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import nlargest
 from typing import Any, NoReturn
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from face_import.audit import AuditLog, By, Entry
 from face_import.catalogue import Catalogue, ImportTask, get_catalogue
+from face_import.catalogue.reports import waiting_tasks
 from face_import.clients.airflow import Airflow, Run
-from face_import.contract import TaskState
+from face_import.contract import Notice, TaskState
 from face_import.control import Control
 from face_import.domain.identity import POOL_PREFIX, pool_of_run
-from face_import.domain.planning import pool_for
+from face_import.domain.notes import with_waiting
+from face_import.domain.planning import pool_for, shard_names
 from face_import.errors import AirflowError, AirflowRefused, FaceImportError, RequestError, WrongState
 from face_import.settings import Settings, get_settings
 from face_import.sources.storage import Storage
+from face_import.stalls import OUT_OF_REACH, Revival, StallWatch
 
 log = logging.getLogger(__name__)
 ROUND_S = 1.0
 LAUNCH_AFTER_S = 10.0
 """How long a start may take before it counts as lost."""
 LOOK_EVERY = 5
-"""Rounds between queries to Airflow while nothing is running: somebody may have cleared a run."""
+"""Rounds between queries to Airflow while nothing is running: somebody may have cleared a run. While something is, it
+is asked as rarely whether somebody has paused it."""
 END_AFTER_S = 5.0
 """How long a run may take to end by itself after its task has stopped."""
 SWEEP_EVERY = 60
@@ -56,7 +61,10 @@ class Keeper:
     """
 
     def __init__(self, settings: Settings, catalogue: Catalogue, airflow: Airflow) -> None:
+        self._engine = catalogue.engine
         self._tasks = catalogue.tasks
+        self._plans = catalogue.plans
+        self._hosts = catalogue.hosts
         self._ledger = catalogue.ledger
         self._leases = catalogue.leases
         self._runs = catalogue.runs
@@ -64,6 +72,7 @@ class Keeper:
         self._control = Control(settings, catalogue, airflow)
         self._storage = Storage.of(settings)
         self._settings = settings
+        self._audit = AuditLog.of(settings)
         self._retention_s = settings.retention_days * DAY_S
         self._had_active_runs = True
         self._orphans: dict[str, float] = {}
@@ -85,9 +94,10 @@ class Keeper:
             self._had_active_runs = bool(active)
             self._for_each(self._end_unwanted, self._tasks.by_run(sorted(active)).values(), active)
             self._for_each(self._reconcile, running, active)
-            self._obey_pools(
-                [task for task in running if task.run_id in active and active[task.run_id].state == "running"]
-            )
+            working = [task for task in running if task.run_id in active and active[task.run_id].state == "running"]
+            self._obey_pools(working)
+            self._for_each(self._note_waiting, working, active, waiting_tasks(self._engine))
+            self._explain(running)
         self._purge_until = time.monotonic() + PURGE_ROUND_S
         self._for_each(self._purge, nlargest(PURGE_AT_ONCE, deleted, key=lambda task: task.deleted_at or 0))
 
@@ -109,6 +119,8 @@ class Keeper:
         """
         if task.ended and self._tasks.clock() - (task.stopped_at or 0) > END_AFTER_S:
             now_known = self._runs.run_queued(task.run_id, active[task.run_id].queued_at)
+            if now_known is not None and now_known.attempt > task.attempt:
+                self._note("start", task.id, task.config.group_name, by=By.AIRFLOW)
             if now_known is not None and now_known.ended:
                 self._control.end_run(task.id, patience_s=0)
                 log.info("ended a run whose task is not running run=%s", task.run_id)
@@ -130,10 +142,14 @@ class Keeper:
                 return
             reason = {
                 None: f"Airflow's run {task.run_id} was deleted while the import was running",
-                "success": f"Airflow's run {task.run_id} ended before all rows were handled",
+                "success": (
+                    f"Airflow's run {task.run_id} was set to success there before all rows were handled; "
+                    f"unfinished: {shard_names(self._plans.unfinished(task.id))}"
+                ),
             }.get(run.state if run else None, f"Airflow's run {task.run_id} failed")
             if self._tasks.halt(task.id, f"{reason}; start the task to resume", attempt=task.attempt):
                 log.warning("stopped task=%s reason=%s", task.id, reason)
+                self._note("stop", task.id, task.config.group_name, reason=reason)
 
     def _obey_pools(self, tasks: Sequence[ImportTask]) -> None:
         """Apply pool sizes: 0 slots keep shards from starting, and here also pause the running ones."""
@@ -153,6 +169,26 @@ class Keeper:
             log.info("%s task=%s", "pausing" if paused else "resuming", task.id)
             self._tasks.pause(task.id, paused=paused)
 
+    def _explain(self, tasks: Sequence[ImportTask]) -> None:
+        """Say why tasks do not go on, if somebody decided it in Airflow."""
+        if tasks and self._rounds % LOOK_EVERY == 0:
+            paused = self._airflow.is_paused()
+            for task in tasks:
+                notice = Notice.DAG_PAUSED if paused else Notice.NO_SLOTS if task.paused else ""
+                if notice != task.notice:
+                    log.info("waiting task=%s reason=%s", task.id, notice or "none")
+                    self._tasks.notify(task.id, notice)
+
+    def _note_waiting(self, task: ImportTask, active: dict[str, Run], waiting: set[str]) -> None:
+        """Say in a run's note which image hosts its import waits for; one that somebody wrote instead stays."""
+        written = active[task.run_id].note
+        if not written.startswith(f"{task.config.group_name}: "):
+            return
+        hosts = self._hosts.waiting(task.id) if task.id in waiting else []
+        note = with_waiting(written, [(host.host, host.reason) for host in hosts])
+        if note != written and self._tasks.get(task.id).state == TaskState.RUNNING:  # its result may be there by now
+            self._airflow.set_note(task.run_id, note)
+
     def _purge(self, task: ImportTask) -> None:
         """Remove the data of a deleted task, in batches over several rounds, once nothing works on it any more."""
         self._control.end_run(task.id, patience_s=0)
@@ -167,12 +203,18 @@ class Keeper:
                 return
             time.sleep(PURGE_PAUSE_S)
         log.info("purged task=%s", task.id)
+        self._note("purge", task.id, task.config.group_name)
+
+    def _note(self, action: str, task_id: str, group: str = "", *, by: By = By.KEEPER, **details: str) -> None:
+        """Audit what the keeper did, or has found done in Airflow."""
+        self._audit.write(Entry(by=by, action=action, task=task_id, group=group, details=details))
 
     def sweep(self) -> None:
         """Delete expired tasks, pools that a listener failed to delete, and sources without a task."""
         if self._retention_s:
             for task_id in self._tasks.mark_expired_deleted(self._retention_s, at_most=EXPIRE_AT_ONCE):
                 log.info("deleted after its retention task=%s", task_id)
+                self._note("delete", task_id, reason="its retention is over")
         pools = self._airflow.pools(POOL_PREFIX)  # before the runs: a run that starts in between keeps its pool
         in_use = {pool_of_run(run_id) for run_id in self._airflow.active_runs()}
         in_use |= {pool_of_run(task.run_id) for task in self._tasks.in_state(TaskState.RUNNING)}
@@ -189,19 +231,28 @@ class Keeper:
                 self._storage.delete(name)
 
 
-def run() -> NoReturn:
-    """Run the keeper forever."""
+def run(revival: Revival = OUT_OF_REACH) -> NoReturn:
+    """Run the keeper forever.
+
+    Args:
+        revival: see `StallWatch`.
+    """
     settings = get_settings()
-    keeper = Keeper(settings, get_catalogue(), Airflow(settings))
+    airflow = Airflow(settings)
+    keeper, stalls = Keeper(settings, get_catalogue(), airflow), StallWatch(settings, airflow, revival)
     log.info("keeper started")
     rounds = 0
     while True:
         try:
             keeper.round()
+            if rounds % LOOK_EVERY == 0:
+                stalls.look()
             if rounds % SWEEP_EVERY == 0:
                 keeper.sweep()
         except AirflowError as error:
             log.warning("airflow unavailable error=%s", error)
+        except OperationalError as error:
+            log.warning("catalogue unavailable error=%s", error.orig)
         except (FaceImportError, SQLAlchemyError, OSError):
             log.exception("round failed; retrying")
         rounds += 1

@@ -1,10 +1,11 @@
 """One settings object, read from `FACE_IMPORT_*` environment variables (docs/reference/settings.md)."""
 
 import ipaddress
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -16,9 +17,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 """Where dags/, config/ and plugins/ are; where the package is installed from a wheel there are none."""
 _ROOT = CHECKOUT if (CHECKOUT / "dags").is_dir() else Path("~")
 
+_PUBLIC_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["text", "json"]
 PoseAngle = Literal["pitch", "yaw", "roll"]
 
 
@@ -50,9 +53,10 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = None
     key_requests_per_minute: Annotated[int, Field(ge=1)] = 6000
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    services_python: Path = CHECKOUT / ".venv-services" / "bin" / "python"
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     start_timeout_s: Seconds = 120
     log_level: LogLevel = "INFO"
+    log_format: LogFormat = "text"
 
     # server of the commands, if not this home's stack
     url: str = ""
@@ -70,6 +74,7 @@ class Settings(BaseSettings):
     outage_patience_s: Seconds = 60
     service_timeout_s: Seconds = 30
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    min_free_bytes: Annotated[int, Field(ge=0)] | None = None
 
     # sources
     recurring_file: Path | None = None
@@ -83,6 +88,8 @@ class Settings(BaseSettings):
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = ()
     fetch_timeout_s: Seconds = 30
     fetch_connect_timeout_s: Seconds = 5
+    fetch_patience_s: Seconds = 600
+    host_give_up_s: Seconds = 14_400
     fetch_per_host: Annotated[int, Field(ge=1)] = 64
     fetch_max_redirects: Annotated[int, Field(ge=0, le=100)] = 20
     fetch_headers_file: Path | None = None
@@ -98,7 +105,7 @@ class Settings(BaseSettings):
     lease_start_window_s: Seconds = 1.0
     stop_grace_s: Seconds = 4.0
 
-    @field_validator("source_prefixes", "fetch_allow", "pose_order", "allowed_hosts", mode="before")
+    @field_validator("source_prefixes", "fetch_allow", "pose_order", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -110,7 +117,12 @@ class Settings(BaseSettings):
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("fetch_allow")
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("fetch_allow", "trusted_proxies")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
@@ -132,6 +144,14 @@ class Settings(BaseSettings):
             raise ValueError("must be an http or https URL with a host")
         return value
 
+    @field_validator("airflow_public_url", "public_url")
+    @classmethod
+    def _plain_path(cls, value: str) -> str:
+        url = urlsplit(value)
+        if not _PUBLIC_PATH.fullmatch(url.path) or url.query or url.fragment:
+            raise ValueError("may have a path of letters, digits and . _ ~ -, and nothing after it")
+        return value
+
     @field_validator("fetch_proxy")
     @classmethod
     def _proxy(cls, value: SecretStr) -> SecretStr:
@@ -140,15 +160,19 @@ class Settings(BaseSettings):
             raise ValueError("must be an http URL with a host, such as http://proxy.example.com:3128")
         return value
 
-    @field_validator("home")
+    @field_validator(
+        *("home", "airflow_password_file", "api_keys_file", "ca_file"),
+        *("fetch_headers_file", "recurring_file"),
+    )
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        """The stack's processes have another working directory; `~` needs a HOME, which need not exist."""
+        return value and value.expanduser().absolute()
 
     @property
     def catalogue_url(self) -> str:
         """SQLAlchemy URL of the catalogue."""
-        return self.database_url or f"sqlite:///{self.home / 'catalogue.db'}"
+        return self.database_url or sqlite_url(self.home / "catalogue.db")
 
     @property
     def storage_root(self) -> str:
@@ -176,9 +200,19 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://127.0.0.1:{self.port}").rstrip("/")
 
     @property
+    def public_path(self) -> str:
+        """Path of `console_url`, such as `/faces`; usually empty."""
+        return urlsplit(self.public_url).path.rstrip("/")
+
+    @property
+    def embedded_airflow(self) -> str:
+        """Base URL of the embedded Airflow's api-server, under the path that browsers use."""
+        return f"http://127.0.0.1:{self.airflow_port}{urlsplit(self.airflow_public_url).path.rstrip('/')}"
+
+    @property
     def airflow_api(self) -> str:
         """Base URL of Airflow's api-server."""
-        return (self.airflow_url or f"http://127.0.0.1:{self.airflow_port}").rstrip("/")
+        return (self.airflow_url or self.embedded_airflow).rstrip("/")
 
     @property
     def airflow_pages(self) -> str:
@@ -197,6 +231,11 @@ class Settings(BaseSettings):
             return SecretStr(path.read_text().strip())
         except OSError as error:
             raise ConfigError(f"FACE_IMPORT_AIRFLOW_PASSWORD_FILE: cannot read {path}: {error.strerror}") from None
+
+
+def sqlite_url(path: Path) -> str:
+    """SQLAlchemy URL of a database file, whatever characters its path has."""
+    return f"sqlite:///{quote(str(path))}"
 
 
 def _got(field: str, value: object) -> str:

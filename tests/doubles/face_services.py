@@ -119,6 +119,7 @@ async def add(request: web.Request) -> web.StreamResponse:
                 raise Refused(400, text)
         group.faces[face_id] = sha
         group.labels[face_id] = (body["image"]["tag"], body["image"]["desc"])
+        group.persons[face_id] = str(spec.get("person", ""))
         group.adds[face_id] += 1
         state.keep(name, face_id, sha)
         box = {**body["image"]["bounding_box"], "score": 0.99}
@@ -130,14 +131,16 @@ async def add(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/v1/face/groups/{group}/search")
 async def search(request: web.Request) -> web.StreamResponse:
-    """Find the very picture; the same person in another one (`person` of its spec) is no more alike than 0.8."""
+    """Find the very picture; another one of the same `person` (of its spec) has `alike`, by default 0.8."""
     name, state = request.match_info["group"], request.app[STATE]
 
     def carry_out(spec: Spec, body: Any, sha: str) -> Any:
         group = state.groups.get(name)
         if group is None:
             raise Refused(404, f"group {name} is not exist")
-        scores = {i: 1.0 if s == sha else 0.8 if spec.get("person") else 0.0 for i, s in group.faces.items()}
+        person, same = spec.get("person"), float(spec.get("alike", 0.8))
+        known = {i for i in group.faces if person and group.persons[i] == person}
+        scores = {i: 1.0 if s == sha else same if i in known else 0.0 for i, s in group.faces.items()}
         best = sorted((i for i in scores if scores[i] >= body["threshold"]), key=lambda i: -scores[i])
         box = {"pts": [[0, 0], [1, 0], [1, 1], [0, 1]], "score": 0.99}
         faces = [

@@ -14,22 +14,22 @@ GET  /ok/<n>.jpg                a picture of its own for every n
      /flaky/<k>/<name>?code=<c>            fails k times by name, with status c or (0) a reset, then a picture
      /cookie                    sets a cookie; /echo answers the request's headers as JSON
      /csv?rows=<n>              a source file
+POST /__hosts, GET /__hosts     further hosts, in trouble if wanted: see tests.doubles.hosts
 POST /__control {"latency_s": 0.02, "pictures": {"<name>": spec}, "reset": true}    GET /__record [?paths=1] [&reset=1]
 """
 
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from tests.doubles import serving
+from tests.doubles import hosts, serving
+from tests.doubles.hosts import HOSTS, Handler, Hosts
 from tests.doubles.images import Spec, make_image, spec_of_path
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 routes = web.RouteTableDef()
 
 
@@ -54,6 +54,8 @@ async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse
     """Count every fetch by path, and how many there are at once."""
     if request.path.startswith("/__"):
         return await handler(request)
+    if host := request.app[HOSTS].of(request):
+        return await host.serve(request, handler)
     seen = request.app[STATE]
     seen.paths[request.raw_path] += 1
     seen.in_flight += 1
@@ -231,6 +233,7 @@ async def control(request: web.Request) -> web.Response:
     seen.latency_s = float(wanted.get("latency_s", 0.0))
     seen.pictures = wanted.get("pictures", {})
     if wanted.get("reset"):
+        await request.app[HOSTS].forget()
         seen.not_modified = 0
         seen.paths.clear()
         seen.failures.clear()
@@ -263,7 +266,8 @@ def make_app() -> web.Application:
     """Return the host."""
     app = web.Application(middlewares=[recorded])
     app[STATE] = Seen()
-    app.add_routes(routes)
+    app[HOSTS] = Hosts()
+    app.add_routes([*routes, *hosts.routes])
     return app
 
 

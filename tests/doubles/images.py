@@ -8,6 +8,7 @@ A spec is a JSON object; every field may be left out::
      "faces": [{"box": [l, t, r, b], "score": 0.99}],      default: one face
      "pose": [pitch, yaw, roll],       null: could not be measured; default: [0, 0, 0]
      "detect_code": 599,               `code` of the detection's answer, with "detect_message"
+     "person": "Ada", "alike": 0.8,    who it is, and how alike other pictures of that person are in a search
      "add": "feature is already exist",                    refusal text at add, with "add_status"
      "detect_answer" | "pose_answer" | "add_answer": any JSON to answer instead}
 """

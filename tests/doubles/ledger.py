@@ -27,11 +27,12 @@ class Call:
 
 @dataclass(slots=True)
 class Group:
-    """A face group: picture and labels by id, and how often each id was added (never more than once, one hopes)."""
+    """A face group: what is known of each id, and how often it was added (never more than once, one hopes)."""
 
     capacity: int
     faces: dict[str, str] = field(default_factory=dict)
     labels: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    persons: dict[str, str] = field(default_factory=dict)
     adds: Counter[str] = field(default_factory=Counter)
 
 
@@ -64,6 +65,7 @@ class State:
             elif entry["id"]:
                 group.faces[entry["id"]] = entry["sha256"]
                 group.labels[entry["id"]] = (entry["tag"], entry["desc"])
+                group.persons[entry["id"]] = entry["person"]
                 group.adds[entry["id"]] += 1
 
     def keep(self, name: str, face_id: str = "", sha256: str = "") -> None:
@@ -76,6 +78,7 @@ class State:
                 "capacity": group.capacity,
                 "id": face_id,
                 "sha256": sha256,
+                "person": group.persons.get(face_id, ""),
                 "tag": tag,
                 "desc": desc,
             }

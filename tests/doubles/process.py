@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 import urllib.request
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
 from tests.doubles.images import Spec, spec_path
-from tests.doubles.serving import ANNOUNCEMENT, CONTROL, HEALTH, RECORD
+from tests.doubles.serving import ANNOUNCEMENT, CONTROL, HEALTH, HOSTS, RECORD
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 20.0
@@ -107,9 +108,13 @@ class Double:
 
     def control(self, **settings: object) -> None:
         """Replace how the double behaves; what is left out goes back to its default."""
-        request = urllib.request.Request(f"{self.url}{CONTROL}", json.dumps(settings).encode())
-        with urllib.request.urlopen(request, timeout=10):
-            pass
+        self.send(CONTROL, settings)
+
+    def send(self, path: str, body: object) -> Any:
+        """POST JSON to a path and return the JSON of the answer."""
+        request = urllib.request.Request(f"{self.url}{path}", json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
 
     def record(self, **query: object) -> dict[str, Any]:
         """Return what the double has seen; see its module."""
@@ -155,3 +160,34 @@ class ImageHost(Double):
         """Return the URL of a picture carrying `spec` (see `tests.doubles.images`)."""
         fields: Spec = spec
         return self.url + spec_path(fields)
+
+    def host(self, name: str, **trouble: object) -> "Host":
+        """Return a further host of this name, misbehaving as `tests.doubles.hosts` has it."""
+        return Host(self, name, **trouble)
+
+
+class Host:
+    """A further host of an image host: another origin, which is in trouble if wanted."""
+
+    def __init__(self, double: ImageHost, name: str, **trouble: object) -> None:
+        self._double, self._name = double, name
+        self.url = self.switch(**trouble)
+
+    @property
+    def name(self) -> str:
+        """Its name and port, as in a URL."""
+        return self.url.removeprefix("http://")
+
+    def switch(self, **trouble: object) -> str:
+        """Misbehave otherwise from now on, or no longer; returns the base URL."""
+        return str(self._double.send(HOSTS, {"name": self._name, **trouble})["url"])
+
+    def image(self, **spec: Any) -> str:
+        """Return the URL of a picture carrying `spec` (see `tests.doubles.images`)."""
+        fields: Spec = spec
+        return self.url + spec_path(fields)
+
+    def requests(self, since: float = 0.0, until: float = inf) -> list[dict[str, Any]]:
+        """Return the requests that began in a span of Unix seconds, as `tests.doubles.hosts.Request` has them."""
+        found = self._double.get(HOSTS, name=self._name)["requests"]
+        return [one for one in found if since <= one["at"] < until]

@@ -1,6 +1,7 @@
 """Airflow as a dictionary of runs, for what is decided without it; the real one is in `tests/faults`."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from face_import.clients.airflow import Airflow, Run
@@ -20,6 +21,8 @@ class Runs(Airflow):
         self.cut_short: set[str] = set()
         self.cleared: list[str] = []
         self.away = False
+        self.paused = False
+        self.slots: dict[str, int] = {}
 
     def run(self, run_id: str) -> Run | None:
         """A run, unless it is broken."""
@@ -29,13 +32,21 @@ class Runs(Airflow):
             raise AirflowRefused(f"Airflow answered 500 to GET {run_id}")
         return self.runs.get(run_id)
 
+    def is_paused(self) -> bool:
+        """As the test says."""
+        return self.paused
+
     def active_runs(self) -> dict[str, Run]:
         """The active ones."""
         return {run_id: run for run_id, run in self.runs.items() if run.active}
 
-    def fail_run(self, run_id: str) -> None:
+    def fail_run(self, run_id: str, *, on_purpose: bool = False) -> None:  # noqa: ARG002
         """Set it failed."""
         self.runs[run_id] = Run("failed", self.runs[run_id].queued_at)
+
+    def set_note(self, run_id: str, note: str) -> None:
+        """Replace its note."""
+        self.runs[run_id] = replace(self.runs[run_id], note=note)
 
     def trigger(self, run_id: str, conf: dict[str, Any], note: str) -> None:  # noqa: ARG002
         """Make it."""
@@ -68,5 +79,5 @@ class Runs(Airflow):
         """There are no pools."""
 
     def pools(self, prefix: str) -> dict[str, int]:  # noqa: ARG002
-        """There are no pools."""
-        return {}
+        """As the test says."""
+        return self.slots

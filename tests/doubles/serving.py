@@ -7,8 +7,10 @@ import signal
 
 from aiohttp import web
 
-HEALTH, CONTROL, RECORD, QUIT = "/__health", "/__control", "/__record", "/__quit"
+HEALTH, CONTROL, RECORD, QUIT, HOSTS = "/__health", "/__control", "/__record", "/__quit", "/__hosts"
 ANNOUNCEMENT = "listening on "
+RUNNER: web.AppKey[web.AppRunner] = web.AppKey("runner", web.AppRunner)
+"""Through it a double listens on further ports."""
 
 
 def run(app: web.Application, doc: str | None) -> None:
@@ -34,6 +36,7 @@ async def _serve(app: web.Application, port: int, parent: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
+    app[RUNNER] = runner
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024, reuse_address=True)
     await site.start()

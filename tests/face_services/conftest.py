@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from face_services.app import SERVICES, create_app
-from face_services.mediapipe_engine import MediaPipeEngine
+from face_services.opencv_engine import OpenCvEngine
 from face_services.settings import Settings
 from tests.face_services.fakes import Engines, thread_pool
 
@@ -18,9 +18,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def engine() -> MediaPipeEngine:
+def engine() -> OpenCvEngine:
     """The engine in use; the tests run in one thread, the one that made it."""
-    return MediaPipeEngine()
+    return OpenCvEngine()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from face_services.engine import EMBEDDING_SIZE, Embedding, Face, Image, Points, Pose
+from face_services.engine import EMBEDDING_SIZE, Chip, Embedding, Face, Image, Points, Pose
 from face_services.geometry import Box
 from face_services.runner import MakeEngine, equip
 
@@ -49,19 +49,20 @@ class FakeEngine:
             assert self._shared.held.wait(20)
         if self._shared.broken:
             raise self._shared.broken.pop()
-        return [Face(box, 0.9) for box in (RIGHT, LEFT) if _colour(image, box).any()]
+        return [_face(_colour(image, box), box) for box in (RIGHT, LEFT) if _colour(image, box).any()]
 
-    def pose(self, image: Image, boxes: list[Box]) -> list[Pose | None]:
-        """A fixed pose; none where it is black."""
-        self._shared.calls.append("pose")
-        return [Pose(1.25, -2.5, 90.0, NO_LANDMARKS) if _colour(image, box).any() else None for box in boxes]
-
-    def embed(self, image: Image, box: Box) -> Embedding:
-        """The colour in the middle of the box."""
+    def embed(self, chip: Chip) -> Embedding:
+        """The direction of the chip's colour."""
         self._shared.calls.append("embed")
         vector = np.zeros(EMBEDDING_SIZE, np.float32)
-        vector[:3] = _colour(image, box) / 255
+        vector[:3] = chip / np.linalg.norm(chip)
         return vector
+
+
+def _face(colour: Image, box: Box) -> Face:
+    """A face whose chip is its colour; only a grey one has no pose."""
+    pose = None if len(set(colour.tolist())) == 1 else Pose(1.25, -2.5, 90.0, NO_LANDMARKS)
+    return Face(box, 0.9, pose, colour)
 
 
 def _colour(image: Image, box: Box) -> Image:

@@ -1,15 +1,15 @@
-"""Photographs that ship inside scikit-image and matplotlib, and ways to change them."""
+"""Photographs that ship inside scikit-image or are in the public domain, and ways to change them."""
 
 from functools import cache
 from pathlib import Path
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 from PIL import Image as Pillow
 from skimage import data
 
 from face_services.engine import Image
+from face_services.geometry import Box
 
 FACELESS = (
     *("binary_blobs", "brick", "cat", "cell", "checkerboard", "clock", "coffee", "coins", "colorwheel", "grass"),
@@ -27,7 +27,7 @@ def astronaut() -> Image:
 @cache
 def hopper() -> Image:
     """Grace Hopper, looking into the camera; 512 wide, 606 high."""
-    path = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    path = Path(__file__).parents[2] / "examples" / "demo" / "grace_hopper.jpg"
     return np.array(Pillow.open(path).convert("RGB"))
 
 
@@ -45,6 +45,12 @@ def faceless(name: str) -> Image:
 def scraps() -> list[Image]:
     """A hundred pieces of photographs beside a face, 300x300 and very soft."""
     return [scaled(rgb(scrap), 12) for scrap in data.lfw_subset()[100:]]
+
+
+def crops() -> list[Image]:
+    """A hundred faces of many people, 25x25 in the original and enlarged to 200x200, with a border."""
+    faces = [scaled(rgb(face), 8) for face in data.lfw_subset()[:100]]
+    return [cv2.copyMakeBorder(face, 60, 60, 60, 60, cv2.BORDER_REPLICATE) for face in faces]
 
 
 def rgb(picture: np.ndarray) -> Image:
@@ -80,8 +86,21 @@ def scaled(picture: Image, factor: float) -> Image:
     return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=kind)
 
 
-def in_a_corner(picture: Image, width: int, height: int) -> Image:
-    """Put at (300, 100) of a larger grey picture."""
+def at(picture: Image, place: tuple[int, int], width: int, height: int) -> Image:
+    """Put at a place of a larger grey picture; what does not fit is cut off."""
     canvas = np.full((height, width, 3), 128, np.uint8)
-    canvas[100 : 100 + picture.shape[0], 300 : 300 + picture.shape[1]] = picture
+    x, y = place
+    part = picture[: height - y, : width - x]
+    canvas[y : y + part.shape[0], x : x + part.shape[1]] = part
     return canvas
+
+
+def covered(picture: Image, box: Box, half: str, sheet: Image | None = None) -> Image:
+    """A sheet, grey or a picture as large, over the `left`, `right`, `upper` or `lower` half of a box."""
+    result = picture.copy()
+    left, top, right, bottom = (round(edge) for edge in (box.left, box.top, box.right, box.bottom))
+    x, y = (left + right) // 2, (top + bottom) // 2
+    rows = {"upper": slice(top, y), "lower": slice(y, bottom)}.get(half, slice(top, bottom))
+    columns = {"left": slice(left, x), "right": slice(x, right)}.get(half, slice(left, right))
+    result[rows, columns] = 128 if sheet is None else sheet[rows, columns]
+    return result

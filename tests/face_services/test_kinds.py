@@ -5,7 +5,7 @@ import pytest
 from face_services.decode import picture
 from face_services.errors import BadImage
 from face_services.geometry import Box
-from face_services.mediapipe_engine import MediaPipeEngine
+from face_services.opencv_engine import OpenCvEngine
 from tests import kinds
 from tests.face_services.pictures import data_uri
 
@@ -14,7 +14,7 @@ HER_FACE = Box(74, 75, 176, 177)
 
 
 @pytest.mark.parametrize("name", kinds.WHOLE)
-def test_the_face_is_found_in_a_picture_of_any_kind(engine: MediaPipeEngine, name: str) -> None:
+def test_the_face_is_found_in_a_picture_of_any_kind(engine: OpenCvEngine, name: str) -> None:
     """Whatever its format, its mode and its metadata, where it is in the photograph."""
     (face,) = engine.detect(picture(data_uri(kinds.WHOLE[name]()), MOST))
     assert face.box.overlap(HER_FACE) > 0.7

@@ -1,5 +1,6 @@
 """Both services under the real server with the real engine."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from flask.testing import FlaskClient
 
 from face_services import runner
 from face_services.app import create_app
-from face_services.engine import Image
+from face_services.engine import EMBEDDING_SIZE, Image
+from face_services.store import KnownFace, Store
 from tests.face_services import photographs
 from tests.face_services.fakes import Engines
 from tests.face_services.pictures import GREEN, coloured, data_uri, encoded, uri_of
@@ -115,6 +117,20 @@ def test_health_is_told_while_many_requests_wait(server: Server) -> None:
     assert max(took) < (time.monotonic() - started) / 3
     assert len(took) > 5
     assert {add.result()[0] for add in adds} == {200}
+
+
+@pytest.mark.slow
+def test_another_engines_library_ends_the_server_with_a_line(tmp_path: Path) -> None:
+    """Nobody searches a library of another engine: the server says what to do, without a traceback."""
+    store = Store(tmp_path / "library.db")
+    store.create("crew", 0)
+    store.add("crew", KnownFace("a", "", None, [], 0.9), np.ones(EMBEDDING_SIZE, np.float32))
+    with sqlite3.connect(tmp_path / "library.db") as database:
+        database.execute("UPDATE about SET engine = 'Another 1'")
+    assert serve(tmp_path).process.wait(timeout=DEADLINE_SECONDS) != 0
+    log = (tmp_path / "server.log").read_text()
+    assert "was made with Another 1" in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.slow

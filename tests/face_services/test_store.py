@@ -1,5 +1,6 @@
 """The store and the search index: races, persistence, exactness."""
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from face_services.engine import Embedding
-from face_services.errors import Conflict, ServiceError, UnknownGroup
+from face_services.errors import Conflict, OtherEngine, ServiceError, UnknownGroup
 from face_services.search import SAME_PERSON_DISTANCE, SearchIndex, score
 from face_services.store import KnownFace, Store
 
@@ -19,8 +20,9 @@ def known(face_id: str, tag: str = "") -> KnownFace:
 
 
 def vector(seed: int) -> Embedding:
-    """A random embedding about as long as dlib's."""
-    return (np.random.default_rng(seed).normal(size=128) / 8).astype(np.float32)
+    """A random embedding."""
+    values = np.random.default_rng(seed).normal(size=128)
+    return (values / np.linalg.norm(values)).astype(np.float32)
 
 
 @pytest.fixture
@@ -127,8 +129,61 @@ def test_search_agrees_with_plain_arithmetic(store: Store) -> None:
     assert [match.score for match in found] == pytest.approx([score(distances[n]) for n in best], abs=1e-6)
 
 
+def test_search_follows_a_group_that_grows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was added since the last search is found, also where the faces in memory need more room."""
+    monkeypatch.setattr("face_services.search._FIRST_ROWS", 4)
+    monkeypatch.setattr("face_services.store._READ_AT_ONCE", 3)
+    index = SearchIndex(store)
+    for some in (range(2), range(2, 9), range(9, 11), range(11, 30)):
+        for n in some:
+            store.add("staff", known(str(n)), vector(n))
+        for n in (0, some[0], some[-1]):
+            (match,) = index.matches("staff", vector(n), 0.99, 5)
+            assert (match.face.id, match.score) == (str(n), 1.0)
+        assert len(index.matches("staff", vector(0), 0, 1000)) == some[-1] + 1
+
+
+def test_a_search_gives_no_more_than_asked(store: Store) -> None:
+    """Of the faces at least as alike as the threshold says, those that are most alike, as many as wanted."""
+    for n in range(40):
+        mixed = vector(0) + vector(n + 1) * (n + 1) / 20
+        store.add("staff", known(str(n)), mixed / np.linalg.norm(mixed))
+    index = SearchIndex(store)
+    everything = index.matches("staff", vector(0), 0, 1000)
+    scores = [match.score for match in everything]
+    assert scores == sorted(scores, reverse=True)
+    for least in (0.45, scores[10], 0.99):
+        good = [match for match in everything if match.score >= least]
+        assert index.matches("staff", vector(0), least, 1000) == good
+        assert index.matches("staff", vector(0), least, 5) == good[:5]
+
+
 def test_the_two_thresholds_are_one() -> None:
-    """Dlib's distance of 0.6 is the protocol's score of 0.45; scores stay within 0 and 1."""
+    """A cosine of 0.38 is the protocol's score of 0.45; scores stay within 0 and 1."""
     assert score(0) == 1
     assert score(SAME_PERSON_DISTANCE) == pytest.approx(0.45)
     assert score(5) == 0
+
+
+def test_a_library_names_its_engine_and_refuses_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faces of two engines are never compared: a file with another's faces is refused, an empty one taken over."""
+    path = tmp_path / "library.db"
+    Store(path).create("staff", 0)
+    monkeypatch.setattr("face_services.tables.ENGINE", "Another 1")
+    Store(path).add("staff", known("a"), vector(1))
+    assert Store(path).describe("staff").count == 1
+    monkeypatch.undo()
+    with pytest.raises(OtherEngine, match=r"was made with Another 1; .* import again"):
+        Store(path)
+
+
+def test_a_library_from_before_it_named_its_engine_is_refused(tmp_path: Path) -> None:
+    """Its faces are dlib's."""
+    path = tmp_path / "library.db"
+    store = Store(path)
+    store.create("staff", 0)
+    store.add("staff", known("a"), vector(1))
+    with sqlite3.connect(path) as before:
+        before.execute("DROP TABLE about")
+    with pytest.raises(OtherEngine, match="MediaPipe and dlib"):
+        Store(path)

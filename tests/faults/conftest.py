@@ -8,7 +8,7 @@ import psutil
 import pytest
 from sqlalchemy import select
 
-from face_import.catalogue.schema import outcome
+from face_import.catalogue.schema import outcome, shard
 from tests.doubles.process import FaceServices, ImageHost
 from tests.real import RealStack
 from tests.waiting import until
@@ -69,16 +69,11 @@ class Faults:
         return found
 
     def shard_processes(self) -> list[psutil.Process]:
-        """The processes that work on shards right now: they hold connections to the services' double."""
-        port = int(self.services.url.rpartition(":")[2])
-        found = []
-        for process in self.stack.processes():
-            try:
-                if any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp")):
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        return found
+        """The processes that work on shards right now: their titles name the task instance that holds a lease."""
+        query = select(shard.c.lease_owner).where(shard.c.lease_owner.is_not(None))
+        with self.stack.catalogue.engine.connect() as connection:
+            owners = connection.execute(query).scalars().all()
+        return [process for owner in owners for process in self.processes(f"airflow worker -- {owner}")]
 
     def until(self, condition: Callable[[], Any], deadline_s: float = 60.0) -> Any:
         """Wait for a condition."""

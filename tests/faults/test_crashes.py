@@ -44,6 +44,17 @@ def test_one_shards_process(faults: Faults) -> None:
 
 
 @pytest.mark.slow
+def test_a_shard_that_is_told_to_end(faults: Faults) -> None:
+    """It is tried again, as after a crash; its log has a line about it, and no traceback."""
+    task_id = faults.started(ROWS, thread_num=10)
+    faults.until(faults.shard_processes)[0].terminate()
+    faults.completes(task_id, ROWS)
+    logs = faults.stack.layout.airflow_home / "logs" / "dag_id=face_import" / f"run_id={task_id}" / "task_id=shard"
+    (log,) = [text for path in logs.rglob("*.log") if "the next try resumes the shard" in (text := path.read_text())]
+    assert "Task exited" in log
+    assert "error_detail" not in log
+
+
 def test_the_shim(faults: Faults) -> None:
     """The API is back by itself within seconds; the import does not notice."""
     task_id = faults.started(ROWS, thread_num=10)
@@ -107,7 +118,7 @@ def test_everything_at_once(faults: Faults, seconds: float) -> None:
     faults.stack.up()
     detail = faults.stack.api.detail(task_id)
     assert detail["state"] == 3
-    assert "restarted" in detail["last_error"]
+    assert "restarted after an unexpected end" in detail["last_error"]
     assert not [process for process in crashed if process.is_running() and process.status() != "zombie"]
     wait(faults, 5)
     assert faults.stack.api.detail(task_id)["state"] == 3

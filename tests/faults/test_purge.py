@@ -10,9 +10,9 @@ from tests.faults.conftest import Faults
 LEDGER_ROWS = 1_000_000
 FILL = """
 WITH RECURSIVE n(i) AS (SELECT 21 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)
-INSERT INTO outcome (task_id, row, code, uri, message, face_id, measurements, handled_at)
+INSERT INTO outcome (task_id, row, code, uri, message, face_id, faces, handled_at)
 SELECT :task, i, CASE WHEN i % 3 THEN 0 ELSE 201 END, 'https://images.example.com/people/' || i || '.jpg',
-       CASE WHEN i % 3 THEN '' ELSE 'no face found' END, :task || '-' || i, '{"faces": 1}', 0 FROM n
+       CASE WHEN i % 3 THEN '' ELSE 'no face found' END, :task || '-' || i, 1, 0 FROM n
 """
 
 

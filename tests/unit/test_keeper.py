@@ -1,15 +1,20 @@
 """The keeper's rounds over a real catalogue; the rest is in `tests/faults`."""
 
 import pytest
+from sqlalchemy import update
 
 from face_import import keeper
+from face_import.audit import AuditLog
 from face_import.catalogue import Catalogue
+from face_import.catalogue.schema import host
 from face_import.clients.airflow import Run
-from face_import.contract import TaskState
+from face_import.contract import Notice, TaskState
+from face_import.domain.identity import pool_of_run
 from face_import.keeper import Keeper
 from face_import.settings import Settings
 from tests.conftest import MakeTask
 from tests.doubles.runs import Runs
+from tests.hosts import unavailable
 from tests.unit.catalogue.test_tasks import finish
 
 
@@ -79,6 +84,69 @@ def test_a_start_that_airflow_undid_is_carried_out_again(
     assert airflow.cleared == [undone.run_id]
     assert catalogue.tasks.get(undone.id).state == TaskState.RUNNING
     assert "before all rows were handled" in catalogue.tasks.get(ended.id).last_error
+
+
+def rounds(kept: Keeper) -> None:
+    """As many as it takes until Airflow is asked what is paused."""
+    for _ in range(keeper.LOOK_EVERY):
+        kept.round()
+
+
+def test_a_task_that_waits_for_somebody_in_airflow_says_so(
+    kept: Keeper, catalogue: Catalogue, airflow: Runs, make_task: MakeTask
+) -> None:
+    """The DAG is paused, or the run's pool has no slots; and no longer once that has changed."""
+    task = make_task()
+    catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
+    airflow.runs[task.run_id] = Run("running", 100.0)
+    airflow.paused, airflow.slots = True, {pool_of_run(task.run_id): 0}
+    rounds(kept)
+    assert catalogue.tasks.get(task.id).notice == Notice.DAG_PAUSED
+    airflow.paused = False
+    rounds(kept)
+    assert catalogue.tasks.get(task.id).notice == Notice.NO_SLOTS
+    airflow.slots = {pool_of_run(task.run_id): 2}
+    rounds(kept)
+    assert catalogue.tasks.get(task.id).notice == ""
+
+
+def test_a_run_that_was_set_to_success_names_what_is_missing(
+    kept: Keeper, catalogue: Catalogue, airflow: Runs, make_task: MakeTask, settings: Settings
+) -> None:
+    """Somebody did that in Airflow; its shards and their rows are the ones to import."""
+    task = make_task(shards=7)
+    catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
+    airflow.runs[task.run_id] = Run("success", 100.0)
+    kept.round()
+    (entry,) = AuditLog.of(settings).last(9)
+    assert (entry.by, entry.action, entry.task, entry.group) == ("keeper", "stop", task.id, "staff")
+    said = catalogue.tasks.get(task.id).last_error
+    assert "was set to success there before all rows were handled; unfinished: 0 (rows 1-10), 1 (rows 11-20)," in said
+    assert said.endswith("4 (rows 41-50), ...; start the task to resume")
+
+
+def test_a_runs_note_says_which_hosts_it_waits_for(
+    kept: Keeper, catalogue: Catalogue, airflow: Runs, make_task: MakeTask
+) -> None:
+    """Until they answer again; what somebody has written themselves stays."""
+    waiting, noted, other = tasks = [make_task() for _ in range(3)]
+    notes = ["staff: faces.csv (recurring: nightly)", "ask Ann first", "staff: faces.csv"]
+    for task, note in zip(tasks, notes, strict=True):
+        catalogue.runs.note_queued(task.id, 1, queued_at=100.0)
+        airflow.runs[task.run_id] = Run("running", 100.0, note)
+    for task in (waiting, noted):
+        unavailable(catalogue, task.id)
+    unavailable(catalogue, waiting.id, "http://other.example.com", rows=(1,))
+    kept.round()
+    kept.round()
+    assert airflow.runs[waiting.run_id].note == (
+        "staff: faces.csv (recurring: nightly); waiting for img.example.com (429 Too Many Requests) and 1 more host"
+    )
+    assert [airflow.runs[task.run_id].note for task in (noted, other)] == notes[1:]
+    with catalogue.engine.begin() as connection:
+        connection.execute(update(host).values(since=None))
+    kept.round()
+    assert airflow.runs[waiting.run_id].note == notes[0]
 
 
 def test_a_purge_takes_a_part_of_each_round(

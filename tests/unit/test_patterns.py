@@ -10,7 +10,7 @@ from yarl import URL
 
 from api_shim import log_csv
 from face_import import keys
-from face_import.clients import chain, services, urls, validators
+from face_import.clients import chain, ratelimit, services, urls, validators
 from face_import.contract import ENTRY_NAME_PATTERN, GROUP_NAME_PATTERN
 from face_import.domain import decoding, identity
 from face_import.domain.data_uri import decode_data_uri
@@ -77,6 +77,9 @@ WORK: dict[str, Work] = {
     "not an image, tags": (lambda text: refusal(text.encode()), lambda n: "<" * n + "svg"),
     "not an image, pages": (lambda text: refusal(text.encode()), lambda n: "<svg <htm" * n),
     "validator": (validators._STRONG.fullmatch, lambda n: '"' + "a" * n),
+    "rate limit, commas": (ratelimit._items, lambda n: "," * n),
+    "rate limit, parameters": (ratelimit._items, lambda n: ";q=1" * n),
+    "rate limit, digits": (ratelimit._number, lambda n: " " * n + "9" * n),
     "absent": (services._ABSENT.search, lambda n: "not foun no suc " * n),
     "location": (location._NEVER_IN_A_URL.search, lambda n: "a:" * n),
     "location, escapes": (location._ENCODED_TRICK.search, lambda n: "%2" * n),

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from face_import import catalogue as package
 from face_import import keeper
+from face_import.audit import AuditLog
 from face_import.catalogue import Catalogue
 from face_import.catalogue.schema import import_task
 from face_import.cli import app, stack
@@ -97,6 +98,8 @@ def test_the_keeper_removes_source_and_rows(
     assert not source.parent.exists()
     assert catalogue.tasks.peek(kinds["completed"]) is None
     assert not catalogue.ledger.handled_rows(kinds["completed"], 1, 10)
+    found = {(one.by, one.action) for one in AuditLog.of(settings).last(9) if one.task == kinds["completed"]}
+    assert found == {("keeper", "delete"), ("keeper", "purge")}
 
 
 def test_without_the_setting_all_is_kept(catalogue: Catalogue, kinds: Kinds, settings: Settings) -> None:
@@ -118,7 +121,9 @@ def prune(catalogue: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPa
     return call
 
 
-def test_a_dry_run_names_them_and_deletes_nothing(catalogue: Catalogue, kinds: Kinds, prune: Prune) -> None:
+def test_a_dry_run_names_them_and_deletes_nothing(
+    catalogue: Catalogue, kinds: Kinds, prune: Prune, settings: Settings
+) -> None:
     """The table has what the next command would delete."""
     shown = prune("--days", "9", "--dry-run")
     assert {task_id for task_id in kinds.values() if re.search(re.escape(task_id), shown)} == {
@@ -126,8 +131,11 @@ def test_a_dry_run_names_them_and_deletes_nothing(catalogue: Catalogue, kinds: K
         kinds["stopped"],
     }
     assert left(catalogue, kinds) == set(kinds)
+    assert AuditLog.of(settings).last(9) == []
     assert prune("--days", "9").startswith("deleted 2 imports")
     assert left(catalogue, kinds) == set(kinds) - {"completed", "stopped"}
+    audited = [(one.by, one.action, one.task) for one in AuditLog.of(settings).last(9)]
+    assert sorted(audited) == sorted(("command", "delete", kinds[name]) for name in ("completed", "stopped"))
 
 
 def test_prune_asks_how_long(catalogue: Catalogue, kinds: Kinds, prune: Prune) -> None:

@@ -10,20 +10,33 @@ from sqlalchemy import Engine
 from face_import.catalogue import engine as _engine
 from face_import.catalogue.creates import Creates, Once
 from face_import.catalogue.holdings import Holdings
+from face_import.catalogue.hosts import Hosts, HostState, Trouble, WaitingHost
 from face_import.catalogue.journal import Holder, Journal
-from face_import.catalogue.leases import Lease, Leases
+from face_import.catalogue.leases import Lease, Leases, Taken
 from face_import.catalogue.ledger import Ledger, LogEntry, LogPage, Progress
+from face_import.catalogue.new_limits import Affected, Changed, NewLimits
+from face_import.catalogue.outcomes import Outcomes, RowResult, Selection
+from face_import.catalogue.places import Demand, Places
 from face_import.catalogue.plans import Plans
 from face_import.catalogue.records import ImportTask, TaskConfig
+from face_import.catalogue.reopening import Reopening
 from face_import.catalogue.runs import Runs
 from face_import.catalogue.tasks import Tasks
+from face_import.catalogue.turns import Turns
+from face_import.catalogue.undoing import FaceOfRow, Undoing
 from face_import.settings import Settings, get_settings
 
 __all__ = [
+    "Affected",
     "Catalogue",
+    "Changed",
     "Creates",
+    "Demand",
+    "FaceOfRow",
     "Holder",
     "Holdings",
+    "HostState",
+    "Hosts",
     "ImportTask",
     "Journal",
     "Lease",
@@ -31,12 +44,23 @@ __all__ = [
     "Ledger",
     "LogEntry",
     "LogPage",
+    "NewLimits",
     "Once",
+    "Outcomes",
+    "Places",
     "Plans",
     "Progress",
+    "Reopening",
+    "RowResult",
     "Runs",
+    "Selection",
+    "Taken",
     "TaskConfig",
     "Tasks",
+    "Trouble",
+    "Turns",
+    "Undoing",
+    "WaitingHost",
     "get_catalogue",
     "migrate",
 ]
@@ -53,7 +77,14 @@ class Catalogue:
     runs: Runs
     leases: Leases
     ledger: Ledger
+    outcomes: Outcomes
     journal: Journal
+    turns: Turns
+    hosts: Hosts
+    places: Places
+    reopening: Reopening
+    undoing: Undoing
+    new_limits: NewLimits
 
     @classmethod
     def open(cls, settings: Settings, *, timeout_s: float = _engine.BUSY_TIMEOUT_S, pooled: bool = True) -> Self:
@@ -74,7 +105,14 @@ class Catalogue:
             Runs(engine, tasks),
             Leases(engine, settings.lease_ttl_s),
             Ledger(engine),
+            Outcomes(engine),
             Journal(engine),
+            Turns(engine),
+            Hosts(engine, settings.fetch_patience_s, settings.host_give_up_s),
+            Places(engine),
+            Reopening(engine),
+            Undoing(engine),
+            NewLimits(engine),
         )
 
 

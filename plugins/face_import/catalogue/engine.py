@@ -2,17 +2,25 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from sqlite3 import SQLITE_FULL
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 BUSY_TIMEOUT_S = 30.0
+_FULL_AT_CONNECT = "could not write init file"
+"""How PostgreSQL refuses a new connection when its disk is full; such an error has no SQLSTATE."""
+_A_MEGABYTE = text(
+    "WITH written AS MATERIALIZED (SELECT repeat('x', 8192) FROM generate_series(1, 128)) SELECT count(*) FROM written"
+)
+"""More than `work_mem`, so that it goes to a temporary file."""
 POOL_SIZE = 16
 """Connections kept open; with fewer than its threads, the API would keep opening and closing some."""
 
@@ -50,14 +58,45 @@ def connect(url: str, *, timeout_s: float = BUSY_TIMEOUT_S, pooled: bool = True)
     return engine
 
 
+def is_full(error: DBAPIError) -> bool:
+    """Whether the database has no room; what it holds is unharmed, and it works again once there is room."""
+    found = error.orig
+    full = getattr(found, "sqlstate", None) == "53100" or getattr(found, "sqlite_errorcode", None) == SQLITE_FULL
+    return full or _FULL_AT_CONNECT in str(found)
+
+
+def has_room(engine: Engine) -> bool:
+    """Whether PostgreSQL can write a temporary file of a megabyte; whatever else may be wrong with it is not asked.
+
+    Its disk is not seen from here, so it is tried; nothing is left behind, and the log of changes does not grow.
+    A SQLite file's disk is seen (`face_import.space`), and is not tried.
+    """
+    if engine.dialect.name == "sqlite":
+        return True
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL work_mem = '64kB'"))
+            connection.execute(_A_MEGABYTE)
+    except DBAPIError as error:
+        return not is_full(error)
+    return True
+
+
 def reading(engine: Engine) -> Engine:
     """The same engine for read-only transactions: one snapshot each, and no lock."""
     return engine.execution_options(begin="DEFERRED")
 
 
+def snapshot(engine: Engine) -> Engine:
+    """As `reading`; on PostgreSQL too, all statements of a transaction see the same data."""
+    if engine.dialect.name == "sqlite":
+        return reading(engine)
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
 def _config(url: str) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.attributes["url"] = url
     return config
 

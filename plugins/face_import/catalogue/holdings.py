@@ -17,7 +17,7 @@ from face_import.catalogue.leases import ENDING_S
 from face_import.catalogue.records import ImportTask
 from face_import.catalogue.schema import holding, import_task, now, shard
 from face_import.contract import TaskState
-from face_import.domain.models import Change, Changes, Holding, Outcome, Sent
+from face_import.domain.models import Added, Change, Changes, Holding, Outcome, Sent
 
 HELD = holding.c
 
@@ -86,6 +86,36 @@ class Holdings:
             change = update(holding).where(self._is(key), self._is_mine(add.row), HELD.pending)
             connection.execute(change.values(**_of_add(add), shaky=shaky))
 
+    def take_over(self, added: Added, row: int, *, of: str) -> bool:
+        """Record that a row of an undo is about to delete the face that a row of the undone import has added.
+
+        Args:
+            added: the face.
+            row: the row of the undo.
+            of: the undone import.
+
+        Returns:
+            False if another import has replaced or confirmed the face since, or if a new one was being added in its
+            place. A removal that the undone import has begun is finished by the undo.
+        """
+        theirs = and_(HELD.task_id == of, HELD.row == added.row, HELD.sent_id == "")
+        change = update(holding).where(self._is(added.key), or_(self._is_mine(row), theirs))
+        values = {"task_id": self._task_id, "row": row, "pending": True, **_of_add(None)}
+        with self._engine.begin() as connection:
+            return connection.execute(change.values(values)).rowcount == 1
+
+    def hand_back(self, added: Added, row: int, *, to: str) -> None:
+        """Record that a face that was taken over stays: its holding is that of the undone import again."""
+        change = update(holding).where(self._is(added.key), self._is_mine(row), HELD.pending)
+        with self._engine.begin() as connection:
+            connection.execute(change.values(task_id=to, row=added.row, pending=False))
+
+    def keep(self, key: bytes, row: int) -> None:
+        """Record that the old face of a reserved row stays for the time being: it was not deleted."""
+        with self._engine.begin() as connection:
+            change = update(holding).where(self._is(key), self._is_mine(row), HELD.pending)
+            connection.execute(change.values(pending=False))
+
     def release(self, key: bytes, row: int) -> None:
         """Record that the library has no face of this row: it refused the new one."""
         with self._engine.begin() as connection:
@@ -132,13 +162,15 @@ def settle_holdings(connection: Connection, task_id: str, number: int, outcomes:
         outcomes: those that are new to the ledger.
     """
     changes = Counter(o.change for o in outcomes if o.change is not None)
-    if not changes:
+    if changes:
+        counts = {f"{change}_num": shard.c[f"{change}_num"] + rows for change, rows in changes.items()}
+        connection.execute(update(shard).where(shard.c.task_id == task_id, shard.c.number == number).values(counts))
+    held = [(o.row, o.holding) for o in outcomes if o.holding is not None]
+    if not held:
         return
-    counts = {f"{change}_num": shard.c[f"{change}_num"] + rows for change, rows in changes.items()}
-    connection.execute(update(shard).where(shard.c.task_id == task_id, shard.c.number == number).values(counts))
     whose = select(import_task.c.entry, import_task.c.group_name).where(import_task.c.id == task_id)
     entry, group = connection.execute(whose).one()
-    for row, has in [(o.row, o.holding) for o in outcomes if o.holding is not None]:
+    for row, has in held:
         values = {name: getattr(has, name) for name in ("face_id", "digest", "cells", "validator", "shaky")}
         connection.execute(
             update(holding)
@@ -160,5 +192,6 @@ def count_gone() -> ScalarSelect[int]:
     """Number of rows of an import task's entry that are not in its file, for a statement on `import_task`."""
     same_entry = (HELD.entry == import_task.c.entry) & (HELD.group_name == import_task.c.group_name)
     had = and_(same_entry, HELD.digest != b"")
+    had &= import_task.c.undoes == ""
     gone = select(func.count()).select_from(holding).where(had, HELD.seen_by != import_task.c.id)
     return gone.correlate(import_task).scalar_subquery()

@@ -7,6 +7,7 @@ that locks the task's row first and the shard's second.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 
@@ -35,6 +36,20 @@ class Lease:
     grant: int
     attempt: int
     in_doubt: bool = False
+
+
+class Taken(NamedTuple):
+    """A lease that another try holds, or held when it died.
+
+    Attributes:
+        owner: uuid of the try's task instance.
+        until: when it expires, by the database's clock.
+        expired: whether it has, by that clock.
+    """
+
+    owner: str
+    until: float
+    expired: bool
 
 
 def share_out(concurrency: int, wants: Sequence[int]) -> list[int]:
@@ -74,8 +89,26 @@ class Leases:
         self._engine = engine
         self._ttl_s = ttl_s
 
-    def take(self, task_id: str, number: int, owner: str, wants: int) -> Lease | None:
+    def take(  # noqa: PLR0913 - what a new holder is and needs
+        self,
+        task_id: str,
+        number: int,
+        owner: str,
+        wants: int,
+        *,
+        instead_of: Taken | None = None,
+        ttl_s: float = 0.0,
+    ) -> Lease | None:
         """Take the lease of a shard; None while another try holds it.
+
+        Args:
+            task_id: the import task.
+            number: the shard.
+            owner: uuid of the try's task instance.
+            wants: rows that the holder could have in flight.
+            instead_of: what `held` has returned, if the holder has not renewed it for so long that it must be dead. The
+                database's clock alone proves nothing: it may have been set.
+            ttl_s: seconds that it lives without renewal, if longer than usual.
 
         Raises:
             TaskStopped: the task is not running.
@@ -85,15 +118,16 @@ class Leases:
             if not _running(task):
                 raise TaskStopped(f"task {task_id} is not running")
             row = _shard(connection, task_id, number)
-            if row["live"] and row["lease_owner"] != owner:
+            another = row["lease_owner"] not in {None, owner}
+            if another and (instead_of is None or (row["lease_owner"], row["lease_until"]) != instead_of[:2]):
                 return None
-            grant = self._set(connection, task, number, owner, wants=wants, using=0)
+            grant = self._set(connection, task, number, owner, wants=wants, using=0, ttl_s=ttl_s)
             taken = update(shard).where(shard.c.task_id == task_id, shard.c.number == number)
             connection.execute(taken.values(in_doubt=True))  # until the lease is released
             return Lease(running=True, grant=grant, attempt=task["attempt"], in_doubt=row["in_doubt"])
 
     def renew(  # noqa: PLR0913 - a renewal carries the holder's whole situation
-        self, task_id: str, number: int, owner: str, attempt: int, *, wants: int, using: int
+        self, task_id: str, number: int, owner: str, attempt: int, *, wants: int, using: int, ttl_s: float = 0.0
     ) -> Lease:
         """Renew a lease, report the shard's state, and get the new grant.
 
@@ -107,6 +141,7 @@ class Leases:
             wants: rows that the holder could still have in flight.
             using: maximum rows in flight until it has read the result; a smaller grant frees slots for others only
                 once the holder has come down to it.
+            ttl_s: seconds that it lives without renewal, if longer than usual.
 
         Raises:
             LeaseLost: the lease expired, or another try holds it.
@@ -117,7 +152,8 @@ class Leases:
             if row["lease_owner"] != owner or not row["live"]:
                 raise LeaseLost(f"lease of shard {number} of task {task_id} expired")
             running = _running(task) and task["attempt"] == attempt
-            grant = self._set(connection, task, number, owner, wants=wants if running else 0, using=using)
+            wants = wants if running else 0
+            grant = self._set(connection, task, number, owner, wants=wants, using=using, ttl_s=ttl_s)
             return Lease(running=running, grant=grant, attempt=attempt)
 
     def give_back(self, task_id: str, number: int, owner: str, *, in_doubt: bool) -> None:
@@ -129,13 +165,19 @@ class Leases:
                 .values(lease_owner=None, lease_until=0.0, lease_wants=0, lease_grant=0, in_doubt=in_doubt)
             )
 
+    def held(self, task_id: str, number: int) -> Taken | None:
+        """The lease of a shard, unless it was given back."""
+        with reading(self._engine).begin() as connection:
+            row = _shard(connection, task_id, number, lock=False)
+        return Taken(row["lease_owner"], row["lease_until"], not row["live"]) if row["lease_owner"] else None
+
     def live(self, task_id: str) -> int:
         """Number of live leases of a task."""
         with reading(self._engine).begin() as connection:
             return len(_live(connection, task_id))
 
     def _set(  # noqa: PLR0913
-        self, connection: Connection, task: RowMapping, number: int, owner: str, *, wants: int, using: int
+        self, connection: Connection, task: RowMapping, number: int, owner: str, *, wants: int, using: int, ttl_s: float
     ) -> int:
         others = [row for row in _live(connection, task["id"]) if row["number"] != number]
         numbers = sorted([row["number"] for row in others] + [number])
@@ -149,7 +191,7 @@ class Leases:
             .where(shard.c.task_id == task["id"], shard.c.number == number)
             .values(
                 lease_owner=owner,
-                lease_until=now() + self._ttl_s,
+                lease_until=now() + max(self._ttl_s, ttl_s),
                 lease_wants=wants,
                 lease_grant=max(grant, using),
             )
@@ -178,17 +220,12 @@ def _running(task: RowMapping) -> bool:
     return task["state"] == TaskState.RUNNING and task["deleted_at"] is None
 
 
-def _shard(connection: Connection, task_id: str, number: int) -> RowMapping:
+def _shard(connection: Connection, task_id: str, number: int, *, lock: bool = True) -> RowMapping:
     columns = shard.c
-    return (
-        connection.execute(
-            select(columns.lease_owner, columns.in_doubt, (columns.lease_until > now()).label("live"))
-            .where(columns.task_id == task_id, columns.number == number)
-            .with_for_update()
-        )
-        .mappings()
-        .one()
-    )
+    live = (columns.lease_until > now()).label("live")
+    query = select(columns.lease_owner, columns.lease_until, columns.in_doubt, live)
+    query = query.where(columns.task_id == task_id, columns.number == number)
+    return connection.execute(query.with_for_update() if lock else query).mappings().one()
 
 
 def _live(connection: Connection, task_id: str) -> Sequence[RowMapping]:

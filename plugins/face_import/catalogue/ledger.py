@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Column, Connection, Engine, func, insert, select, update
+from sqlalchemy import Column, Connection, Engine, RowMapping, func, insert, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, SQLAlchemyError, StatementError
 
+from face_import.catalogue.attempts import JUDGED, count_and_judge
 from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.holdings import changes_of, settle_holdings
 from face_import.catalogue.journal import strike_out
-from face_import.catalogue.schema import FAILED, import_task, now, outcome, shard, tally
-from face_import.contract import Code, Mode, TaskState
-from face_import.domain.models import Changes, Outcome, OutcomeBatch, Shard
-from face_import.domain.uri import redact
+from face_import.catalogue.schema import FAILED, MEASURED, import_task, now, outcome, shard, tally
+from face_import.catalogue.undoing import settle_undone
+from face_import.contract import Code
+from face_import.domain.models import Changes, Measurements, Outcome, OutcomeBatch, Shard
 from face_import.errors import LeaseLost, TaskStopped
 
 log = logging.getLogger(__name__)
@@ -96,8 +98,9 @@ class Ledger:
     def write(self, batch: OutcomeBatch) -> Progress:
         """Write a batch in one transaction; rows that already have an outcome keep it.
 
-        In mode 1, a failed row stops its task in the same transaction. A row with a value that the database rejects is
-        written as 303, without affecting the others.
+        In mode 1, a failed row stops its task in the same transaction, and in any mode the row that takes the task over
+        its budget for failures. A row with a value that the database rejects is written as 303, without affecting the
+        others.
 
         Returns:
             The progress of the whole shard.
@@ -107,7 +110,7 @@ class Ledger:
             LeaseLost: another try owns the shard.
         """
         try:
-            return self._write(batch, _insert)
+            return self._write(batch, insert_outcomes)
         except (SQLAlchemyError, ValueError, OverflowError) as error:
             if not _is_about_a_value(error):
                 raise
@@ -115,12 +118,10 @@ class Ledger:
 
     def _write(self, batch: OutcomeBatch, add: _Insert) -> Progress:
         with self._engine.begin() as connection:
-            mode = _writable(connection, batch)
+            task = _writable(connection, batch)
             fresh = _unwritten(connection, batch)
             if fresh:
-                written = add(connection, batch, fresh)
-                if mode == Mode.STOP:
-                    _stop_at_failure(connection, batch.task_id, written)
+                count_and_judge(connection, batch.task_id, task, add(connection, batch, fresh))
             return _progress(connection, batch.task_id, batch.shard)
 
     def handled_rows(self, task_id: str, first: int, last: int) -> set[int]:
@@ -239,12 +240,11 @@ def _ahead(pages: Iterator[LogPage]) -> Iterator[LogPage]:
             yield page
 
 
-def _writable(connection: Connection, batch: OutcomeBatch) -> int:
-    """Lock task and shard, check that the writer still owns the shard, and return the task's mode."""
-    task = connection.execute(
-        select(import_task.c.mode, import_task.c.deleted_at).where(import_task.c.id == batch.task_id).with_for_update()
-    ).one_or_none()
-    if task is None or task.deleted_at is not None:
+def _writable(connection: Connection, batch: OutcomeBatch) -> RowMapping:
+    """Lock task and shard, check that the writer still owns the shard, and return the task's columns `JUDGED`."""
+    query = select(*JUDGED).where(import_task.c.id == batch.task_id).with_for_update()
+    task = connection.execute(query).mappings().one_or_none()
+    if task is None or task["deleted_at"] is not None:
         raise TaskStopped(f"task {batch.task_id} was deleted")
     owner = connection.scalar(
         select(shard.c.lease_owner)
@@ -253,7 +253,7 @@ def _writable(connection: Connection, batch: OutcomeBatch) -> int:
     )
     if owner != batch.owner:
         raise LeaseLost(f"shard {batch.shard} of task {batch.task_id} belongs to another try")
-    return int(task.mode)
+    return task
 
 
 def _unwritten(connection: Connection, batch: OutcomeBatch) -> list[Outcome]:
@@ -267,13 +267,14 @@ def _unwritten(connection: Connection, batch: OutcomeBatch) -> list[Outcome]:
     return [o for o in {o.row: o for o in batch.outcomes}.values() if o.row not in present]
 
 
-def _insert(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]) -> Sequence[Outcome]:
+def insert_outcomes(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]) -> Sequence[Outcome]:
     """Write outcomes and update the tallies, the journal and the holdings accordingly."""
     clock = connection.scalar(select(now()))
     connection.execute(insert(outcome), [_values(batch.task_id, o, clock) for o in fresh])
     _count(connection, batch, fresh)
     strike_out(connection, batch.task_id, fresh)
     settle_holdings(connection, batch.task_id, batch.shard, fresh)
+    settle_undone(connection, batch.task_id, fresh)
     return fresh
 
 
@@ -283,7 +284,7 @@ def _insert_each(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Ou
     for o in fresh:
         try:
             with connection.begin_nested():
-                written += _insert(connection, batch, [o])
+                written += insert_outcomes(connection, batch, [o])
         except (SQLAlchemyError, ValueError, OverflowError) as error:
             if not _is_about_a_value(error):
                 raise
@@ -291,7 +292,7 @@ def _insert_each(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Ou
             log.warning("outcome rejected by the database task=%s row=%s error=%s", batch.task_id, o.row, words)
             added = f" (it was added as {o.face_id[:100]!r})" if o.code == Code.OK else ""
             text = f"the database rejected the row's outcome{added}: {words}"
-            written += _insert(connection, batch, [Outcome(o.row, "", Code.SYSTEM, text)])
+            written += insert_outcomes(connection, batch, [Outcome(o.row, "", Code.SYSTEM, text)])
     return written
 
 
@@ -304,6 +305,14 @@ def _is_about_a_value(error: Exception) -> bool:
     return str(getattr(error.orig, "sqlstate", None) or "")[:2] in _ABOUT_VALUES or "too big" in str(error.orig)
 
 
+_measured_of = attrgetter(*MEASURED, "pose_unknown")
+
+
+def _measured(measurements: Measurements) -> dict[str, object]:
+    """The columns of measurements, without the deep copies of `asdict`: there are millions of rows."""
+    return dict(zip((*MEASURED, "pose_unknown"), _measured_of(measurements), strict=True))
+
+
 def _values(task_id: str, o: Outcome, clock: float | None) -> dict[str, object]:
     return {
         "task_id": task_id,
@@ -313,8 +322,9 @@ def _values(task_id: str, o: Outcome, clock: float | None) -> dict[str, object]:
         "message": o.message[:MAX_MESSAGE],
         "reason": o.reason or "",
         "face_id": o.face_id,
-        "measurements": o.measurements.known(),
+        "picture": o.picture or None,
         "handled_at": clock,
+        **_measured(o.measurements),
     }
 
 
@@ -330,24 +340,13 @@ def _count(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]
         )
 
 
-def _stop_at_failure(connection: Connection, task_id: str, fresh: Sequence[Outcome]) -> None:
-    """Stop a task in mode 1 at its first failed row."""
-    failed = min((o for o in fresh if o.code != Code.OK), key=lambda o: o.row, default=None)
-    if failed is None:
-        return
-    connection.execute(
-        update(import_task)
-        .where(import_task.c.id == task_id, import_task.c.state == TaskState.RUNNING)
-        .values(
-            state=TaskState.STOPPED,
-            stopped_at=now(),
-            last_error=f"row {failed.row}: {redact(failed.uri)}: {int(failed.code)} {failed.message}",
-        )
-    )
-
-
-def _progress(connection: Connection, task_id: str, number: int | None) -> Progress:
+def handled_by_code(connection: Connection, task_id: str, number: int | None = None) -> dict[int, int]:
+    """Handled rows by code of a task, or of one of its shards, from the tallies."""
     query = select(tally.c.code, func.sum(tally.c.rows)).where(tally.c.task_id == task_id).group_by(tally.c.code)
     if number is not None:
         query = query.where(tally.c.shard == number)
-    return Progress({code: int(rows) for code, rows in connection.execute(query)})
+    return {code: int(rows) for code, rows in connection.execute(query)}
+
+
+def _progress(connection: Connection, task_id: str, number: int | None) -> Progress:
+    return Progress(handled_by_code(connection, task_id, number))

@@ -81,6 +81,11 @@ class Plans:
         with self._reader.begin() as connection:
             return set(connection.scalars(query))
 
+    def unfinished(self, task_id: str) -> list[Shard]:
+        """The planned shards with rows that have no outcome, in order."""
+        done = self.finished_shards(task_id)
+        return [planned for planned in self.shards(task_id) if planned.number not in done]
+
 
 def _planned(task_id: str) -> Select[Any]:
     columns = shard.c

@@ -7,13 +7,17 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, select
 
 from face_import.catalogue.schema import import_task, now
-from face_import.contract import Mode, TaskState
+from face_import.contract import MEANINGS, PASSED, REMOVED, Code, Mode, TaskState
+from face_import.domain.guard import GUARD, NO_GUARD, Guard
 from face_import.domain.identity import UPLOADED
-from face_import.domain.models import LIMITS, Limits
+from face_import.domain.models import FAILURE_POLICY, LIMITS, NO_POLICY, SCOPE, WHOLE, FailurePolicy, Limits, Scope
 from face_import.domain.reading import AS_FOUND, Reading, ReadingOptions
 from face_import.errors import TaskNotFound
 
-_NOT_SHOWN = {"control_owner", "control_until", "create_key", "create_digest", "source_url"}
+_NOT_SHOWN = {
+    *("hosts_version", "control_owner", "control_until", "create_key", "create_digest", "source_url"),
+    *("handled_before", "handled_since"),
+}
 """Columns for one operation each; `source_url` may contain secrets."""
 
 
@@ -23,8 +27,13 @@ class TaskConfig:
 
     Attributes:
         source: where the rows came from, for display: a file name, or a URL without its secrets.
+        host_threads: fetches from one image host at a time; 0 for no other bound than `thread_num`.
         entry: the recurring import whose new and changed rows only are imported; empty: import all rows.
         options: what the client says about how the source is read.
+        policy: what failed rows do to the task and its run.
+        guard: what keeps the wrong face out of the group.
+        scope: how much of the import is done.
+        undoes: the import task whose faces are removed, if that is what the task is for; its `entry` is that one's.
     """
 
     group_name: str
@@ -34,6 +43,26 @@ class TaskConfig:
     mode: Mode
     entry: str = ""
     options: ReadingOptions = AS_FOUND
+    host_threads: int = 0
+    policy: FailurePolicy = NO_POLICY
+    guard: Guard = NO_GUARD
+    scope: Scope = WHOLE
+    undoes: str = ""
+
+    @property
+    def counts_changes(self) -> bool:
+        """Whether it imports changes only."""
+        return bool(self.entry) and not self.undoes
+
+    @property
+    def success(self) -> str:
+        """What code 0 means."""
+        return REMOVED if self.undoes else PASSED if self.scope.dry_run else MEANINGS[Code.OK]
+
+    @property
+    def journals(self) -> bool:
+        """Whether adds in doubt are in the journal: those of entries are in their holdings, the others have none."""
+        return not self.entry and not self.scope.dry_run and not self.undoes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +75,7 @@ class ImportTask:
         launched_at: when Airflow queued that run, by Airflow's own clock; a run queued later was cleared by a person,
             and a task instance of a run that began earlier belongs to an earlier attempt.
         paused: whether somebody set its pool in Airflow to 0 slots.
+        notice: what it waited for when it was last running (`Notice`), or empty.
         total_num: rows of its source; 0 until the source is ingested.
         gone_num: rows that only earlier files of its entry have; None until it is completed.
         source_name: name of the stored source that its shards refer to.
@@ -61,6 +91,7 @@ class ImportTask:
     launched_at: float
     paused: bool
     last_error: str
+    notice: str
     total_num: int
     gone_num: int | None
     source_name: str
@@ -76,6 +107,11 @@ class ImportTask:
         """Whether its Airflow run has to be ended; that of a completed task ends by itself."""
         return self.deleted_at is not None or self.state in {TaskState.CREATED, TaskState.STOPPED}
 
+    @property
+    def stopped_on_purpose(self) -> bool:
+        """Whether somebody has stopped or deleted it, and no error has."""
+        return self.ended and not self.last_error
+
 
 def new_task_values(task_id: str, run_id: str, config: TaskConfig, state: TaskState, total_num: int) -> dict[str, Any]:
     """The columns of a new task; a running one has been started once."""
@@ -86,8 +122,13 @@ def new_task_values(task_id: str, run_id: str, config: TaskConfig, state: TaskSt
         "group_name": config.group_name,
         **asdict(config.limits),
         "thread_num": config.thread_num,
+        "host_threads": config.host_threads,
         "mode": int(config.mode),
+        **asdict(config.policy),
+        **asdict(config.guard),
+        **asdict(config.scope),
         "entry": config.entry,
+        "undoes": config.undoes,
         "source": config.source,
         "state": int(state),
         "attempt": int(running),
@@ -132,7 +173,7 @@ def load_by_run(connection: Connection, run_id: str) -> ImportTask | None:
     return None if row is None else task_of(row)
 
 
-def task_of(row: RowMapping) -> ImportTask:
+def task_of(row: RowMapping | dict[str, Any]) -> ImportTask:
     """A row of `import_task` as a value."""
     values = {name: value for name, value in row.items() if name not in _NOT_SHOWN}
     limits = Limits(**{name: values.pop(name) for name in LIMITS})
@@ -141,8 +182,13 @@ def task_of(row: RowMapping) -> ImportTask:
         source=values.pop("source"),
         limits=limits,
         thread_num=values.pop("thread_num"),
+        host_threads=values.pop("host_threads"),
         mode=Mode(values.pop("mode")),
         entry=values.pop("entry"),
+        undoes=values.pop("undoes"),
+        policy=FailurePolicy(**{name: values.pop(name) for name in FAILURE_POLICY}),
+        guard=Guard.of({name: values.pop(name) for name in GUARD}),
+        scope=Scope(**{name: values.pop(name) for name in SCOPE}),
         options=ReadingOptions(**json.loads(values.pop("reading_options") or "{}")),
     )
     reading = json.loads(values.pop("reading") or "null")

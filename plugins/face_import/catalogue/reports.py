@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from face_import.catalogue.engine import reading
 from face_import.catalogue.leases import ENDING_S
 from face_import.catalogue.ledger import Ledger, LogEntry, Progress
 from face_import.catalogue.records import ImportTask, task_of
-from face_import.catalogue.schema import FAILED, import_task, now, outcome, shard, tally
+from face_import.catalogue.schema import host, import_task, now, outcome, shard, tally
 from face_import.contract import TaskState
 
 
@@ -24,6 +24,7 @@ class Figures:
         shards: working shards, that is, with a live lease.
         granted: total concurrency granted to them.
         start_pending_s: seconds since the oldest start that has not reached Airflow; 0 without one.
+        hosts_unavailable: image hosts that running imports wait for; one counts once for each import.
         purge_pending_s: seconds since the oldest delete that is not purged yet; 0 without one.
     """
 
@@ -31,6 +32,7 @@ class Figures:
     rows: dict[int, int]
     shards: int
     granted: int
+    hosts_unavailable: int
     start_pending_s: float
     purge_pending_s: float
 
@@ -57,9 +59,29 @@ def read_figures(engine: Engine) -> Figures:
             rows={code: int(count) for code, count in connection.execute(rows)},
             shards=shards,
             granted=int(granted),
+            hosts_unavailable=len(connection.execute(_WAITED_FOR).all()),
             start_pending_s=max(0.0, connection.execute(lost).scalar_one()),
             purge_pending_s=max(0.0, connection.execute(buried).scalar_one()),
         )
+
+
+_WAITED_FOR = (
+    select(host.c.task_id)
+    .join(import_task, import_task.c.id == host.c.task_id)
+    .where(
+        import_task.c.state == TaskState.RUNNING,
+        import_task.c.deleted_at.is_(None),
+        host.c.since.is_not(None),
+        ~host.c.given_up,
+    )
+)
+"""Tasks of unavailable hosts, one row for each host."""
+
+
+def waiting_tasks(engine: Engine) -> set[str]:
+    """Ids of the running tasks that wait for image hosts."""
+    with reading(engine).begin() as connection:
+        return set(connection.scalars(_WAITED_FOR.distinct()))
 
 
 def check_tables(engine: Engine) -> None:
@@ -72,11 +94,18 @@ SAMPLES = 4000
 """Rows sampled for a task's throughput: one lookup each, a few µs."""
 
 
+class Counted(NamedTuple):
+    """A task with its progress."""
+
+    task: ImportTask
+    progress: Progress
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of tasks, and the total number."""
+    """A page of tasks, and how many there are in all."""
 
-    tasks: list[ImportTask]
+    tasks: list[Counted]
     total: int
 
 
@@ -93,7 +122,7 @@ class Handled:
 
 
 class Overview:
-    """Reads the catalogue for the console; never writes.
+    """Reads the catalogue for the API's lists and the console; never writes.
 
     Args:
         engine: engine of the catalogue.
@@ -106,31 +135,62 @@ class Overview:
         if groups is not None:
             self._there.append(import_task.c.group_name.in_(groups))
 
-    def page(self, *, group: str = "", state: TaskState | None = None, skip: int = 0, limit: int = 25) -> Page:
-        """Tasks that are not deleted, newest first.
+    def page(  # noqa: PLR0913 - a filter, an order and a range
+        self,
+        *,
+        containing: str = "",
+        state: TaskState | None = None,
+        create_key: bytes | None = None,
+        newest_first: bool = False,
+        skip: int = 0,
+        limit: int = 25,
+    ) -> Page:
+        """Tasks that are not deleted with their progress, in one query; costs O(shards) of these.
 
         Args:
-            group: only groups whose name contains this text.
+            containing: only groups whose name contains this text.
             state: only tasks in this state.
+            create_key: only the task that the create with this key has made.
+            newest_first: else oldest first.
             skip: tasks to skip.
             limit: maximum number.
         """
+        where = self._where(state, create_key)
+        if containing:
+            where.append(import_task.c.group_name.contains(containing, autoescape=True))
+        created = import_task.c.created_at
+        order = created.desc() if newest_first else created
+        total = select(func.count()).select_from(import_task).where(*where)
+        with self._reader.begin() as connection:
+            tasks = _counted(connection, where, order, skip=skip, limit=limit)
+            return Page(tasks, connection.scalar(total) or 0)
+
+    def ids(
+        self,
+        *,
+        state: TaskState | None = None,
+        create_key: bytes | None = None,
+        skip: int = 0,
+        limit: int | None = None,
+    ) -> list[str]:
+        """Ids of tasks, oldest first; the arguments are those of `page`, and None is no limit."""
+        query = select(import_task.c.id).where(*self._where(state, create_key))
+        ordered = query.order_by(import_task.c.created_at, import_task.c.id)
+        with self._reader.begin() as connection:
+            return list(connection.scalars(ordered.offset(skip).limit(limit)))
+
+    def _where(self, state: TaskState | None, create_key: bytes | None) -> list[ColumnElement[bool]]:
         where = list(self._there)
-        if group:
-            where.append(import_task.c.group_name.contains(group, autoescape=True))
         if state is not None:
             where.append(import_task.c.state == state)
-        query = select(import_task).where(*where).order_by(import_task.c.created_at.desc(), import_task.c.id)
-        with self._reader.begin() as connection:
-            total = connection.scalar(select(func.count()).select_from(import_task).where(*where)) or 0
-            rows = connection.execute(query.offset(skip).limit(limit)).mappings()
-            return Page([task_of(row) for row in rows], total)
+        if create_key is not None:
+            where.append(import_task.c.create_key == create_key)
+        return where
 
-    def tasks(self, task_ids: Sequence[str]) -> list[ImportTask]:
-        """These tasks, except deleted ones."""
-        query = select(import_task).where(import_task.c.id.in_(task_ids), *self._there)
+    def tasks(self, task_ids: Sequence[str]) -> list[Counted]:
+        """These tasks with their progress, except deleted ones."""
         with self._reader.begin() as connection:
-            return [task_of(row) for row in connection.execute(query).mappings()]
+            return _counted(connection, [import_task.c.id.in_(task_ids), *self._there], import_task.c.created_at)
 
     def groups(self, limit: int = 100) -> list[str]:
         """Names of groups that have tasks, sorted, the first `limit`."""
@@ -138,30 +198,17 @@ class Overview:
         with self._reader.begin() as connection:
             return list(connection.scalars(query.order_by(import_task.c.group_name).limit(limit)))
 
-    def progress(self, task_ids: Sequence[str]) -> dict[str, Progress]:
-        """Progress of several tasks in one query; costs O(shards)."""
-        query = (
-            select(tally.c.task_id, tally.c.code, func.sum(tally.c.rows))
-            .where(tally.c.task_id.in_(task_ids))
-            .group_by(tally.c.task_id, tally.c.code)
-        )
-        found: dict[str, dict[int, int]] = {task_id: {} for task_id in task_ids}
-        with self._reader.begin() as connection:
-            for task_id, code, rows in connection.execute(query):
-                found[task_id][code] = int(rows)
-        return {task_id: Progress(by_code) for task_id, by_code in found.items()}
-
-    def failure(self, task_id: str, row: int) -> LogEntry | None:
-        """A failed row, or None if this one did not fail."""
+    def handled_row(self, task_id: str, row: int) -> LogEntry | None:
+        """A row that has an outcome, whatever that is, or None."""
         query = select(outcome.c.row, outcome.c.uri, outcome.c.code, outcome.c.message, outcome.c.reason).where(
-            outcome.c.task_id == task_id, outcome.c.row == row, FAILED
+            outcome.c.task_id == task_id, outcome.c.row == row
         )
         with self._reader.begin() as connection:
             found = connection.execute(query).one_or_none()
             return None if found is None else LogEntry(*found)
 
     def handled(self, task_id: str, total: int) -> Handled:
-        """When a task's rows were handled, from at most `SAMPLES` evenly spaced rows.
+        """When a task's rows were handled, from at most `SAMPLES` evenly spaced rows of its shards.
 
         Rows are looked up by key, so that ten million cost no more than four thousand; each by a scalar subquery, since
         for a join PostgreSQL, without statistics about the task, would read all of them.
@@ -171,12 +218,43 @@ class Overview:
             total: number of its rows.
         """
         step = max(1, -(-total // SAMPLES))
-        wanted = select(literal(1).label("row")).cte("wanted", recursive=True)
-        wanted = wanted.union_all(select(wanted.c.row + step).where(wanted.c.row + step <= total))
+        before = func.sum(shard.c.rows).over(order_by=shard.c.number) - shard.c.rows
+        first, last = shard.c.first_row + (step - before % step) % step, shard.c.first_row + shard.c.rows - 1
+        starts = select(first.label("row"), last.label("last")).where(shard.c.task_id == task_id)
+        wanted = starts.cte("wanted", recursive=True)
+        following = select(wanted.c.row + step, wanted.c.last).where(wanted.c.row + step <= wanted.c.last)
+        wanted = wanted.union_all(following)
         its = select(outcome.c.handled_at).where(outcome.c.task_id == task_id, outcome.c.row == wanted.c.row)
         with self._reader.begin() as connection:
             found = connection.scalars(select(its.scalar_subquery()).select_from(wanted))
             return Handled(sorted(handled_at for handled_at in found if handled_at is not None), step)
+
+
+def _counted(
+    connection: Connection,
+    where: Sequence[ColumnElement[bool]],
+    order: ColumnElement[float],
+    skip: int = 0,
+    limit: int | None = None,
+) -> list[Counted]:
+    rank = func.row_number().over(order_by=(order, import_task.c.id)).label("rank")
+    page = select(import_task, rank).where(*where).order_by(rank).offset(skip).limit(limit).cte("page")
+    handled = (
+        select(tally.c.task_id, tally.c.code.label("handled_code"), func.sum(tally.c.rows).label("handled_rows"))
+        .where(tally.c.task_id.in_(select(page.c.id)))
+        .group_by(tally.c.task_id, tally.c.code)
+        .subquery()
+    )
+    query = select(page, handled).outerjoin(handled, handled.c.task_id == page.c.id).order_by(page.c.rank)
+    found: dict[str, Counted] = {}
+    for row in connection.execute(query).mappings():
+        task = found.get(row["id"])
+        if task is None:
+            columns = {column.name: row[column.name] for column in import_task.c}
+            task = found[row["id"]] = Counted(task_of(columns), Progress({}))
+        if row["handled_code"] is not None:
+            task.progress.by_code[row["handled_code"]] = int(row["handled_rows"])
+    return list(found.values())
 
 
 def counts_of(ledger: Ledger, task: ImportTask) -> dict[str, Any]:
@@ -184,6 +262,6 @@ def counts_of(ledger: Ledger, task: ImportTask) -> dict[str, Any]:
     progress = ledger.progress(task.id)
     failed = {str(code): rows for code, rows in progress.failures.items()}
     counts: dict[str, Any] = {"task": task.id, "succeeded": progress.succeeded, "failed": failed}
-    if task.config.entry:
+    if task.config.counts_changes:
         counts["changes"] = asdict(ledger.changes(task.id))
     return counts

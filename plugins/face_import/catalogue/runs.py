@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import Engine, update
 
+from face_import.catalogue.attempts import NEW_ATTEMPT, undo_conflict
 from face_import.catalogue.records import ImportTask, load, load_by_run
 from face_import.catalogue.schema import import_task, now
 from face_import.catalogue.tasks import Tasks
@@ -32,6 +33,8 @@ class Runs:
     def run_queued(self, run_id: str, queued_at: float) -> ImportTask | None:
         """Handle that Airflow has queued or started a run; if it was cleared in Airflow's UI, start its task.
 
+        A task that is being undone stays as it is, and so does the undo of one that runs.
+
         Args:
             run_id: the run.
             queued_at: when it was last queued, by Airflow's clock.
@@ -43,32 +46,34 @@ class Runs:
             task = load_by_run(connection, run_id)
             if task is None or not _cleared_by_a_person(task, queued_at):
                 return task
+            if undo_conflict(connection, task, lock=True):
+                return task
             values: dict[str, Any] = {
-                "state": TaskState.RUNNING,
-                "attempt": task.attempt + 1,
+                **NEW_ATTEMPT,
                 "launched_attempt": task.attempt + 1,
                 "launched_at": queued_at,
-                "last_error": "",
-                "started_at": now(),
-                "stopped_at": None,
                 "finished_at": None,
-                "paused": False,
             }
             connection.execute(update(import_task).where(import_task.c.id == task.id).values(values))
             return load_by_run(connection, run_id)
 
-    def run_failed(self, run_id: str, run_began: float, last_error: str) -> None:
+    def run_failed(self, run_id: str, run_began: float, last_error: str) -> ImportTask | None:
         """Handle that Airflow's run failed: stop its task, unless the run was started again since.
 
         Args:
             run_id: the run.
             run_began: when it began, or was queued if it never began, by Airflow's clock.
             last_error: message for the operator.
+
+        Returns:
+            The task as it was before, if this has stopped it.
         """
         with self._engine.begin() as connection:
             task = load_by_run(connection, run_id)
-        if task is not None and not self._tasks.complete(task.id):
-            self._tasks.halt(task.id, last_error, attempt=task.attempt, run_began=run_began)
+        if task is None or self._tasks.complete(task.id):
+            return None
+        stopped = self._tasks.halt(task.id, last_error, attempt=task.attempt, run_began=run_began)
+        return task if stopped else None
 
     def note_queued(self, task_id: str, attempt: int, queued_at: float) -> None:
         """Record that Airflow has a run for this attempt, and when it was queued by Airflow's clock."""

@@ -27,7 +27,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from face_import.domain.models import LIMITS, Change
+from face_import.contract import OnAlike
+from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, Change
 
 metadata = MetaData(
     naming_convention={
@@ -79,10 +80,19 @@ import_task = Table(
     Column("id", String(12), primary_key=True),
     Column("run_id", String(250), nullable=False, unique=True),
     Column("group_name", String(250), nullable=False),
-    *(Column(name, Integer, nullable=False) for name in LIMITS),
+    *(Column(name, Integer, nullable=False, default=0, server_default="0") for name in LIMITS),
     Column("thread_num", Integer, nullable=False),
+    Column("host_threads", Integer, nullable=False, default=0, server_default="0"),
     Column("mode", Integer, nullable=False),
+    *(Column(name, Integer, nullable=False, default=0, server_default="0") for name in (*FAILURE_POLICY, *SCOPE)),
+    Column("same_picture", Integer, nullable=False, default=0, server_default="0"),
+    Column("alike", Double, nullable=False, default=0.0, server_default="0"),
+    Column("alike_tag", Double, nullable=False, default=0.0, server_default="0"),
+    Column("on_alike", String(8), nullable=False, default=OnAlike.REFUSE, server_default=OnAlike.REFUSE),
+    Column("handled_before", Integer, nullable=False, default=0, server_default="0"),
+    Column("handled_since", JSON, nullable=False, default={}, server_default="{}"),
     Column("entry", String(64), nullable=False, default="", server_default=""),
+    Column("undoes", String(12), nullable=False, default="", server_default=""),
     Column("source", Words, nullable=False),
     Column("state", Integer, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
@@ -92,8 +102,10 @@ import_task = Table(
     Column("control_until", Double, nullable=False, default=0.0),
     Column("paused", Boolean, nullable=False, default=False),
     Column("last_error", Words, nullable=False, default=""),
+    Column("notice", Words, nullable=False, default="", server_default=""),
     Column("total_num", Integer, nullable=False, default=0),
     Column("gone_num", Integer),
+    Column("hosts_version", Integer, nullable=False, default=0, server_default="0"),
     Column("source_name", String(32), nullable=False),
     Column("source_url", Words),
     Column("reading_options", Words),
@@ -107,6 +119,8 @@ import_task = Table(
     Column("deleted_at", Double),
     Index("ix_import_task_group_name_state", "group_name", "state"),
 )
+UNDO = text("undoes <> ''")
+Index("ix_import_task_undoes", import_task.c.undoes, postgresql_where=UNDO, sqlite_where=UNDO)
 KEPT = text("create_key IS NOT NULL AND deleted_at IS NULL")
 """A deleted task frees its idempotency key: it is purged soon, and until then nobody can use its id."""
 Index("ix_import_task_create_key", import_task.c.create_key, unique=True, postgresql_where=KEPT, sqlite_where=KEPT)
@@ -140,6 +154,18 @@ tally = Table(
     sqlite_with_rowid=False,
 )
 
+MEASURED: dict[str, Integer | Double[float]] = {
+    "faces": Integer(),
+    "score": Double(),
+    "width": Integer(),
+    "height": Integer(),
+    "pitch": Double(),
+    "yaw": Double(),
+    "roll": Double(),
+    "blur": Integer(),
+}
+"""A row's measurements by name; null if not needed or not available."""
+
 outcome = Table(
     "outcome",
     metadata,
@@ -150,7 +176,9 @@ outcome = Table(
     Column("message", Words, nullable=False),
     Column("reason", String(20), nullable=False, server_default=""),
     Column("face_id", Words, nullable=False),
-    Column("measurements", JSON, nullable=False),
+    Column("picture", LargeBinary),
+    *(Column(name, kind) for name, kind in MEASURED.items()),
+    Column("pose_unknown", Boolean, nullable=False, default=False, server_default=false()),
     Column("handled_at", Double, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -164,6 +192,10 @@ Index(
     postgresql_where=FAILED,
     sqlite_where=FAILED,
 )
+PICTURE = text("picture IS NOT NULL")
+Index("ix_outcome_picture", outcome.c.task_id, outcome.c.picture, postgresql_where=PICTURE, sqlite_where=PICTURE)
+UNDONE = "imported, and removed by import "
+"""How the message of a row begins whose face an undo has removed; like a row of a dry run, it is 0 without a face."""
 OWN_ID = text("code = 0 AND face_id <> task_id || '-' || CAST(\"row\" AS TEXT)")
 """Rows with an own id: made ids consist of the task's id and the row number, and need no index."""
 Index("ix_outcome_own_id", outcome.c.face_id, outcome.c.task_id, postgresql_where=OWN_ID, sqlite_where=OWN_ID)
@@ -175,10 +207,62 @@ sent = Table(
     Column("row", Integer, primary_key=True, autoincrement=False),
     Column("face_id", Words, nullable=False),
     Column("digest", LargeBinary, nullable=False),
+    Column("removal", JSON(none_as_null=True)),
+    Column("turn", BigInteger),
     Index("ix_sent_face_id", "face_id", "task_id", unique=True),
     sqlite_with_rowid=False,
 )
-"""Adds under ids from the file that may have been sent and are not settled by an outcome."""
+"""Adds that may have been sent and are not settled by an outcome: all under ids from the file, and those of guarded
+imports, whose `turn` says in which order their faces came into the group (`catalogue.turns`). With a `removal`, faces
+that are to be deleted (`Removal`)."""
+HAS_TURN = text("turn IS NOT NULL")
+Index("ix_sent_digest", sent.c.task_id, sent.c.digest, postgresql_where=HAS_TURN, sqlite_where=HAS_TURN)
+
+turn = Table(
+    "turn",
+    metadata,
+    Column("group_name", String(250), primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The last turn of each group; its row is what they are serialised by."""
+
+host = Table(
+    "host",
+    metadata,
+    _task_key(),
+    Column("origin", String(300), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("reason", Words, nullable=False, default=""),
+    Column("lost_rows", Integer, nullable=False, default=0),
+    Column("since", Double),
+    Column("patience_until", Double, nullable=False, default=0.0),
+    Column("retry_at", Double, nullable=False, default=0.0),
+    Column("retries", Integer, nullable=False, default=0),
+    Column("given_up", Boolean, nullable=False, default=False),
+    Column("prober", String(36)),
+    Column("probe_until", Double, nullable=False, default=0.0),
+    Column("most", Integer),
+    Column("most_since", Double, nullable=False, default=0.0),
+    Column("pace", Double),
+    sqlite_with_rowid=False,
+)
+"""Image hosts that are or were in trouble; `since` is null while one answers. `most` bounds the fetches from it since
+it was overloaded, and grows; `pace` is what it allows, in requests a second."""
+
+place = Table(
+    "place",
+    metadata,
+    _task_key(),
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("origin", String(300), primary_key=True),
+    Column("waiting", Integer, nullable=False),
+    Column("wants", Integer, nullable=False),
+    Column("granted", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a shard has to do with a host: its rows that wait, and fetches at a time that it wants and may make. The latter
+two count only while the shard's lease lives."""
 
 holding = Table(
     "holding",

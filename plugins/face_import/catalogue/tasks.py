@@ -1,12 +1,14 @@
 """Import tasks: their state is a column here, changed by compare-and-set only (design decision 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Update, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Update, delete, func, select, update
 
+from face_import.catalogue.attempts import NEW_ATTEMPT, check_undo_conflict
 from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.holdings import count_gone
+from face_import.catalogue.hosts import forget_hosts, forget_trouble
 from face_import.catalogue.records import ImportTask, TaskConfig, load, new_task_values, task_of
 from face_import.catalogue.schema import import_task, now, outcome, sent, shard, tally
 from face_import.contract import TaskState
@@ -77,16 +79,6 @@ class Tasks:
         with self._reader.begin() as connection:
             return set(connection.scalars(select(import_task.c.id)))
 
-    def ids(self, group_name: str, state: TaskState | None) -> list[str]:
-        """Ids of a group's tasks, oldest first, optionally only those in `state`."""
-        query = select(import_task.c.id).where(
-            import_task.c.group_name == group_name, import_task.c.deleted_at.is_(None)
-        )
-        if state is not None:
-            query = query.where(import_task.c.state == state)
-        with self._reader.begin() as connection:
-            return list(connection.scalars(query.order_by(import_task.c.created_at, import_task.c.id)))
-
     def in_state(self, state: TaskState) -> list[ImportTask]:
         """All tasks in a state that are not deleted, oldest first."""
         return self._all(import_task.c.state == state, import_task.c.deleted_at.is_(None))
@@ -112,17 +104,11 @@ class Tasks:
 
         Raises:
             TaskNotFound: there is no such task.
-            WrongState: it is running or completed.
+            WrongState: it is running or completed, or is being undone.
         """
-        change = update(import_task).values(
-            state=TaskState.RUNNING,
-            attempt=import_task.c.attempt + 1,
-            last_error="",
-            started_at=now(),
-            stopped_at=None,
-            paused=False,
-        )
-        return self._change(task_id, (TaskState.CREATED, TaskState.STOPPED), change, "it cannot be started")
+        change = update(import_task).values(NEW_ATTEMPT)
+        startable = (TaskState.CREATED, TaskState.STOPPED)
+        return self._change(task_id, startable, change, "it cannot be started", also=_begin_attempt)
 
     def stop(self, task_id: str) -> ImportTask:
         """Set a running task to stopped; returns the task before the change.
@@ -134,7 +120,14 @@ class Tasks:
         change = update(import_task).values(state=TaskState.STOPPED, stopped_at=now())
         return self._change(task_id, (TaskState.RUNNING,), change, "it cannot be stopped")
 
-    def _change(self, task_id: str, allowed: Sequence[TaskState], change: Update, refusal: str) -> ImportTask:
+    def _change(
+        self,
+        task_id: str,
+        allowed: Sequence[TaskState],
+        change: Update,
+        refusal: str,
+        also: Callable[[Connection, ImportTask], None] | None = None,
+    ) -> ImportTask:
         with self._engine.begin() as connection:
             before = load(connection, task_id, lock=True)
             if before.deleted_at is not None:
@@ -142,6 +135,8 @@ class Tasks:
             if before.state not in allowed:
                 raise WrongState(f"task {task_id} is {STATE_WORDS[before.state]}; {refusal}")
             connection.execute(change.where(import_task.c.id == task_id))
+            if also is not None:
+                also(connection, before)
             return before
 
     def undo_start(self, before: ImportTask) -> None:
@@ -197,6 +192,12 @@ class Tasks:
             values = {"state": TaskState.STOPPED, "stopped_at": now(), "last_error": last_error}
             return connection.execute(change.values(values)).rowcount == 1
 
+    def advise(self, task_id: str, text: str) -> None:
+        """Say something about a running task in place of an error, unless there is one."""
+        change = update(import_task).where(import_task.c.id == task_id, import_task.c.state == TaskState.RUNNING)
+        with self._engine.begin() as connection:
+            connection.execute(change.where(import_task.c.last_error == "").values(last_error=text))
+
     def complete(self, task_id: str) -> bool:
         """Set a running task to completed if every row has an outcome; returns whether it did.
 
@@ -218,23 +219,31 @@ class Tasks:
         with self._engine.begin() as connection:
             gone_num = func.coalesce(import_task.c.gone_num, gone)
             values = {"state": TaskState.COMPLETED, "finished_at": now(), "gone_num": gone_num}
-            return connection.execute(change.values(values)).rowcount == 1
+            completed = connection.execute(change.values(values)).rowcount == 1
+            if completed:
+                forget_hosts(connection, task_id)
+            return completed
 
     def pause(self, task_id: str, *, paused: bool) -> None:
         """Keep rows of a running task from starting, or let them start again."""
         with self._engine.begin() as connection:
             connection.execute(update(import_task).where(import_task.c.id == task_id).values(paused=paused))
 
-    def set_concurrency(self, task_id: str, thread_num: int) -> ImportTask:
-        """Change the concurrency.
+    def notify(self, task_id: str, notice: str) -> None:
+        """Record what a running task waits for; empty if it does not wait."""
+        with self._engine.begin() as connection:
+            connection.execute(update(import_task).where(import_task.c.id == task_id).values(notice=notice))
+
+    def configure(self, task_id: str, **numbers: int) -> ImportTask:
+        """Change `thread_num` or what failed rows do (`FailurePolicy`); a budget is judged at the next write.
 
         Raises:
             TaskNotFound: there is no such task.
             WrongState: it is completed.
         """
         allowed = (TaskState.CREATED, TaskState.RUNNING, TaskState.STOPPED)
-        change = update(import_task).values(thread_num=thread_num)
-        return self._change(task_id, allowed, change, "its thread_num cannot be changed")
+        change = update(import_task).values(numbers)
+        return self._change(task_id, allowed, change, "its settings cannot be changed")
 
     def mark_deleted(self, task_id: str) -> ImportTask:
         """Mark a task as deleted: no lease can be taken and nothing written for it any more (design decision 14).
@@ -289,6 +298,11 @@ class Tasks:
                 delete(import_task).where(import_task.c.id == task_id, import_task.c.deleted_at.is_not(None))
             )
             return False
+
+
+def _begin_attempt(connection: Connection, task: ImportTask) -> None:
+    check_undo_conflict(connection, task, lock=True)
+    forget_trouble(connection, task.id)
 
 
 def _expired(age_s: float) -> ColumnElement[bool]:

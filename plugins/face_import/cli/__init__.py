@@ -2,32 +2,45 @@
 
 ::
 
-    imports, log ──▶ watch ──▶ client ── HTTP ──▶ a Face import, on this machine or another
+    imports, log, results, judge ──▶ sending, watch ──▶ client ── HTTP ──▶ a Face import, on this machine or another
+                                       └──▶ photos
     stack ──▶ face_import.stack, face_import.keys: this machine's
 """
 
 import os
 from contextlib import suppress
+from typing import Annotated
 
 import typer
 
-from face_import import logs
-from face_import.cli import imports, log, stack
-from face_import.cli.terminal import FAILURE, stderr
+from face_import import __version__, logs
+from face_import.cli import imports, judge, log, results, stack
+from face_import.cli.terminal import FAILURE, stderr, stdout
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
+def _say_version(wanted: bool) -> None:  # noqa: FBT001 - typer's interface
+    if wanted:
+        stdout.print(f"face-import {__version__}", markup=False)
+        raise typer.Exit
+
+
 @app.callback(
     epilog="Exit status: 0 success, 1 failure, 2 usage error, 3 some rows failed"
     " (for [bold]status[/]: not running), 130 Ctrl-C."
 )
-def configure() -> None:
+def configure(
+    *,
+    version: Annotated[  # noqa: ARG001 - the callback has said it
+        bool, typer.Option("--version", metavar="", callback=_say_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Import faces into face groups, locally or on a server, and run Face import on this machine."""
     with suppress(ConfigError):  # every command says it in its own way
-        logs.configure(get_settings().log_level)
+        logs.configure(get_settings().log_level, get_settings().log_format)
 
 
 _IMPORTS, _STACK, _PARTS = "Imports", "Stack", "Internals and maintenance"
@@ -38,7 +51,12 @@ app.command("import", rich_help_panel=_IMPORTS)(imports.create)
 app.command("tasks", rich_help_panel=_IMPORTS)(imports.tasks)
 app.command("show", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.show)
 app.command("log", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(log.log)
+app.command("results", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(results.results)
+app.command("judge", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(judge.judge)
 app.command("start", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.start)
+app.command("undo", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.undo)
+app.command("retry", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.retry)
+app.command("limits", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(judge.limits)
 app.command("stop", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.stop)
 app.command("delete", rich_help_panel=_IMPORTS, context_settings=_TAKES_ID)(imports.delete)
 

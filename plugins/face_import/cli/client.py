@@ -4,19 +4,18 @@ import time
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import requests
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
+from requests.exceptions import InvalidSchema
 from urllib3.exceptions import NewConnectionError
 
+from face_import.cli.answers import Answer, Created, Judged, Limited, Listed, Log, LogEntry, Retried, Summary, Task
 from face_import.cli.server import Server
-from face_import.cli.upload import CHUNK_BYTES, Form
-from face_import.contract import MEANINGS, Code, TaskState
+from face_import.cli.upload import CHUNK_BYTES, Form, Upload
+from face_import.contract import TaskState
 from face_import.domain.identity import is_task_id
 from face_import.errors import ApiUnavailable, InvalidRequest, RequestError, SourceTooLarge, TaskNotFound, WrongState
 
@@ -24,7 +23,8 @@ CONNECT_S, READ_S, INGEST_S = 10.0, 60.0, 3600.0
 PAUSES_S = (1.0, 4.0)
 """Before a create whose connection was lost is repeated; the API takes that long to be restarted."""
 LOG_PAGE = 500
-_Answer = TypeVar("_Answer", bound=BaseModel)
+LIST_PAGE = 1000
+_Answer = TypeVar("_Answer", bound=Answer)
 _ERRORS: dict[int, type[RequestError]] = {
     400: InvalidRequest,
     404: TaskNotFound,
@@ -33,85 +33,8 @@ _ERRORS: dict[int, type[RequestError]] = {
 }
 
 
-class Source(BaseModel):
-    """How a task's file is read; a column without a title is its number."""
-
-    model_config = ConfigDict(frozen=True)
-
-    encoding: str | None = None
-    separator: str
-    header: bool
-    skipped: int = 0
-    columns: dict[str, str | int]
-    ignored: list[str | int] = []
-    sheet: str | None = None
-    sheets: list[str] = []
-
-
-class Task(BaseModel):
-    """A task as returned by `detail`, plus its id, which the response does not include."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str = ""
-    group_name: str
-    config: dict[str, int]
-    source: Source | None = None
-    total_num: int
-    handled_num: int
-    success_num: int
-    failed_num: int
-    errors: dict[int, int]
-    changes: dict[str, int] | None = None
-    state: TaskState
-    last_error: str
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    dag_run_id: str
-
-    @property
-    def word(self) -> str:
-        """Name of its state."""
-        return self.state.name.lower()
-
-
-class LogEntry(BaseModel):
-    """A failed row."""
-
-    model_config = ConfigDict(frozen=True)
-
-    row: int
-    uri: str
-    code: int
-    message: str
-
-
-class Log(BaseModel):
-    """A page of the log."""
-
-    logs: list[LogEntry]
-
-
-class Created(BaseModel):
-    """The id of a new task."""
-
-    id: str
-
-
-class TaskIds(BaseModel):
-    """Ids of tasks."""
-
-    ids: list[str]
-
-
-class _ConnectionLost(ApiUnavailable):
+class ConnectionLost(ApiUnavailable):
     """The connection broke after it was made: the server may have received the request."""
-
-
-def meaning(code: int) -> str:
-    """Meaning of a row's code; empty for codes of a newer server."""
-    return MEANINGS[Code(code)] if code in set(Code) else ""
 
 
 class Client:
@@ -121,8 +44,8 @@ class Client:
     message if the server rejects the request.
     """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, server: Server, timeout: tuple[float, float] = (CONNECT_S, READ_S)) -> None:
+        self._server, self._timeout = server, timeout
         self._session = requests.Session()
         self._session.auth = server.authorize if server.key else None
         # No proxy for loopback; elsewhere the environment's proxy settings apply.
@@ -134,35 +57,59 @@ class Client:
     def __exit__(self, *_exc: object) -> None:
         self._session.close()
 
-    def create(self, fields: Mapping[str, str], path: Path | None, sent: Callable[[int], None]) -> str:
-        """Create a task, and upload its file if there is one; returns the task's id.
+    def create(self, fields: Mapping[str, str], file: Upload | None, sent: Callable[[int], None], key: str) -> Created:
+        """Create a task, and upload its file if there is one.
 
         If the connection is lost before the answer, the request is repeated some times. It may have been received: its
         idempotency key makes sure that it creates one task.
+
+        Args:
+            fields: the form's fields.
+            file: the file.
+            sent: told the bytes of the file that were sent so far.
+            key: the idempotency key.
 
         Raises:
             InvalidRequest: a field or the file is rejected; nothing is stored.
             SourceTooLarge: the file is larger than the server accepts.
         """
-        key, pauses, lost = uuid4().hex, iter(PAUSES_S), False
+        pauses, lost = iter(PAUSES_S), False
         while True:
             try:
-                return self._create(fields, path, sent, key)
+                return self._create(fields, file, sent, key)
             except ApiUnavailable as error:
-                lost, pause_s = lost or isinstance(error, _ConnectionLost), next(pauses, None)
+                lost, pause_s = lost or isinstance(error, ConnectionLost), next(pauses, None)
                 if not lost or pause_s is None:
                     raise
             time.sleep(pause_s)
 
-    def _create(self, fields: Mapping[str, str], path: Path | None, sent: Callable[[int], None], key: str) -> str:
-        form = Form(fields, path, sent)
+    def _create(self, fields: Mapping[str, str], file: Upload | None, sent: Callable[[int], None], key: str) -> Created:
+        form = Form(fields, file, sent)
         headers = {"Content-Type": form.content_type, "Idempotency-Key": key}
         answer = self._call("POST", "create", data=form, headers=headers, timeout=(CONNECT_S, INGEST_S))
-        return self._read(answer, Created).id
+        return self._read(answer, Created)
+
+    def created(self, group: str, key: str) -> Summary | None:
+        """The task that an earlier create with this idempotency key has made, unless it was deleted."""
+        asked = {"group_name": group, "fields": "summary", "idempotency_key": key}
+        return next(iter(self._read(self._call("POST", "list", json=asked), Listed).tasks), None)
 
     def start(self, task_id: str) -> None:
         """Start a created task or resume a stopped one."""
         self._call("POST", _of(task_id, "start"))
+
+    def retry(self, task_id: str, wanted: Mapping[str, object]) -> Retried:
+        """Retry failed rows, or with `preview` only count them.
+
+        Args:
+            task_id: the task.
+            wanted: fields of the request.
+        """
+        return self._read(self._call("POST", _of(task_id, "retry"), json=wanted), Retried)
+
+    def undo(self, task_id: str) -> Created:
+        """Start the task that removes the faces which a task has added."""
+        return self._read(self._call("POST", _of(task_id, "undo")), Created)
 
     def stop(self, task_id: str) -> None:
         """Stop a running task; no further row starts after this returns."""
@@ -172,15 +119,39 @@ class Client:
         """Stop and delete a task."""
         self._call("POST", _of(task_id, "delete"))
 
-    def ids(self, group: str, state: TaskState | None) -> list[str]:
-        """Ids of a group's tasks, oldest first."""
-        body = {"group_name": group, "status": int(state or 0)}
-        return self._read(self._call("POST", "list", json=body), TaskIds).ids
+    def tasks(self, group: str, state: TaskState | None, last: int | None = None) -> Iterator[Summary]:
+        """A group's tasks, or without a group all, oldest first, or only the last ones of them."""
+        asked = {"group_name": group or None, "status": int(state or 0), "fields": "summary", "limit": LIST_PAGE}
+
+        def page(skip: int) -> Listed:
+            return self._read(self._call("POST", "list", json=asked | {"skip": skip}), Listed)
+
+        skip, found = 0, page(0)
+        if last and found.total_count > last:
+            skip = found.total_count - last
+            found = page(skip)
+        while found.tasks:
+            yield from found.tasks
+            skip += len(found.tasks)
+            found = page(skip) if skip < found.total_count else Listed(tasks=[], total_count=skip)
 
     def task(self, task_id: str) -> Task:
         """The current state of a task."""
         task = self._read(self._call("GET", _of(task_id, "detail")), Task)
         return task.model_copy(update={"id": task_id})
+
+    def judge(self, task_id: str, limits: Mapping[str, int]) -> Judged:
+        """A task's handled rows under limits; those that are not given are the task's own."""
+        return self._read(self._call("POST", _of(task_id, "judge"), json=dict(limits)), Judged)
+
+    def limits(self, task_id: str, asked: Mapping[str, object]) -> Limited:
+        """Give a task other limits, or with `preview` only count the rows that they concern.
+
+        Args:
+            task_id: the task.
+            asked: fields of the request.
+        """
+        return self._read(self._call("POST", _of(task_id, "limits"), json=asked), Limited)
 
     def log(self, task_id: str, code: int | None = None) -> Iterator[list[LogEntry]]:
         """Failed rows in row order, in pages of up to `LOG_PAGE`.
@@ -200,18 +171,34 @@ class Client:
     @contextmanager
     def download(self, task_id: str) -> Iterator[Iterator[str]]:
         """The log as lines of CSV (uri, code, message), as they arrive."""
-        with self._call("GET", _of(task_id, "download_log"), stream=True) as answer:
+        with self._lines(_of(task_id, "download_log"), "log") as lines:
+            yield lines
+
+    @contextmanager
+    def results(self, task_id: str, only: Mapping[str, object]) -> Iterator[Iterator[str]]:
+        """Rows of the file with what became of them, as lines of CSV, as they arrive.
+
+        Args:
+            task_id: the import task.
+            only: which rows: `rows`, `code` and `reason`, or None.
+        """
+        with self._lines(_of(task_id, "download_rows"), "results", params=only) as lines:
+            yield lines
+
+    @contextmanager
+    def _lines(self, path: str, what: str, **options: Any) -> Iterator[Iterator[str]]:
+        with self._call("GET", path, stream=True, **options) as answer:
             try:
                 yield _lines(answer)
             except requests.RequestException as error:
-                raise ApiUnavailable(f"{self._server.shown}: log download interrupted: {error}") from None
+                raise ApiUnavailable(f"{self._server.shown}: {what} download interrupted: {error}") from None
 
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send a request and return its 200 response.
 
         Redirects are not followed: the API sends none, and a POST would become a GET.
         """
-        options = {"timeout": (CONNECT_S, READ_S), "allow_redirects": False, **options}
+        options = {"timeout": self._timeout, "allow_redirects": False, **options}
         try:
             answer = self._session.request(method, f"{self._server.url}/v1/tasks/{path}", **options)
         except requests.RequestException as error:
@@ -263,6 +250,8 @@ def _of(task_id: str, what: str) -> str:
 
 
 def _no_answer(error: requests.RequestException, server: Server) -> ApiUnavailable | InvalidRequest:
+    if isinstance(error, InvalidSchema):  # the server's was checked before (`Server`), so it is a proxy's
+        return InvalidRequest(f"the proxy of the environment cannot be used: {error}; unset ALL_PROXY and the like")
     if isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
         return InvalidRequest(f"--url: {server.shown} is not a valid server address")
     reason = getattr(error.args[0], "reason", None) if error.args else None
@@ -272,4 +261,4 @@ def _no_answer(error: requests.RequestException, server: Server) -> ApiUnavailab
         )
     if isinstance(error, requests.Timeout):
         return ApiUnavailable(f"{server.shown} timed out")
-    return _ConnectionLost(f"connection to {server.shown} lost: {reason or 'closed by the server'}")
+    return ConnectionLost(f"connection to {server.shown} lost: {reason or 'closed by the server'}")

@@ -1,48 +1,36 @@
-"""Commands about imports: import, tasks, show, start, stop, delete."""
+"""Commands about imports: import, tasks, show, start, retry, stop, delete."""
 
 import os
-import stat
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from face_import.cli.client import Client, Task
-from face_import.cli.reading import as_options, columns_field, sentence
+from face_import.cli.answers import Summary
+from face_import.cli.client import Client
+from face_import.cli.options import Json, TaskId, Watch, flag, limit_option
+from face_import.cli.output import print_json
+from face_import.cli.photos.names import Pattern
+from face_import.cli.reading import columns_field, sentence
+from face_import.cli.sending import create_from, create_from_photos, is_url, show_reading, start_created
 from face_import.cli.server import Key, Server, Url
-from face_import.cli.terminal import INTERRUPTED, cell, local, stderr, stdout
+from face_import.cli.terminal import cell, local, stderr, stdout
 from face_import.cli.watch import summarize
 from face_import.cli.watch import watch as follow
-from face_import.contract import DEFAULT_THREAD_NUM, MAX_CONCURRENCY, TaskState
-from face_import.domain.models import LIMITS, Limits
-from face_import.errors import ApiUnavailable, InvalidRequest, RequestError, TaskNotFound
+from face_import.contract import DEFAULT_THREAD_NUM, MAX_CONCURRENCY, MAX_ROW, TaskState
+from face_import.domain.models import FailurePolicy, Limits, Scope
 
-_LIMITS = "Limits: rows with a face outside a limit fail"
 _READING = "How the file is read"
+_PHOTOS = "Photos in place of a file"
 
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="Task id.", show_default=False)]
 Group = Annotated[str, typer.Option(help="Face group.", show_default=False)]
-Watch = Annotated[bool, typer.Option("--watch", help="Show progress until the import ends.")]
-
-
-def _limit(name: str) -> object:
-    limit = LIMITS[name]
-    text = f"{limit.title}, {limit.unit}; 0 means no limit."
-    return typer.Option(min=0, max=limit.most, help=text, rich_help_panel=_LIMITS)
-
-
-def _is_url(source: str) -> bool:
-    """Whether a source is a URL; no path of a file looks like one."""
-    return "://" in source
 
 
 def _file_or_url(source: str) -> str:
     problem = ""
-    if not _is_url(source):
+    if source and not is_url(source):
         path = Path(source)
         if not path.exists():
             problem = "does not exist"
@@ -61,23 +49,50 @@ def create(  # noqa: PLR0913 - the fields of the form
         str,
         typer.Argument(
             callback=_file_or_url,
-            metavar="FILE",
+            metavar="[FILE]",
             help="CSV or xlsx file, or the URL of one, which the server reads.",
             show_default=False,
         ),
-    ],
+    ] = "",
     group: Annotated[str, typer.Option(help="Face group; created if it does not exist.", show_default=False)],
     watch: Watch = False,
+    as_json: Json = False,
     thread_num: Annotated[
         int, typer.Option(min=1, max=MAX_CONCURRENCY, help="Concurrency; servers allow up to 200 by default.")
     ] = DEFAULT_THREAD_NUM,
+    host_threads: Annotated[
+        int, typer.Option(min=0, max=MAX_CONCURRENCY, help="Fetches from one image host at a time; 0: no own limit.")
+    ] = 0,
     mode: Annotated[int, typer.Option(min=0, max=1, help="On errors: 0 continues, 1 stops the import.")] = 0,
-    pos_pitch: Annotated[int, _limit("pos_pitch")] = 0,
-    pos_yaw: Annotated[int, _limit("pos_yaw")] = 0,
-    pos_rol: Annotated[int, _limit("pos_rol")] = 0,
-    width: Annotated[int, _limit("width")] = 0,
-    height: Annotated[int, _limit("height")] = 0,
-    blur_degree: Annotated[int, _limit("blur_degree")] = 0,
+    max_failed: Annotated[
+        int, typer.Option(min=0, max=MAX_ROW, help="Stop when more rows have failed; 0: any number may fail.")
+    ] = 0,
+    max_failed_percent: Annotated[
+        int, typer.Option(min=0, max=100, help="Stop when a larger share has failed; 0: any share may fail.")
+    ] = 0,
+    fail_on_errors: Annotated[
+        bool, flag("--fail-on-errors", "Airflow's run fails if the import is completed with failures.")
+    ] = False,
+    pos_pitch: Annotated[int, limit_option("pos_pitch")] = 0,
+    pos_yaw: Annotated[int, limit_option("pos_yaw")] = 0,
+    pos_rol: Annotated[int, limit_option("pos_rol")] = 0,
+    width: Annotated[int, limit_option("width")] = 0,
+    height: Annotated[int, limit_option("height")] = 0,
+    blur_degree: Annotated[int, limit_option("blur_degree")] = 0,
+    faces: Annotated[int, limit_option("faces")] = 0,
+    measure: Annotated[bool, flag("--measure", "Measure faces in full, to judge other limits later.")] = False,
+    same_picture: Annotated[bool, flag("--same-picture", "Import each image of the file once.")] = False,
+    alike: Annotated[
+        float, typer.Option(min=0, max=1, help="Score from which a face counts as that of another tag; 0: off.")
+    ] = 0,
+    alike_tag: Annotated[
+        float, typer.Option(min=0, max=1, help="Score that a face must have with its own tag, if any; 0: off.")
+    ] = 0,
+    on_alike: Annotated[
+        Literal["refuse", "note"], typer.Option(help="Such rows fail, or are imported with a note.")
+    ] = "refuse",
+    dry_run: Annotated[bool, flag("--dry-run", "Measure and judge faces, but add none.")] = False,
+    sample: Annotated[int, typer.Option(min=0, max=MAX_ROW, help="Handle this many rows, spread evenly; 0: all.")] = 0,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -99,31 +114,64 @@ def create(  # noqa: PLR0913 - the fields of the form
             help="Sheet of an Excel workbook, if not the first.", show_default=False, rich_help_panel=_READING
         ),
     ] = "",
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            readable=True,
+            metavar="PLACE",
+            help="A folder or zip file of photos; repeating the command uploads nothing twice.",
+            show_default=False,
+            rich_help_panel=_PHOTOS,
+        ),
+    ] = None,
+    names: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="What their names say: {tag}, {id}, {description}, * for any text, as in {id}_{tag} or {tag}/*.",
+            rich_help_panel=_PHOTOS,
+        ),
+    ] = "{tag}",
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Upload a CSV or xlsx file or name its URL, start its import, and print the task id.
+    """Upload a CSV or xlsx file or photos, or name a file's URL; start the import, and print the task id.
 
     Exit status: 0 started (with --watch: all rows imported), 3 with --watch: some rows failed,
     1 rejected, stopped or server unavailable, 130 Ctrl-C (the import keeps running).
     """
-    limits = Limits(
-        pos_pitch=pos_pitch, pos_yaw=pos_yaw, pos_rol=pos_rol, width=width, height=height, blur_degree=blur_degree
-    )
-    numbers = {"thread_num": thread_num, "mode": mode, **asdict(limits)}
+    if bool(source) == bool(photos):
+        raise typer.BadParameter("name either a FILE or, with --photos, a folder or zip file of photos.")
+    if photos and (column or sheet):
+        raise typer.BadParameter("--column and --sheet are for a FILE, not for --photos.")
+    pattern = Pattern(names)
+    limits = Limits(pos_pitch, pos_yaw, pos_rol, width, height, blur_degree, faces)
+    policy = FailurePolicy(max_failed, max_failed_percent, int(fail_on_errors))
+    threads = {"thread_num": thread_num, "host_threads": host_threads}
+    scope = Scope(int(measure), int(dry_run), sample)
+    numbers = {**threads, "mode": mode, **asdict(policy), **asdict(limits), **asdict(scope)}
+    guard = {"same_picture": int(same_picture), "alike": alike, "alike_tag": alike_tag, "on_alike": on_alike}
     reading = {"encoding": encoding, "sheet": sheet, "columns": columns_field(column or ())}
+    fields = {"group_name": group, **{name: str(n) for name, n in (numbers | guard).items()}}
     with Client(Server.of(url, key)) as client:
-        fields = {"group_name": group, **{name: str(n) for name, n in numbers.items()}}
-        task_id = _create(client, fields | {name: text for name, text in reading.items() if text}, source)
-        stdout.print(task_id, markup=False)
-        _show_reading(client, task_id)
-        _start(client, task_id)
+        if photos:
+            created = create_from_photos(client, fields, photos, pattern, encoding)
+        else:
+            created = create_from(client, fields | {name: text for name, text in reading.items() if text}, source)
+        if as_json:
+            print_json(created)
+        else:
+            stdout.print(created.id, markup=False)
+        show_reading(client, created.id)
+        started = start_created(client, created.id)
         if watch:
-            raise SystemExit(follow(client, task_id))
-    stderr.print(f"started; to follow it: face-import show {task_id} --watch", markup=False)
+            raise SystemExit(follow(client, created.id, as_json=as_json))
+    if started:
+        stderr.print(f"started; to follow it: face-import show {created.id} --watch", markup=False)
 
 
-def tasks(
+def tasks(  # noqa: PLR0913 - its options
     *,
     group: Group,
     state: Annotated[
@@ -131,34 +179,38 @@ def tasks(
         typer.Option(help="Only tasks in this state.", show_default=False),
     ] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Only the newest N.", show_default=False)] = None,
+    as_json: Json = False,
     url: Url = "",
     key: Key = "",
 ) -> None:
     """List a group's imports, oldest first."""
     table = Table("id", "state", "handled", "failed", "created")
     with Client(Server.of(url, key)) as client, stderr.status("loading"):
-        ids = client.ids(group, TaskState[state.upper()] if state else None)
-        for task_id in ids[-last:] if last else ids:
-            try:
-                task = client.task(task_id)
-            except TaskNotFound:
-                continue  # deleted since it was listed
-            table.add_row(*_row(task))
+        for task in client.tasks(group, TaskState[state.upper()] if state else None, last):
+            if as_json:
+                print_json(task)
+            else:
+                table.add_row(*_row(task))
+    if as_json:
+        return
     if table.row_count:
         stdout.print(table)
     else:
         stderr.print(f"no {f'{state} ' if state else ''}imports into {group}", markup=False)
 
 
-def show(*, task_id: TaskId, watch: Watch = False, url: Url = "", key: Key = "") -> None:
+def show(*, task_id: TaskId, watch: Watch = False, as_json: Json = False, url: Url = "", key: Key = "") -> None:
     """Show an import's state, counts and settings, or follow it until it ends.
 
     Exit status with --watch: 0 all rows imported, 3 some rows failed, 1 stopped or not started, 130 Ctrl-C.
     """
     with Client(Server.of(url, key)) as client:
         if watch:
-            raise SystemExit(follow(client, task_id))
+            raise SystemExit(follow(client, task_id, as_json=as_json))
         task = client.task(task_id)
+    if as_json:
+        print_json(task)
+        return
     facts = Table.grid(padding=(0, 2))
     for name, value in {
         "id": task.id,
@@ -166,6 +218,7 @@ def show(*, task_id: TaskId, watch: Watch = False, url: Url = "", key: Key = "")
         "Airflow run": task.dag_run_id,
         "settings": " ".join(f"{name} {value}" for name, value in task.config.items()),
         "read as": sentence(task.source) if task.source else "",
+        "undoes": task.undoes,
         "created": local(task.created_at),
         "started": local(task.started_at),
         "finished": local(task.finished_at),
@@ -184,6 +237,54 @@ def start(*, task_id: TaskId, url: Url = "", key: Key = "") -> None:
     stderr.print("started")
 
 
+def retry(  # noqa: PLR0913 - options
+    *,
+    task_id: TaskId,
+    code: Annotated[list[int] | None, typer.Option(help="Only rows with this error code.", show_default=False)] = None,
+    reason: Annotated[list[str] | None, typer.Option(help="Only rows with this reason.", show_default=False)] = None,
+    rows: Annotated[str, typer.Option(help="Only these rows, such as 7,12-40.", show_default=False)] = "",
+    preview: Annotated[bool, flag("--preview", "Only say how many rows these are.")] = False,
+    watch: Watch = False,
+    as_json: Json = False,
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Fetch and import failed rows of a stopped or completed import again; without options, all of them.
+
+    Exit status with --watch as of `import`.
+    """
+    wanted = {"codes": code or [], "reasons": reason or [], "rows": rows, "preview": preview}
+    with Client(Server.of(url, key)) as client:
+        retried = client.retry(task_id, wanted)
+        what = f"{retried.rows} row{'s' * (retried.rows != 1)}"
+        if as_json:
+            print_json(retried)
+        elif preview:
+            stdout.print(what)
+        elif not retried.rows:
+            stdout.print("no failed row matches; nothing was started")
+        if preview or not retried.rows:
+            return
+        stderr.print(f"started with {what}")
+        if watch:
+            raise SystemExit(follow(client, task_id, as_json=as_json))
+
+
+def undo(*, task_id: TaskId, watch: Watch = False, as_json: Json = False, url: Url = "", key: Key = "") -> None:
+    """Remove the faces that a stopped or completed import has added, by an import task of its own.
+
+    Its id is the output. Exit status with --watch as of `import`.
+    """
+    with Client(Server.of(url, key)) as client:
+        created = client.undo(task_id)
+        if as_json:
+            print_json(created)
+        else:
+            stdout.print(created.id, markup=False)
+        if watch:
+            raise SystemExit(follow(client, created.id, as_json=as_json))
+
+
 def stop(*, task_id: TaskId, url: Url = "", key: Key = "") -> None:
     """Stop a running import; `start` resumes it."""
     with Client(Server.of(url, key)) as client, stderr.status("stopping"):
@@ -198,54 +299,7 @@ def delete(*, task_id: TaskId, url: Url = "", key: Key = "") -> None:
     stderr.print("deleted")
 
 
-def _create(client: Client, fields: dict[str, str], source: str) -> str:
-    try:
-        if _is_url(source):
-            return client.create(fields | {"source": source}, None, lambda _sent: None)
-        return _upload(client, fields, Path(source))
-    except InvalidRequest as error:
-        options = as_options(str(error))
-        raise InvalidRequest(f"{error}; here: {options}" if options else str(error)) from None
-
-
-def _show_reading(client: Client, task_id: str) -> None:
-    """Say how the file is read, if the server knows; the import does not depend on it."""
-    with suppress(ApiUnavailable, RequestError):
-        if source := client.task(task_id).source:
-            stderr.print(f"read as {sentence(source)}", markup=False)
-
-
-def _upload(client: Client, fields: dict[str, str], file: Path) -> str:
-    """Upload the file with a progress bar; returns the task id."""
-    status = file.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise InvalidRequest(f"{file} is not a regular file: its size must be known before the upload")
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    text, silent = TextColumn("{task.description}"), not stderr.is_terminal
-    with Progress(text, *columns, console=stderr, transient=True, disable=silent) as progress:
-        bar = progress.add_task("uploading", total=status.st_size)
-
-        def sent(count: int) -> None:
-            done = count == status.st_size
-            progress.update(bar, completed=count, description="server is reading the file" if done else "uploading")
-
-        try:
-            return client.create(fields, file, sent)
-        except KeyboardInterrupt:
-            progress.stop()
-            group = fields["group_name"]
-            stderr.print(f"interrupted; nothing was started (check: face-import tasks --group {group} --state created)")
-            raise SystemExit(INTERRUPTED) from None
-
-
-def _start(client: Client, task_id: str) -> None:
-    try:
-        client.start(task_id)
-    except (ApiUnavailable, RequestError) as error:
-        raise type(error)(f"{error}; the task was created, start it with: face-import start {task_id}") from None
-
-
-def _row(task: Task) -> tuple[str, ...]:
+def _row(task: Summary) -> tuple[str, ...]:
     percent = f"{100 * task.handled_num // task.total_num}%" if task.total_num else "0%"
     handled = f"{task.handled_num}/{task.total_num} {percent}"
     return task.id, task.word, handled, str(task.failed_num), local(task.created_at)

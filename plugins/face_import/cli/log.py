@@ -1,26 +1,22 @@
 """`face-import log`: failed rows as a table, as tab-separated lines, or as a CSV file."""
 
 import csv
-import io
-import os
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, TextIO
+from collections.abc import Iterable
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from face_import.cli.client import Client, LogEntry
-from face_import.cli.imports import TaskId
+from face_import.cli.answers import LogEntry
+from face_import.cli.client import Client
+from face_import.cli.options import Json, TaskId
+from face_import.cli.output import opened, print_json
 from face_import.cli.server import Key, Server, Url
 from face_import.cli.terminal import cell, plain, stderr, stdout
-from face_import.errors import InvalidRequest
 
 
-def log(
+def log(  # noqa: PLR0913 - its options
     *,
     task_id: TaskId,
     code: Annotated[int | None, typer.Option(help="Only rows with this error code.", show_default=False)] = None,
@@ -28,6 +24,7 @@ def log(
         str,
         typer.Option("--csv", metavar="FILE", help="Write uri, code, message as CSV; - is stdout.", show_default=False),
     ] = "",
+    as_json: Json = False,
     url: Url = "",
     key: Key = "",
 ) -> None:
@@ -35,12 +32,17 @@ def log(
 
     In a pipe, prints row, code, uri and message as tab-separated lines.
     """
+    if to_csv and as_json:
+        raise typer.BadParameter("--csv and --json exclude each other.")
     with Client(Server.of(url, key)) as client:
         if to_csv:
             _write_csv(client, task_id, code, to_csv)
             return
         for number, page in enumerate(client.log(task_id, code)):
-            if stdout.is_terminal:
+            if as_json:
+                for entry in page:
+                    print_json(entry)
+            elif stdout.is_terminal:
                 _print_table(page, first=number == 0)
             else:
                 _print_lines(page)
@@ -67,7 +69,7 @@ def _write_csv(client: Client, task_id: str, code: int | None, target: str) -> N
     """Write the server's CSV, or its lines with the code: the format is the same either way."""
     csv.field_size_limit(sys.maxsize)  # a URI may be as long as the server accepts
     written = 0
-    with client.download(task_id) as lines, _opened(target) as file:
+    with client.download(task_id) as lines, opened(target, "--csv") as file:
         writer = csv.writer(file)
         for row in csv.reader(lines):
             if code is None or row[1:2] == [str(code)]:
@@ -75,28 +77,3 @@ def _write_csv(client: Client, task_id: str, code: int | None, target: str) -> N
                 written += 1
     if target != "-":
         stderr.print(f"{written} rows written to {target}", markup=False)
-
-
-@contextmanager
-def _opened(target: str) -> Iterator[TextIO]:
-    """Standard output, or a file that gets its name only when complete."""
-    if target == "-":
-        file = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
-        yield file
-        file.detach()
-        return
-    path = Path(target).resolve()
-    if path.exists() and not path.is_file():  # a pipe or a device must not be replaced by a file
-        with path.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        return
-    if not path.parent.is_dir():
-        raise InvalidRequest(f"--csv: no such folder: {path.parent}")
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            yield file
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink()
-        raise

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from face_import.cli.client import Source
+from face_import.cli.answers import Source
 from face_import.cli.terminal import plain
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}

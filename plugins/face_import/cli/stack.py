@@ -9,19 +9,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
+from face_import.audit import audit_command
+from face_import.cli.options import flag
 from face_import.cli.terminal import FAILURE, INTERRUPTED, NOT_RUNNING, stderr, stdout
+from face_import.contract import Notice
 from face_import.domain.limits import check_group_name
 from face_import.errors import ConfigError, StackError
 from face_import.keys import KeyFile
 from face_import.settings import get_settings
+from face_import.space import shortage
 from face_import.stack.checks import Level, check_servers, require
-from face_import.stack.environment import stack_environment
-from face_import.stack.health import problems
+from face_import.stack.ending import unexpected_end
+from face_import.stack.environment import look_as_the_stack, stack_environment
+from face_import.stack.health import dag_is_paused, database_is_full, problems
 from face_import.stack.layout import ADMIN_USER, STACK_VARIABLE, Layout, admin_password_file, create_credentials
 from face_import.stack.lifecycle import Stack
 from face_import.stack.processes import guard as watch
+from face_import.stack.revival import revival_of
 from face_import.stack.supervisor import ProcessState, addresses, programs, states
 from face_import.stack.workers import worker_command
 
@@ -29,7 +36,7 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: add, list, revoke.")
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-def up(*, detach: Annotated[bool, typer.Option("--detach", help="Return once everything is healthy.")] = False) -> None:
+def up(*, detach: Annotated[bool, flag("--detach", "Return once everything is healthy.")] = False) -> None:
     """Start the stack, in the foreground until Ctrl-C, or detached."""
     # A shell script's background commands start with Ctrl-C ignored; SIGHUP stays ignored under nohup.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -37,8 +44,8 @@ def up(*, detach: Annotated[bool, typer.Option("--detach", help="Return once eve
             signal.signal(number, signal.default_int_handler)
     stack = Stack(get_settings())
     try:
-        with stderr.status("starting"):
-            supervisor = stack.up(foreground=not detach)
+        with stderr.status("starting") as status:
+            supervisor = stack.up(foreground=not detach, tell=lambda text: status.update(escape(text)))
         _print_addresses(stack)
         if supervisor and not detach:
             _hold(stack, supervisor)
@@ -53,11 +60,13 @@ def down() -> None:
 
 
 def status() -> None:
-    """Show the stack's processes; exit status 0 if all are healthy, 3 if not running, else 1."""
+    """Show the stack's processes; exit status 0 if all are healthy and have room, 3 if not running, else 1."""
     stack = Stack(get_settings())
     running = states(stack.layout)
     if running is None:
         stdout.print("not running")
+        if end := unexpected_end(stack.layout):
+            stdout.print(f"{end}; start it with face-import up, then resume its imports", markup=False)
         raise SystemExit(NOT_RUNNING)
     listed = programs(stack.settings)
     found = problems(stack.settings, listed, running)
@@ -66,7 +75,13 @@ def status() -> None:
         problem = found.get(program.name)
         table.add_row(program.name, *_facts(running.get(program.name)), f"[red]{problem}" if problem else "[green]ok")
     stdout.print(table)
-    if found:
+    if dag_is_paused(stack.settings):
+        stdout.print(Notice.DAG_PAUSED, markup=False)
+    if trouble := shortage(stack.settings):
+        stdout.print(f"{trouble}: uploads are refused and rows wait until there is room", markup=False)
+    if full := database_is_full(stack.settings):
+        stdout.print(Notice.DATABASE_FULL, markup=False)
+    if found or trouble or full:
         raise SystemExit(FAILURE)
 
 
@@ -74,6 +89,7 @@ def doctor() -> None:
     """Diagnose this machine, its settings and the stack; exit status 1 if there is a problem."""
     from face_import.stack.doctor import examine  # noqa: PLC0415 - the database's packages are slow to import
 
+    look_as_the_stack()
     worst = False
     for finding in examine():
         stdout.print(f"[{_STYLES[finding.level]}]{finding.level:8}[/] {finding.subject:17} ", end="")
@@ -118,7 +134,9 @@ def add_key(
     settings = get_settings()
     for one in group or ():
         check_group_name(one, settings)
-    stdout.print(KeyFile.of(settings).add(name, tuple(group) if group else None), markup=False)
+    text = KeyFile.of(settings).add(name, tuple(group) if group else None)
+    audit_command(settings, "add_key", key=name, groups=", ".join(group or ("all",)))
+    stdout.print(text, markup=False)
 
 
 @keys.command("list")
@@ -133,7 +151,9 @@ def list_keys() -> None:
 @keys.command("revoke")
 def revoke_key(name: Annotated[str, typer.Argument(help="Owner of the key.")]) -> None:
     """Revoke a key."""
-    KeyFile.of(get_settings()).revoke(name)
+    settings = get_settings()
+    KeyFile.of(settings).revoke(name)
+    audit_command(settings, "revoke_key", key=name)
     stdout.print(f"revoked {name}", markup=False)
 
 
@@ -182,13 +202,14 @@ def keeper() -> None:
     """Run the keeper, which reconciles the catalogue's tasks with Airflow's runs."""
     from face_import import keeper as loop  # noqa: PLC0415 - slow to import
 
-    loop.run()
+    settings = get_settings()
+    loop.run(revival_of(settings, Layout.of(settings.home)))
 
 
 def prune(
     *,
     days: Annotated[int | None, typer.Option(min=1, help="Overrides FACE_IMPORT_RETENTION_DAYS.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them.")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "Only list them.")] = False,
 ) -> None:
     """Delete imports completed or stopped at least FACE_IMPORT_RETENTION_DAYS days ago, with their sources.
 
@@ -197,11 +218,15 @@ def prune(
     from face_import.catalogue import get_catalogue  # noqa: PLC0415 - slow to import
     from face_import.keeper import DAY_S  # noqa: PLC0415 - slow to import
 
-    if not (kept := days or get_settings().retention_days):
+    settings = get_settings()
+    if not (kept := days or settings.retention_days):
         raise ConfigError("FACE_IMPORT_RETENTION_DAYS is 0 (keep everything): pass --days")
     tasks = get_catalogue().tasks
     if not dry_run:
-        stdout.print(f"deleted {len(tasks.mark_expired_deleted(kept * DAY_S))} imports")
+        deleted = tasks.mark_expired_deleted(kept * DAY_S)
+        for task_id in deleted:
+            audit_command(settings, "delete", task_id, reason=f"pruned: ended at least {kept} days ago")
+        stdout.print(f"deleted {len(deleted)} imports")
         return
     table = Table("import", "group", "state", "since")
     for task in tasks.expired(kept * DAY_S):
@@ -214,11 +239,14 @@ def stop_active() -> None:
     """Set every running import to stopped; run before the scheduler starts."""
     from face_import import control  # noqa: PLC0415 - slow to import
 
-    control.stop_active()
+    end = unexpected_end(Layout.of(get_settings().home))
+    control.stop_active(
+        f"Face import was restarted after an unexpected end ({end})" if end else "Face import was restarted"
+    )
 
 
 def guard(
     *, owner: Annotated[int | None, typer.Option(help="Also end the stack when this process ends.")] = None
 ) -> None:
     """End the stack when its supervisor dies; started by supervisord."""
-    watch(Layout.of(get_settings().home).stack_id, owner=owner)
+    watch(Layout.of(get_settings().home), owner=owner)

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Group
 from rich.live import Live
@@ -11,7 +11,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from face_import.cli.client import Client, Task, meaning
+from face_import.cli.answers import Task, meaning
+from face_import.cli.client import Client
+from face_import.cli.output import print_json
 from face_import.cli.terminal import FAILURE, INTERRUPTED, PARTIAL, SUCCESS, plain, stderr, stdout
 from face_import.contract import TaskState
 from face_import.errors import ApiUnavailable, WrongState
@@ -42,8 +44,8 @@ class Rate:
         return (handled - before) / (now - then) if now > then else 0.0
 
 
-def watch(client: Client, task_id: str) -> int:
-    """Show a task's progress until it ends, then a summary.
+def watch(client: Client, task_id: str, *, as_json: bool = False) -> int:
+    """Show a task's progress until it ends, then a summary, or the API's last answer.
 
     Ctrl-C asks whether to stop the import, if there is a terminal.
 
@@ -60,7 +62,10 @@ def watch(client: Client, task_id: str) -> int:
             stderr.print(f"still running; to follow it again: face-import show {task_id} --watch", markup=False)
             return INTERRUPTED
         task = _stop(client, task_id)
-    summarize(task)
+    if as_json:
+        print_json(task)
+    else:
+        summarize(task)
     return exit_status(task)
 
 
@@ -73,13 +78,20 @@ def exit_status(task: Task) -> int:
 
 def summarize(task: Task) -> None:
     """Print a task's summary: counts, failures by code, and what to do next."""
-    counts = f"{task.success_num} of {task.total_num} rows imported, {task.failed_num} failed"
+    done = "passed (dry run: none was added)" if task.config.get("dry_run") else "imported"
+    if task.undoes:
+        done = f"removed that {task.undoes} had added"
+    counts = f"{task.success_num} of {task.total_num} rows {done}"
+    if task.state is not TaskState.COMPLETED:
+        counts += f", {task.failed_num} failed"
     stdout.print(f"{task.word}: {counts}", markup=False)
     if task.changes:
         kinds = ", ".join(f"{rows} {kind}" for kind, rows in task.changes.items())
         stdout.print(f"compared with earlier files: {kinds}", markup=False)
-    if task.last_error:
-        stdout.print(plain(task.last_error), markup=False)
+    if task.waiting:
+        stdout.print(waiting(task), markup=False)
+    for sentence in filter(None, (task.last_error, task.notice)):
+        stdout.print(plain(sentence), markup=False)
     if task.errors:
         table = Table("code", "meaning", "rows")
         for code, rows in sorted(task.errors.items()):
@@ -103,10 +115,14 @@ def _follow(client: Client, task_id: str) -> Task:
             task = _patiently(client, task_id, live)
             speed = rate.add(time.monotonic(), task.handled_num)
             progress.update(bar, total=task.total_num or None, completed=task.handled_num, facts=_facts(task, speed))
-            live.update(Group(progress, Text(_failures(task), overflow="ellipsis", no_wrap=True)))
+            live.update(Group(progress, *map(_line, (waiting(task), plain(task.notice), _failures(task)))))
             if task.state is not TaskState.RUNNING:
                 return task
             time.sleep(_POLL_S)
+
+
+def _line(text: str) -> Text:
+    return Text(text, overflow="ellipsis", no_wrap=True)
 
 
 def _patiently(client: Client, task_id: str, live: Live) -> Task:
@@ -134,6 +150,34 @@ def _facts(task: Task, rate: float) -> str:
 def _failures(task: Task) -> str:
     codes = ", ".join(f"{code}: {rows}" for code, rows in sorted(task.errors.items()))
     return f"failed {task.failed_num} ({codes})" if codes else ""
+
+
+def waiting(task: Task, now: datetime | None = None) -> str:
+    """The image hosts that a task waits for, the one with most rows by name; empty if there is none.
+
+    Args:
+        task: the task.
+        now: the time, if not the present.
+    """
+    if not task.waiting:
+        return ""
+    first, others = task.waiting[0], task.waiting[1:]
+    left_s = (first.retry_at - (now or datetime.now(UTC))).total_seconds() if first.retry_at else 0.0
+    sentence = f"waiting for {first.host} ({first.reason}), {_next_try(left_s)}: {_rows(first.rows)}"
+    if others:
+        hosts = "1 more host" if len(others) == 1 else f"{len(others)} more hosts"
+        sentence += f"; and for {hosts}: {_rows(sum(host.rows for host in others))}"
+    return plain(sentence)
+
+
+def _next_try(left_s: float) -> str:
+    if left_s < 1:
+        return "trying now"
+    return f"next try in {left_s:.0f} s" if left_s < 120 else f"next try in {left_s / 60:.0f} min"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _wants_stop() -> bool:

@@ -19,6 +19,7 @@ from face_import.settings import Settings
 log = logging.getLogger(__name__)
 PAGE = 100
 CONNECT_S, READ_S = 3.0, 20.0
+HEALTH_S = 5.0
 ACTIVE = ("queued", "running")
 
 
@@ -28,10 +29,12 @@ class Run:
 
     Attributes:
         queued_at: when it was queued last, in seconds since the epoch by Airflow's clock.
+        note: its note, empty if it has none.
     """
 
     state: str
     queued_at: float
+    note: str = ""
 
     @property
     def active(self) -> bool:
@@ -61,6 +64,23 @@ class Airflow:
     def __exit__(self, *_exc: object) -> None:
         self._session.close()
 
+    # -- its health
+
+    def has_scheduler(self) -> bool:
+        """Whether a scheduler has a recent heartbeat; asks without logging in, and not for long."""
+        url = f"{self._settings.airflow_api}/api/v2/monitor/health"
+        answer = self._send("GET", url, timeout=HEALTH_S)
+        try:
+            return bool(answer.ok and answer.json()["scheduler"]["status"] == "healthy")
+        except (ValueError, KeyError, TypeError):
+            raise AirflowRefused(f"{url} is not Airflow's health report") from None
+
+    # -- the DAG
+
+    def is_paused(self) -> bool:
+        """Whether somebody has paused the DAG: nothing of any import starts then."""
+        return bool(self._call("GET", f"/dags/{DAG_ID}").json()["is_paused"])
+
     # -- runs
 
     def trigger(self, run_id: str, conf: dict[str, Any], note: str) -> None:
@@ -83,18 +103,28 @@ class Airflow:
         """All queued and running runs, by run id."""
         return {run["dag_run_id"]: _run(run) for run in self._pages(self._runs, "dag_runs", {"state": ACTIVE})}
 
-    def fail_run(self, run_id: str) -> None:
-        """Mark a run failed: first its running task instances, one by one, then its last task, then the rest.
+    def fail_run(self, run_id: str, *, on_purpose: bool = False) -> None:
+        """Mark a run failed, which is Airflow's only word for one that has ended without a success.
 
+        First its running task instances, one by one, then its last task, then the rest.
         Marking the run alone would also turn its successful shards into failed ones, and leave the last task skipped:
         a scheduler that reads the run at that moment takes it for a success. Within one request Airflow updates
         instances in any order, and each failure skips the last task, even if that has failed already.
+
+        Args:
+            run_id: the run.
+            on_purpose: whether somebody stopped its import: nothing has failed then, so what is running is skipped.
         """
-        running = self._task_instances(run_id, state=("running", "restarting", "up_for_retry"))
+        cut_short = "skipped" if on_purpose else "failed"
+        running = self._task_instances(run_id, state=("running", "restarting", "up_for_retry", "up_for_reschedule"))
         upstream = [(ti["task_id"], ti["map_index"]) for ti in running if ti["task_id"] != FINISH_TASK]
-        for instances in (sorted(upstream), [(FINISH_TASK, -1)]):
-            self._update_instances(run_id, [_entity(*instance, new_state="failed") for instance in instances])
+        for instances, state in ((sorted(upstream), cut_short), ([(FINISH_TASK, -1)], "failed")):
+            self._update_instances(run_id, [_entity(*instance, new_state=state) for instance in instances])
         self._call("PATCH", f"{self._runs}/{quote(run_id, safe='')}", {"state": "failed"}, expect=(200, 404, 409))
+
+    def set_note(self, run_id: str, note: str) -> None:
+        """Replace the note of a run; a missing run is no error."""
+        self._call("PATCH", f"{self._runs}/{quote(run_id, safe='')}", {"note": note}, expect=(200, 404))
 
     def delete_run(self, run_id: str) -> bool:
         """Delete a run that has ended; False while it is still active."""
@@ -154,6 +184,21 @@ class Airflow:
         if entities:
             body = {"actions": [{"action": "update", "entities": entities, "action_on_non_existence": "skip"}]}
             self._call("PATCH", f"{self._runs}/{quote(run_id, safe='')}/taskInstances", body, expect=(200, 404))
+
+    # -- the executor
+
+    def queued(self) -> list[str]:
+        """Ids of task instances of all DAGs that wait in the executor, at most a page of them."""
+        return [instance["id"] for instance in self._all_instances("queued", PAGE)["task_instances"]]
+
+    def running(self) -> int:
+        """Number of running task instances of all DAGs."""
+        return int(self._all_instances("running", 1)["total_entries"])
+
+    def _all_instances(self, state: str, limit: int) -> dict[str, Any]:
+        where = {"state": state, "limit": limit}
+        found: dict[str, Any] = self._call("GET", "/dags/~/dagRuns/~/taskInstances", params=where).json()
+        return found
 
     # -- pools
 
@@ -222,9 +267,11 @@ class Airflow:
                 self._token = str(answer.json()["access_token"])
             return {"Authorization": f"Bearer {self._token}"}
 
-    def _send(self, method: str, url: str, **kwargs: Any) -> requests.Response:
+    def _send(
+        self, method: str, url: str, *, timeout: float | tuple[float, float] = (CONNECT_S, READ_S), **kwargs: Any
+    ) -> requests.Response:
         try:
-            return self._session.request(method, url, timeout=(CONNECT_S, READ_S), **kwargs)
+            return self._session.request(method, url, timeout=timeout, **kwargs)
         except (requests.ConnectTimeout, requests.ConnectionError) as error:
             refused = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
             raise AirflowUnavailable("Airflow's api-server does not answer", sent=not refused) from error
@@ -234,7 +281,7 @@ class Airflow:
 
 def _run(run: dict[str, Any]) -> Run:
     queued_at = run["queued_at"]
-    return Run(run["state"], datetime.fromisoformat(queued_at).timestamp() if queued_at else 0.0)
+    return Run(run["state"], datetime.fromisoformat(queued_at).timestamp() if queued_at else 0.0, run.get("note") or "")
 
 
 def _entity(task_id: str, map_index: int, **what: Any) -> dict[str, Any]:

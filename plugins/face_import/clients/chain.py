@@ -8,6 +8,7 @@ import aiohttp
 from face_import.clients.hosts import HostHeaders
 from face_import.clients.transfer import FetchError
 from face_import.clients.urls import Target, redirected
+from face_import.clients.visit import Visit
 from face_import.contract import Reason
 
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -16,30 +17,28 @@ _EPOCH = re.compile(r"expires=\s*\w{3}, 01[ -]jan[ -]1970 00:00:00 gmt", re.IGNO
 
 
 class Chain:
-    """Requests for one URI. Cookies are kept for its hosts, and for as long as the chain lives.
+    """Requests for one URI.
 
     Args:
         start: where the URI leads.
         configured: headers by host.
         most: redirects that are followed.
         condition: headers that concern the URI's own host only.
+        visit: keeps the cookies.
 
     Attributes:
         url: what to request next.
         hops: redirects so far.
     """
 
-    def __init__(self, start: Target, configured: HostHeaders, most: int, condition: Mapping[str, str]) -> None:
-        self._start = start
+    def __init__(
+        self, start: Target, configured: HostHeaders, most: int, condition: Mapping[str, str], visit: Visit
+    ) -> None:
         self._configured = configured
         self._most = most
         self._condition = condition
-        self._jar: aiohttp.CookieJar | None = None
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin again at the URI, with the cookies."""
-        self.url, self._login = self._start
+        self._visit = visit
+        self.url, self._login = start
         self.hops = 0
 
     def headers(self) -> dict[str, str]:
@@ -47,8 +46,8 @@ class Chain:
         headers = self._configured.of(self.url)
         if self._login:
             headers["Authorization"] = self._login
-        if self._jar is not None:
-            cookies = self._jar.filter_cookies(self.url)
+        if self._visit.cookies is not None:
+            cookies = self._visit.cookies.filter_cookies(self.url)
             pairs = [headers.get("Cookie", ""), *(f"{name}={morsel.coded_value}" for name, morsel in cookies.items())]
             if cookies:
                 headers["Cookie"] = "; ".join(filter(None, pairs))
@@ -64,9 +63,10 @@ class Chain:
         """
         status, headers = response.status, response.headers
         if cookies := headers.getall("Set-Cookie", ()):
-            if self._jar is None:
-                self._jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)  # unsafe: hosts may be numbers
-            self._jar.update_cookies_from_headers([_EPOCH.sub("Max-Age=0", cookie) for cookie in cookies], self.url)
+            jar = self._visit.cookies
+            if jar is None:
+                jar = self._visit.cookies = aiohttp.CookieJar(unsafe=True, quote_cookie=False)  # unsafe: numeric hosts
+            jar.update_cookies_from_headers([_EPOCH.sub("Max-Age=0", cookie) for cookie in cookies], self.url)
         if status not in _REDIRECTS:
             return False
         location = headers.get("Location", "")

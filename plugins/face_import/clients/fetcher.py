@@ -4,7 +4,6 @@ import asyncio
 import http
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -16,12 +15,10 @@ from face_import.clients.chain import Chain
 from face_import.clients.connector import ImageConnector
 from face_import.clients.content import begins_stream, encodings_of, is_image, is_whole, undone
 from face_import.clients.hosts import HostHeaders
-from face_import.clients.retrying import backoff, retried
 from face_import.clients.transfer import (
     HEADERS,
     MAX_HEADER_BYTES,
     FetchError,
-    TransientFetchError,
     connection_error,
     has_image,
     retry_after,
@@ -30,14 +27,11 @@ from face_import.clients.transfer import (
 from face_import.clients.underway import Underway
 from face_import.clients.urls import target_of
 from face_import.clients.validators import condition, validator_of
+from face_import.clients.visit import Visit
 from face_import.contract import Reason
 from face_import.domain.data_uri import DataUriError, decode_data_uri
 from face_import.domain.uri import scheme_of
 from face_import.settings import Settings
-
-ATTEMPTS = 4
-MAX_RETRY_AFTER_S = 10.0
-"""A longer pause would use up a row's deadline, so a host that asks for one has refused the row."""
 
 _AT_ONCE = 2**20
 """Characters of a data URI that are decoded in the event loop; a longer one could hold it up beyond a lease's end."""
@@ -107,59 +101,59 @@ class Fetcher:
         await self._session.close()
 
     @asynccontextmanager
-    async def fetched(self, uri: str) -> AsyncIterator[bytes]:
+    async def fetched(self, uri: str, visit: Visit | None = None) -> AsyncIterator[bytes]:
         """Fetch a URI and hold its bytes, counted against `max_bytes_in_flight`, for the block.
 
-        Transient failures (no connection, 5xx, 429, a body cut short) are retried within the row's
-        deadline `fetch_timeout_s`, which is suspended while the row waits for memory.
+        The deadline `fetch_timeout_s` is suspended while the row waits for memory.
 
         Args:
             uri: http, https or data.
+            visit: told about each request.
 
         Raises:
+            TransientFetchError: another attempt may succeed.
             FetchError: the image could not be downloaded, or what came is no image; the text says why.
         """
         with self._budget.reservation() as held:
-            yield (await self._fetched(uri, held, None)).data
+            yield (await self._fetched(uri, held, visit or Visit(), None)).data
 
     @asynccontextmanager
-    async def fetched_if_changed(self, uri: str, validator: str) -> AsyncIterator[Fetched]:
+    async def fetched_if_changed(self, uri: str, validator: str, visit: Visit | None = None) -> AsyncIterator[Fetched]:
         """Fetch as `fetched` does, unless the host says that the bytes are still those of `validator` (304).
 
         Args:
             uri: http, https or data.
             validator: from an earlier answer for the same URI; empty fetches unconditionally.
+            visit: told about each request.
 
         Raises:
+            TransientFetchError: another attempt may succeed.
             FetchError: the image could not be downloaded, or what came is no image; the text says why.
         """
         with self._budget.reservation() as held:
-            yield await self._fetched(uri, held, validator)
+            yield await self._fetched(uri, held, visit or Visit(), validator)
 
     async def fetch(self, uri: str) -> bytes:
         """Fetch a URI whose bytes need not be counted once they are there; see `fetched`."""
         async with self.fetched(uri) as data:
             return data
 
-    async def _fetched(self, uri: str, held: Reservation, validator: str | None) -> Fetched:
+    async def _fetched(self, uri: str, held: Reservation, visit: Visit, validator: str | None) -> Fetched:
         if scheme_of(uri) == "data":
             return Fetched(await self._decoded(uri, held))
         sent = condition(validator) if validator else {}
-        chain = Chain(target_of(uri), self._headers, self._max_redirects, sent)
-        row = Underway(chain, held, validator)
-
-        async def pause(error: TransientFetchError, attempts: int) -> None:
-            row.trouble, wait = error, error.retry_after
-            wait = backoff(attempts, first_s=0.2, longest_s=5) if wait is None else wait
-            if attempts >= ATTEMPTS or wait > MAX_RETRY_AFTER_S:
-                raise error
-            await asyncio.sleep(wait)
-
+        chain = Chain(target_of(uri), self._headers, self._max_redirects, sent, visit)
+        row = Underway(chain, held, visit, validator)
         try:
             async with asyncio.timeout(self._timeout) as row.deadline:
-                return await retried(partial(self._attempt, row), TransientFetchError, pause)
+                return await self._answer_of(row)
         except TimeoutError:
             raise row.timed_out(self._timeout) from None
+        except FetchError as error:
+            error.origin = str(chain.url.origin())
+            raise
+        finally:
+            visit.ended()
 
     async def _decoded(self, uri: str, held: Reservation) -> bytes:
         await held.take(min(len(uri), self._max_bytes))
@@ -170,11 +164,10 @@ class Fetcher:
         except DataUriError as error:
             raise FetchError(str(error), Reason.INVALID_URI) from None
 
-    async def _attempt(self, row: Underway) -> Fetched:
-        """Make one attempt; if the row's validator is None, the answer's own is not needed either."""
-        row.came, row.expected = 0, None
+    async def _answer_of(self, row: Underway) -> Fetched:
+        """Fetch; if the row's validator is None, the answer's own is not needed either."""
         try:
-            async with await self._answer(row.chain) as response:
+            async with await self._answer(row.chain, row.visit) as response:
                 moved = row.chain.hops > 0
                 if response.status == http.HTTPStatus.NOT_MODIFIED and row.validator and not moved:
                     return Fetched(b"", row.validator, unchanged=True)
@@ -188,16 +181,17 @@ class Fetcher:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise connection_error(error) from None
 
-    async def _answer(self, chain: Chain) -> aiohttp.ClientResponse:
+    async def _answer(self, chain: Chain, visit: Visit) -> aiohttp.ClientResponse:
         """Request a URI, and follow redirects to the final answer."""
-        chain.restart()
         while True:
+            visit.ask(chain.url)
             if self._proxy:
                 await self._guard.check_host(chain.url.host or "")
             response = await self._session.get(
                 chain.url, headers=chain.headers(), allow_redirects=False, proxy=self._proxy
             )
             try:
+                visit.answered(chain.url, response.status, response.headers)
                 if not chain.follow(response):
                     return response
             except BaseException:

@@ -8,10 +8,11 @@ import json
 import re
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from face_import.clients.http import JsonService, malformed, refusal
+from face_import.domain.likeness import Hit, of_face
 from face_import.domain.models import Face, Pose
 from face_import.domain.uri import DataUri
 from face_import.errors import MalformedAnswer, RefusalKind, ServiceRefusal, ServiceUnavailable
@@ -135,9 +136,8 @@ class LibraryService(JsonService):
         Raises:
             ServiceUnavailable: no usable answer.
         """
-        body = f'{{"images": ["{image}"], "threshold": {SAME_PICTURE}, "limit": {MOST_HITS}}}'
         try:
-            hits = _hits(await self._post(f"{_path(group)}/search", body))
+            hits = [hit for _, found in await self._search(group, image, SAME_PICTURE, MOST_HITS) for hit in found]
         except ServiceRefusal:
             return Found.UNKNOWN
         given = [(hit.tag, hit.description) for hit in hits if hit.face_id == face_id and hit.score >= SAME_PICTURE]
@@ -145,6 +145,23 @@ class LibraryService(JsonService):
             return Found.UNKNOWN if len(hits) >= MOST_HITS else Found.NOT_THERE
         same = any(all(x in {None, y} for x, y in zip(g, labels, strict=True)) for g in given)
         return Found.THERE if same else Found.OTHER_LABELS
+
+    async def similar(self, group: str, image: DataUri, face: Face, least: float, most: int) -> list[Hit]:
+        """The faces of a group that are most similar to one face of an image, by the library's search.
+
+        Args:
+            group: name of the group.
+            image: the image.
+            face: which of its faces, as `InfoService.detect` returned it.
+            least: score, 0 to 1, from which faces are found.
+            most: how many at most.
+        """
+        return of_face(face, await self._search(group, image, least, most))
+
+    async def _search(self, group: str, image: DataUri, least: float, most: int) -> list[tuple[Face | None, list[Hit]]]:
+        """What a search finds for each face of an image, whose position is None if the library does not say it."""
+        body = f'{{"images": ["{image}"], "threshold": {least!r}, "limit": {most:d}}}'
+        return _found(await self._post(f"{_path(group)}/search", body))
 
     async def delete(self, group: str, face_ids: Sequence[str]) -> None:
         """Delete faces from a group; unknown ids are not an error."""
@@ -167,27 +184,22 @@ def _result(answer: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-class _Hit(NamedTuple):
-    """A face of a group that a search has found; labels are None where the library does not give texts."""
-
-    face_id: object
-    score: float
-    tag: str | None
-    description: str | None
-
-
-def _hits(answer: dict[str, Any]) -> list[_Hit]:
-    """All hits of a search, whichever face of the image they resemble."""
+def _found(answer: dict[str, Any]) -> list[tuple[Face | None, list[Hit]]]:
+    """The hits of a search for each face of the image."""
     try:
-        found = [
-            hit for result in answer["search_results"] for face in result["faces"] or () for hit in face["faces"] or ()
-        ]
-        return [
-            _Hit(hit["id"], _number(hit["score"], MOST_SCORE), _text(hit.get("tag")), _text(hit.get("desc")))
-            for hit in found
-        ]
+        faces = [face for result in answer["search_results"] for face in result["faces"] or ()]
+        return [(_place(face), [_hit(hit) for hit in face["faces"] or ()]) for face in faces]
     except (TypeError, KeyError, AttributeError):
         raise malformed("search_results is not a list of faces") from None
+
+
+def _place(found: dict[str, Any]) -> Face | None:
+    box = found.get("bounding_box")
+    return _face(box) if isinstance(box, dict) else None
+
+
+def _hit(hit: dict[str, Any]) -> Hit:
+    return Hit(hit["id"], _number(hit["score"], MOST_SCORE), _text(hit.get("tag")), _text(hit.get("desc")))
 
 
 def _text(value: object) -> str | None:

@@ -19,7 +19,8 @@ from face_import.errors import RowError
 HEADERS = {"User-Agent": "face-import", "Accept": "*/*", "Accept-Encoding": "identity"}
 """Images do not compress, and an encoded body would have no known length."""
 
-_PASSING = {202, 408, 425, 429}
+_HOST_TROUBLE = {408, 429, 502, 503, 504}
+_PASSING = {202, 425} | _HOST_TROUBLE
 _REASONS = {
     **dict.fromkeys((204, 205), Reason.EMPTY),
     **dict.fromkeys((401, 402, 403, 407, 451), Reason.FORBIDDEN),
@@ -42,7 +43,12 @@ class FetchError(RowError):
     Args:
         message: for the person who wrote the row.
         reason: for programs.
+
+    Attributes:
+        origin: of the host; empty until the fetcher has filled it in.
     """
+
+    origin = ""
 
     def __init__(self, message: str, reason: Reason = Reason.REFUSED) -> None:
         super().__init__(message)
@@ -54,16 +60,35 @@ class TransientFetchError(FetchError):
 
     Args:
         retry_after: seconds the host asked us to wait, if it did.
+        of_host: whether other rows of the same host would fail, too.
+
+    Attributes:
+        overloaded: whether the host said that there are too many requests.
     """
 
-    def __init__(self, message: str, reason: Reason = Reason.UNAVAILABLE, *, retry_after: float | None = None) -> None:
+    overloaded = False
+
+    def __init__(
+        self,
+        message: str,
+        reason: Reason = Reason.UNAVAILABLE,
+        *,
+        retry_after: float | None = None,
+        of_host: bool = False,
+    ) -> None:
         super().__init__(message, reason)
         self.retry_after = retry_after
+        self.of_host = of_host
 
 
 def has_image(status: int) -> bool:
     """Whether an answer of this HTTP status may have an image in it."""
     return 200 <= status < 300 and status not in {202, 204, 205}
+
+
+def answers(status: int) -> bool:
+    """Whether an HTTP status shows that the host is available; 500 shows neither."""
+    return status != http.HTTPStatus.INTERNAL_SERVER_ERROR and status not in _HOST_TROUBLE
 
 
 def status_error(status: int, reason: str | None, wait: float | None = None) -> FetchError:
@@ -74,7 +99,9 @@ def status_error(status: int, reason: str | None, wait: float | None = None) -> 
         phrase = ""
     message = f"{status} {phrase}".strip()[:100] + _WORDS.get(status, "")
     if status >= 500 or status in _PASSING:
-        return TransientFetchError(message, retry_after=wait)
+        error = TransientFetchError(message, retry_after=wait, of_host=status in _HOST_TROUBLE)
+        error.overloaded = status == http.HTTPStatus.TOO_MANY_REQUESTS
+        return error
     return FetchError(message, _REASONS.get(status, Reason.REFUSED))
 
 
@@ -109,22 +136,22 @@ def connection_error(error: Exception) -> FetchError:
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
             return meaning()
-    return TransientFetchError("the connection broke off")
+    return TransientFetchError("the connection broke off", of_host=True)
 
 
 _MEANINGS: tuple[tuple[type[Exception], Callable[[], FetchError]], ...] = (
     (ValueError, lambda: FetchError("not a valid URL", Reason.INVALID_URI)),
     (aiohttp.ClientPayloadError, lambda: TransientFetchError("the answer broke off")),
-    (aiohttp.ServerTimeoutError, lambda: TransientFetchError("no connection in time", Reason.TIMEOUT)),
+    (aiohttp.ServerTimeoutError, lambda: TransientFetchError("no connection in time", Reason.TIMEOUT, of_host=True)),
 )
 
 
 def _answer_error(error: aiohttp.ClientResponseError) -> FetchError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        kind = TransientFetchError if error.status >= 500 else FetchError
-        return kind(
-            f"the proxy (FACE_IMPORT_FETCH_PROXY) says {error.status} {error.message}"[:120], Reason.UNAVAILABLE
-        )
+        words = f"{_PROXY} says {error.status} {error.message}"[:120]
+        if error.status >= 500:
+            return TransientFetchError(words, of_host=True)
+        return FetchError(words, Reason.UNAVAILABLE)
     if isinstance(error.__cause__, HttpProcessingError) and isinstance(error.__cause__.__cause__, LineTooLong):
         return FetchError(f"a header of more than {MAX_HEADER_BYTES} bytes", Reason.INVALID_ANSWER)
     return FetchError("not a valid HTTP answer", Reason.INVALID_ANSWER)
@@ -135,10 +162,10 @@ def _connector_error(error: aiohttp.ClientConnectorError) -> FetchError:
         return FetchError(f"TLS with {error.host} failed: {tls_words(error.certificate_error)}", Reason.TLS)
     cause = error.os_error
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        transient = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN
-        return (TransientFetchError if transient else FetchError)(
-            f"no address for host {error.host}", Reason.UNKNOWN_HOST
-        )
+        words = f"no address for host {error.host}"
+        if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN:
+            return TransientFetchError(words, Reason.UNKNOWN_HOST, of_host=True)
+        return FetchError(words, Reason.UNKNOWN_HOST)
     if isinstance(error, aiohttp.ClientSSLError):
         return FetchError(f"TLS with {error.host} failed: {tls_words(cause)}", Reason.TLS)
     if cause.errno == EACCES:  # the address guard; of several addresses aiohttp joins the texts
@@ -149,7 +176,7 @@ def _connector_error(error: aiohttp.ClientConnectorError) -> FetchError:
     why = cause.strerror or "no connection"
     proxied = isinstance(error, aiohttp.ClientProxyConnectionError)
     which = _PROXY if proxied else f"{error.host}:{error.port}"
-    return TransientFetchError(f"cannot connect to {which}: {why[:200]}")
+    return TransientFetchError(f"cannot connect to {which}: {why[:200]}", of_host=True)
 
 
 def tls_words(error: object) -> str:

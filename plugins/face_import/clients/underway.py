@@ -5,30 +5,31 @@ import asyncio
 from face_import.clients.budget import Reservation
 from face_import.clients.chain import Chain
 from face_import.clients.transfer import FetchError, TransientFetchError
+from face_import.clients.visit import Visit
 from face_import.contract import Reason
 
 
 class Underway:
-    """One row's fetch, over all its attempts.
+    """One row's fetch.
 
     Attributes:
         chain: its requests.
         held: memory for the body.
+        visit: told about each request.
         validator: of an earlier answer; None if that of the new one is not wanted.
         deadline: for all of it.
         came, expected: bytes of the body; the latter is None unless the host says how many there are.
-        trouble: of the latest attempt that failed.
     """
 
     deadline: asyncio.Timeout
 
-    def __init__(self, chain: Chain, held: Reservation, validator: str | None) -> None:
+    def __init__(self, chain: Chain, held: Reservation, visit: Visit, validator: str | None) -> None:
         self.chain = chain
         self.held = held
+        self.visit = visit
         self.validator = validator
         self.came = 0
         self.expected: int | None = None
-        self.trouble: TransientFetchError | None = None
 
     async def take(self, size: int) -> None:
         """Wait for memory with the deadline suspended: it limits the host, not us."""
@@ -43,7 +44,9 @@ class Underway:
         if self.came:
             of = f" of {_shown(self.expected)}" if self.expected else ""
             return FetchError(f"timed out after {seconds:g} s: {_shown(self.came)}{of} came", Reason.TIMEOUT)
-        return self.trouble or FetchError(f"no answer within {seconds:g} s", Reason.TIMEOUT)
+        error = TransientFetchError(f"no answer within {seconds:g} s", Reason.TIMEOUT, of_host=True)
+        error.origin = str(self.chain.url.origin())
+        return error
 
 
 def _shown(size: int) -> str:

@@ -12,6 +12,8 @@ UPLOADED = "rows"
 """Name of the stored source of an uploaded file; `plan` gives each other source its own name."""
 
 POOL_PREFIX = "face_import_"
+IMPORT_TASK = "import"
+"""Task of a recurring import's DAG that starts the import."""
 
 
 def new_task_id() -> str:
@@ -32,9 +34,18 @@ def task_id_of_run(run_id: str) -> str:
     return base64.urlsafe_b64encode(digest)[:TASK_ID_LENGTH].decode()
 
 
-def import_of_run(dag_id: str, run_id: str) -> str:
-    """Id of the import started by a run of a recurring import's DAG: always the same, so it cannot be started twice."""
-    return task_id_of_run(f"{dag_id}/{run_id}")
+def import_of_run(dag_id: str, run_id: str, operator: str = IMPORT_TASK, map_index: int = -1) -> str:
+    """Id of the import that a task instance of another DAG starts: always the same, so it cannot be started twice.
+
+    Args:
+        dag_id: the other DAG.
+        run_id: its run.
+        operator: id of the task there; the one of this name is the import of its run.
+        map_index: -1 if the task is not mapped.
+    """
+    task = "" if operator == IMPORT_TASK else f"/{operator}"
+    part = "" if map_index < 0 else f"[{map_index}]"
+    return task_id_of_run(f"{dag_id}/{run_id}{task}{part}")
 
 
 def made_face_id(task_id: str, row: int) -> str:

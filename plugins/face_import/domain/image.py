@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from face_import.domain.blur import SIDE, blur_of_face
 from face_import.domain.bounds import ImageError, TooManyPixels
 from face_import.domain.decoding import orientation_of, rawmode_of, read, to_rgb
 from face_import.domain.pixels import eight_bits, has_transparency, opaque, upright
@@ -34,7 +35,6 @@ _LOOK, _NEARLY_SAME = 32, 4
 _FRAME = Struct(">HBHH")
 """Start of a JPEG's frame segment: its length, bits per sample, height, width."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_BLUR_SIDE = 112
 _SIDEWAYS = range(5, 9)
 """EXIF orientations that swap width and height."""
 
@@ -106,9 +106,8 @@ def later_stills(data: bytes, max_pixels: int) -> list[bytes]:
 
 
 def blur_of(data: bytes, box: tuple[float, float, float, float]) -> int:
-    """Measure how blurred a face is: 0 is sharp, 100 is blurred (design decision 9).
+    """Measure how blurred a face is: 0 is sharp, 100 is blurred (`blur_of_face`).
 
-    v is the variance of the Laplacian of the grey crop scaled to 112x112; blur is 100 / (1 + v / 20).
     A JPEG is decoded without its colours and no larger than the crop needs.
 
     Args:
@@ -122,11 +121,7 @@ def blur_of(data: bytes, box: tuple[float, float, float, float]) -> int:
         ImageError: the image cannot be decoded.
     """
     crop = read(data, sys.maxsize, lambda _, image: _grey_crop(image, box))
-    if crop is None:
-        return 100
-    grey = np.asarray(crop, dtype=np.float32)
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
-    return round(100 / (1 + float(laplacian.var()) / 20))
+    return 100 if crop is None else blur_of_face(crop)
 
 
 def _check(data: bytes, image: ImageFile) -> ImageInfo:
@@ -186,10 +181,10 @@ def _jpeg(image: Image.Image) -> bytes:
 
 
 def _grey_crop(image: ImageFile, box: tuple[float, float, float, float]) -> Image.Image | None:
-    """Crop the upright image and scale it for measuring blur; None if nothing is left."""
+    """Crop the upright image; None if nothing is left."""
     full_width = image.width
     # Twice the final side: then, as measured, scaling in the decoder does not change the blur.
-    needed = 2 * _BLUR_SIDE / max(1.0, min(box[2] - box[0], box[3] - box[1]))
+    needed = 2 * SIDE / max(1.0, min(box[2] - box[0], box[3] - box[1]))
     if image.format == "JPEG" and needed < 1:
         image.draft("L", (max(1, round(image.width * needed)), max(1, round(image.height * needed))))
     elif image.format == "JPEG":
@@ -202,5 +197,4 @@ def _grey_crop(image: ImageFile, box: tuple[float, float, float, float]) -> Imag
     bottom = min(turned.height, round(box[3] * scale))
     if right <= left or bottom <= top:
         return None
-    crop = opaque(turned.crop((left, top, right, bottom))).convert("L")
-    return crop.resize((_BLUR_SIDE, _BLUR_SIDE), Image.Resampling.BILINEAR)
+    return opaque(turned.crop((left, top, right, bottom))).convert("L")

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 
-from face_import.contract import Code
-from face_import.domain.models import Face, Limits, Pose
+from face_import.contract import Code, Reason
+from face_import.domain.models import Face, Limits, Measurements
 from face_import.errors import InvalidRequest
 from face_import.settings import Settings
 
@@ -21,42 +23,88 @@ def largest(faces: Iterable[Face]) -> Face:
     return max(faces, key=lambda face: face.area)
 
 
-def size_violation(face: Face, limits: Limits) -> Violation | None:
-    """Check width (205), then height (206), in pixels of the upright image."""
-    if face.width < limits.width:
-        return Code.WIDTH, f"width {face.width} px is below {limits.width} px"
-    if face.height < limits.height:
-        return Code.HEIGHT, f"height {face.height} px is below {limits.height} px"
-    return None
+class Missing(StrEnum):
+    """What a row's measurements lack for a verdict; what belongs together is measured at once."""
+
+    COUNT = "count"
+    SIZE = "size"
+    POSE = "pose"
+    BLUR = "blur"
 
 
-def pose_violation(pose: Pose | None, limits: Limits) -> Violation | None:
-    """Check pitch (202), yaw (203) and roll (204), in degrees, by magnitude.
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One limit's check of one measurement.
 
-    A pose that could not be measured violates the first limit that is set: very blurred or half-hidden faces have no
-    landmarks, and accepting them would accept the worst images.
+    Attributes:
+        code: of a row that breaks the limit.
+        of: name of the measurement.
+        limit: name of the limit.
+        kind: how they are compared: a size may not be below its limit; a count, an angle's magnitude and blur not
+            above theirs.
     """
-    pitch, yaw, roll = (pose.pitch, pose.yaw, pose.roll) if pose else (None, None, None)
-    angles = (
-        (Code.PITCH, "pitch", pitch, limits.pos_pitch),
-        (Code.YAW, "yaw", yaw, limits.pos_yaw),
-        (Code.ROLL, "roll", roll, limits.pos_rol),
-    )
-    for code, name, angle, limit in angles:
+
+    code: Code
+    of: str
+    limit: str
+    kind: Missing
+
+
+CHECKS = (
+    Check(Code.SEVERAL_FACES, "faces", "faces", Missing.COUNT),
+    Check(Code.WIDTH, "width", "width", Missing.SIZE),
+    Check(Code.HEIGHT, "height", "height", Missing.SIZE),
+    Check(Code.PITCH, "pitch", "pos_pitch", Missing.POSE),
+    Check(Code.YAW, "yaw", "pos_yaw", Missing.POSE),
+    Check(Code.ROLL, "roll", "pos_rol", Missing.POSE),
+    Check(Code.BLUR, "blur", "blur_degree", Missing.BLUR),
+)
+"""In this order, cheap measurements first: the first limit that a face breaks gives the row's code."""
+_OF_POSE = {check.code for check in CHECKS if check.kind is Missing.POSE}
+
+
+def judge(measured: Measurements, limits: Limits) -> Violation | Missing | None:
+    """Judge a row's measurements: the first limit that they break, None if they break none.
+
+    A measurement is needed only if its limit is set and nothing before it decides. A pose that was asked for and is
+    unknown breaks the first of its limits that is set: very blurred or half-hidden faces have no landmarks, and
+    accepting them would accept the worst images.
+
+    Returns:
+        The violation; or what has to be measured first, since the verdict depends on it; or None.
+    """
+    for check in CHECKS:
+        limit = getattr(limits, check.limit)
         if not limit:
             continue
-        if angle is None:
-            return code, f"{name} unknown (the pose could not be measured), limit {limit}°"
-        if abs(angle) > limit:
-            return code, f"{name} {_degrees(angle, limit)}° exceeds {limit}°"
+        value = getattr(measured, check.of)
+        if value is not None:
+            if text := _violation(check, value, limit):
+                return check.code, text
+        elif check.kind is Missing.POSE and measured.pose_unknown:
+            text = f"pose unknown: the face is blurred, half covered or seen from the side; {check.of} limit {limit}°"
+            return check.code, text
+        else:
+            return check.kind
     return None
 
 
-def blur_violation(blur: int, limits: Limits) -> Violation | None:
-    """Check blur (207): 0 is sharp, 100 is blurred."""
-    if limits.blur_degree and blur > limits.blur_degree:
-        return Code.BLUR, f"blur {blur} exceeds {limits.blur_degree}"
-    return None
+def reason_of(code: Code, measured: Measurements) -> Reason | None:
+    """Why a face breaks a limit, where the code does not say it."""
+    return Reason.POSE_UNKNOWN if measured.pose_unknown and code in _OF_POSE else None
+
+
+def _violation(check: Check, value: float, limit: int) -> str:
+    """How a value breaks its limit; empty if it does not."""
+    match check.kind:
+        case Missing.COUNT:
+            return f"{value} {check.of}, at most {limit} is allowed" if value > limit else ""
+        case Missing.SIZE:
+            return f"{check.of} {value} px is below {limit} px" if value < limit else ""
+        case Missing.POSE:
+            return f"{check.of} {_degrees(value, limit)}° exceeds {limit}°" if abs(value) > limit else ""
+        case Missing.BLUR:
+            return f"{check.of} {value} exceeds {limit}" if value > limit else ""
 
 
 def _degrees(angle: float, limit: int) -> str:
@@ -83,13 +131,16 @@ def check_group_name(name: str, settings: Settings) -> None:
         )
 
 
-def check_thread_num(thread_num: int, settings: Settings) -> None:
+def check_threads(settings: Settings, **numbers: int) -> None:
     """Reject a higher concurrency than this installation allows.
 
+    Args:
+        settings: the settings.
+        numbers: `thread_num`, `host_threads`, by name.
+
     Raises:
-        InvalidRequest: above `FACE_IMPORT_MAX_THREADS`.
+        InvalidRequest: one is above `FACE_IMPORT_MAX_THREADS`.
     """
-    if thread_num > settings.max_threads:
-        raise InvalidRequest(
-            f"thread_num: {thread_num} is above the limit of {settings.max_threads}", field="thread_num"
-        )
+    for name, number in numbers.items():
+        if number > settings.max_threads:
+            raise InvalidRequest(f"{name}: {number} is above the limit of {settings.max_threads}", field=name)

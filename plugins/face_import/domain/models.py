@@ -1,17 +1,17 @@
 """Value types: rows, limits, faces, outcomes, shards. No I/O."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
-from face_import.contract import Code, Reason
+from face_import.contract import MAX_ROW, Code, Reason
 from face_import.domain.reading import Reading
 from face_import.errors import RefusalKind
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Description of one limit, for every form, parameter and page.
+    """Description of one limit or number, for every form, parameter and page.
 
     Attributes:
         title: label.
@@ -43,15 +43,55 @@ class Limits:
     width: int = _limit("Minimum face width", 100_000, "pixels", "px")
     height: int = _limit("Minimum face height", 100_000, "pixels", "px")
     blur_degree: int = _limit("Maximum blur", 100, "0 (sharp) to 100 (blurred)")
-
-    @property
-    def need_pose(self) -> bool:
-        """Whether any limit needs the pose, a second call."""
-        return bool(self.pos_pitch or self.pos_yaw or self.pos_rol)
+    faces: int = _limit("Maximum number of faces", 100, "in the image")
 
 
 LIMITS: dict[str, Limit] = {limit.name: limit.metadata["limit"] for limit in fields(Limits)}
 """The limits by name, in order; parameters, form fields, columns and entries derive from these."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePolicy:
+    """What failed rows do to their task and its run in Airflow; 0 means nothing.
+
+    Attributes:
+        max_failed: rows of an attempt that may fail; one more stops the task.
+        max_failed_percent: the same as a share of the rows handled in the attempt.
+        fail_on_errors: 1 if the run of a task that was completed with failures fails; the task stays completed.
+    """
+
+    max_failed: int = _limit("Maximum failed rows", MAX_ROW, "rows")
+    max_failed_percent: int = _limit("Maximum share of failed rows", 100, "percent", "%")
+    fail_on_errors: int = _limit("Fail the Airflow run if rows failed", 1, "0 (no) or 1 (yes)")
+
+
+FAILURE_POLICY: dict[str, Limit] = {field.name: field.metadata["limit"] for field in fields(FailurePolicy)}
+"""Its numbers by name, in order, from which everything derives as from `LIMITS`."""
+NO_POLICY = FailurePolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How much of an import is done; 0 means what is usual.
+
+    Attributes:
+        measure: 1 if all is measured, whatever the limits need.
+        dry_run: 1 if all is measured and judged, and no face is added.
+        sample: rows to handle, spread evenly over the file; 0 for all.
+    """
+
+    measure: int = _limit("Measure everything", 1, "0 (no) or 1 (yes)")
+    dry_run: int = _limit("Dry run", 1, "0 (no) or 1 (yes)")
+    sample: int = _limit("Sample", MAX_ROW, "rows")
+
+    def rows_of(self, total: int) -> int:
+        """How many rows are handled of a source of `total` rows."""
+        return min(self.sample or total, total)
+
+
+SCOPE: dict[str, Limit] = {field.name: field.metadata["limit"] for field in fields(Scope)}
+"""Its numbers by name, in order, from which everything derives as from `LIMITS`."""
+WHOLE = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +163,8 @@ class Face:
 class Measurements:
     """Measurements of a row's chosen face; None if not needed or not available.
 
-    `faces` is the number of faces in the image, `score` the detector's confidence.
+    `faces` is the number of faces in the image, `score` the detector's confidence; `pose_unknown` says that the pose
+    was asked for, and the service could not tell it.
     """
 
     faces: int | None = None
@@ -134,13 +175,7 @@ class Measurements:
     yaw: float | None = None
     roll: float | None = None
     blur: int | None = None
-
-    def known(self) -> dict[str, Any]:
-        """The available measurements, by name."""
-        return {name: value for name in _MEASURED if (value := getattr(self, name)) is not None}
-
-
-_MEASURED = tuple(f.name for f in fields(Measurements))  # `asdict` would make deep copies, for millions of rows
+    pose_unknown: bool = False
 
 
 class Change(StrEnum):
@@ -166,18 +201,37 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class Removal:
+    """What is known of a face that an import added and that is to be removed (ADR 32).
+
+    Attributes:
+        added_by: the import task that added it, from the row with the same number.
+        added_at: when its outcome was recorded; another row with a later outcome has the id now.
+        measured: what the face's limits are judged by.
+        tried: whether its delete may have been sent.
+    """
+
+    added_by: str
+    added_at: float
+    measured: Measurements = Measurements()
+    tried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
-    """Journal entry for a row's add, written before it is sent: should the try die, the row is in doubt.
+    """Journal entry for a row's add or delete, written before it is sent: should the try die, the row is in doubt.
 
     Attributes:
         row: the row's number.
-        face_id: id of the face to add.
+        face_id: id of the face to add or delete.
         digest: digest of what is added. If the row's image has changed since, finding it proves nothing.
+        removal: of a delete.
     """
 
     row: int
     face_id: str
     digest: bytes
+    removal: Removal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +267,28 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """Where a face that an undo is to remove comes from.
+
+    Attributes:
+        row: its row in the import that added it.
+        at: when the outcome of that row was recorded.
+        key: key of the holding that the import's entry had for it; empty without an entry.
+    """
+
+    row: int
+    at: float
+    key: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFace(Row):
+    """A row of an undo: a face to remove, whose id is the row's."""
+
+    added: Added = Added(0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Result of a row: code 0 with its face id, or an error code with a message.
 
@@ -221,7 +297,11 @@ class Outcome:
             shows only in comparison with other rows (`pipeline.outage`).
         change: change of the row, for a recurring import that imports changes only.
         holding: the new holding of the row for such an import; None if unchanged.
-        reason: why it failed, where the code does not say it: for 101, 102, 301 and 302.
+        reason: why it failed, where the code does not say it: for 101, 102, 301 and 302, and for unknown poses.
+        is_open: whether the face may be in the group nevertheless; its add stays in the journal.
+        picture: digest of the image's bytes, if the task imports each image once and this row has.
+        undone: for an undo, what it has removed.
+        removed: whether this is what a change of limits asked for, so that it is no failure of the attempt.
     """
 
     row: int
@@ -234,6 +314,16 @@ class Outcome:
     change: Change | None = None
     holding: Holding | None = None
     reason: Reason | None = None
+    is_open: bool = False
+    picture: bytes = b""
+    undone: Added | None = None
+    removed: bool = False
+
+    def in_doubt(self, face_id: str) -> "Outcome":
+        """The same for a row whose face an earlier try may have added under this id."""
+        said = repr(face_id) in self.message
+        message = self.message if said else f"{self.message}; an earlier try may have added it as {face_id!r}"
+        return replace(self, message=message, is_open=True)
 
 
 @dataclass(frozen=True, slots=True)

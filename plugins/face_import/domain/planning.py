@@ -1,7 +1,8 @@
 """How a source is split into shards, and how many of them run in parallel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from face_import.domain.identity import pool_of_run
 from face_import.domain.models import Block, Shard, SourceIndex
@@ -13,9 +14,13 @@ MIN_SHARD_ROWS = 500
 """With fewer, starting task instances would take longer than importing faces."""
 MAX_SHARD_ROWS = 5000
 """With more, Airflow's grid would show progress too coarsely, and a lost shard would cost too much."""
+SAMPLE_PLACES = 20
+"""Shards of a sample, which are small, unless it is large."""
 SHARDS_PER_PROCESS = 2
 """So that a process that finishes early gets another shard; in between, the others use its concurrency (ADR 11)."""
 MAX_SHARD_BYTES = 32 * 2**20
+MOST_NAMED = 5
+"""Shards that a message names."""
 
 
 def plan_shards(index: SourceIndex, processes: int) -> tuple[Shard, ...]:
@@ -47,6 +52,23 @@ def plan_shards(index: SourceIndex, processes: int) -> tuple[Shard, ...]:
     return tuple(_shard(number, [block for _, block in run]) for number, (_, run) in enumerate(runs))
 
 
+def sample_ranges(rows: int, sample: int, processes: int) -> tuple[tuple[int, int], ...]:
+    """Where a sample is taken: first row and number of rows of each shard, in the middle of equal parts of the source.
+
+    Args:
+        rows: rows of the source.
+        sample: rows to handle, fewer than that.
+        processes: W, how many shards run in parallel.
+    """
+    places = max(SAMPLE_PLACES, ceil_div(sample, rows_per_shard(sample, processes)))
+    count = min(places, sample, MAX_SHARDS)
+    bounds = [(rows * n // count, sample * n // count) for n in range(count + 1)]
+    return tuple(
+        (start + (end - start - (until - since)) // 2 + 1, until - since)
+        for (start, since), (end, until) in pairwise(bounds)
+    )
+
+
 def rows_per_shard(rows: int, processes: int) -> int:
     """Rows of a full shard, regardless of its bytes."""
     fair = ceil_div(rows, SHARDS_PER_PROCESS * processes)
@@ -75,6 +97,12 @@ def pool_slots(thread_num: int, rows_per_process: int) -> int:
     `thread_num` exactly whatever W is.
     """
     return max(2, ceil_div(thread_num, rows_per_process))
+
+
+def shard_names(shards: Sequence[Shard]) -> str:
+    """The first shards by number and rows, for a message."""
+    names = [f"{shard.number} (rows {shard.first_row}-{shard.last_row})" for shard in shards[:MOST_NAMED]]
+    return ", ".join(names + ["..."] * (len(shards) > MOST_NAMED))
 
 
 def ceil_div(dividend: int, divisor: int) -> int:

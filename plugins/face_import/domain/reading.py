@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from face_import.contract import MAX_ROW, SOURCE_COLUMNS
+from face_import.domain.cells import unguarded
 from face_import.domain.charsets import codec_of, name_of
 from face_import.errors import InvalidRequest, SourceError
 
@@ -30,6 +31,11 @@ COLUMNS_SCHEMA: Final[dict[str, Any]] = {
     "additionalProperties": False,
 }
 """JSON Schema of `columns`, apart from its type."""
+RESULT_COLUMNS: Final = (
+    *("row", "line", "code", "reason", "message", "face_id"),
+    *("faces", "score", "width", "height", "pitch", "yaw", "roll", "blur"),
+)
+"""What results have of a row, behind the file's own columns."""
 _NEVER_IN_A_NAME = re.compile(r"[\x00\ud800-\udfff]")
 """Databases and command lines reject them."""
 
@@ -68,6 +74,7 @@ class Reading:
         encoding: encoding of the file as sent; it is always stored as UTF-8. Empty for a workbook, which has none.
         sheet: the workbook's sheet, or empty.
         sheets: names of the workbook's sheets that are not hidden, if there are others than `sheet`.
+        of_results: whether the file has `RESULT_COLUMNS` behind its own columns; `width` and `titles` leave them out.
     """
 
     separator: str
@@ -78,6 +85,11 @@ class Reading:
     encoding: str = "utf-8"
     sheet: str = ""
     sheets: tuple[str, ...] = ()
+    of_results: bool = False
+
+    def own(self, record: list[str]) -> list[str]:
+        """A record's cells as they are in the file itself: of results, without what was added."""
+        return own_cells(record, self.width) if self.of_results else record
 
     @property
     def ignored(self) -> list[int]:
@@ -107,6 +119,11 @@ class Reading:
             "sheet": self.sheet or None,
             "sheets": list(self.sheets),
         }
+
+
+def own_cells(record: list[str], width: int) -> list[str]:
+    """The file's own cells of a record of results: those of its `width` columns, and those beyond all columns."""
+    return [unguarded(cell) for cell in (*record[:width], *record[width + len(RESULT_COLUMNS) :])]
 
 
 def reading_options(said: Mapping[str, Any]) -> ReadingOptions:

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import yaml
@@ -19,8 +19,9 @@ from pydantic import (
 )
 
 from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_ASSET, Mode
-from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import LIMITS, Limit, Row
+from face_import.domain.guard import GUARD
+from face_import.domain.limits import check_group_name, check_threads
+from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, Limit, Row
 from face_import.domain.reading import ReadingOptions, reading_fields, reading_options
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import Settings
@@ -99,6 +100,15 @@ class Entry(_Strict):
     limits: EntryLimits = EntryLimits()
     mode: Annotated[int, Field(ge=int(Mode.SKIP), le=int(Mode.STOP))] = int(Mode.SKIP)
     thread_num: Annotated[int, Field(ge=1)] = DEFAULT_THREAD_NUM
+    host_threads: Annotated[int, Field(ge=0)] = 0
+    max_failed: Annotated[int, Field(ge=0, le=FAILURE_POLICY["max_failed"].most)] = 0
+    max_failed_percent: Annotated[int, Field(ge=0, le=FAILURE_POLICY["max_failed_percent"].most)] = 0
+    fail_on_errors: Annotated[int, Field(ge=0, le=FAILURE_POLICY["fail_on_errors"].most)] = 0
+    measure: Annotated[int, Field(ge=0, le=SCOPE["measure"].most)] = 0
+    same_picture: Annotated[int, Field(ge=0, le=1)] = 0
+    alike: Annotated[float, Field(ge=0, le=1)] = 0
+    alike_tag: Annotated[float, Field(ge=0, le=1)] = 0
+    on_alike: Literal["refuse", "note"] = "refuse"
     patience_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
     changes_only: bool = False
 
@@ -110,6 +120,12 @@ class Entry(_Strict):
         except TemplateSyntaxError as error:
             raise ValueError(f"not a valid template: {error.message}") from None
         return value
+
+    @model_validator(mode="after")
+    def _pictures(self) -> "Entry":
+        if self.same_picture and self.changes_only:
+            raise ValueError("same_picture cannot be combined with changes_only")
+        return self
 
     @model_validator(mode="after")
     def _ends(self) -> "Entry":
@@ -131,7 +147,11 @@ class Entry(_Strict):
             "source": self.source,
             "group_name": self.group,
             "thread_num": self.thread_num,
+            "host_threads": self.host_threads,
             "mode": self.mode,
+            **{name: getattr(self, name) for name in FAILURE_POLICY},
+            "measure": self.measure,
+            **{name: getattr(self, name) for name in GUARD},
             **self.limits.model_dump(),
             **{name: value for name, value in reading_fields(self.options()).items() if value is not None},
             **({"entry": self.name} if self.changes_only else {}),
@@ -164,7 +184,7 @@ def read_entries(text: str, settings: Settings) -> Entries:
         try:
             entry = Entry.model_validate(raw)
             check_group_name(entry.group, settings)
-            check_thread_num(entry.thread_num, settings)
+            check_threads(settings, thread_num=entry.thread_num, host_threads=entry.host_threads)
             entry.options()
             if entry.name in entries:
                 raise ConfigError("name: already used by an earlier entry")

@@ -13,8 +13,8 @@ from face_import.clients.services import Found, LibraryService
 from face_import.contract import Code, Reason
 from face_import.domain.identity import made_face_id, maker_of
 from face_import.domain.image import is_small
-from face_import.domain.models import Face, Measurements, Row, Sent
-from face_import.domain.uri import DataUri
+from face_import.domain.models import Face, Measurements, Outcome, Row, Sent
+from face_import.domain.uri import DataUri, display
 from face_import.errors import RefusalKind, ServiceError, ServiceRefusal, ServiceUnavailable, TaskFailed
 from face_import.pipeline.gate import Gate
 from face_import.pipeline.journal import AddJournal
@@ -23,7 +23,7 @@ from face_import.pipeline.outage import Outage
 T = TypeVar("T")
 _QUALITY = {
     RefusalKind.NO_FACE: Code.NO_FACE,
-    RefusalKind.SEVERAL_FACES: Code.NO_FACE,
+    RefusalKind.SEVERAL_FACES: Code.SEVERAL_FACES,
     RefusalKind.COVERED: Code.NO_FACE,
     RefusalKind.BLUR: Code.BLUR,
 }
@@ -31,7 +31,7 @@ _QUALITY = {
 
 
 class Verdict(NamedTuple):
-    """Why a face was not added.
+    """Why a face was not added, or (code 0) what was noticed about one that was.
 
     Attributes:
         refused: see `Outcome`.
@@ -45,9 +45,23 @@ class Verdict(NamedTuple):
     is_open: bool = False
     reason: Reason | None = None
 
+    def outcome(self, row: Row, measured: Measurements, face_id: str = "") -> Outcome:
+        """The outcome of a row with this verdict; its face has an id if it is in the group."""
+        return Outcome(
+            row.number,
+            display(row.uri),
+            self.code,
+            self.message,
+            face_id,
+            measured,
+            refused=self.refused,
+            reason=self.reason,
+            is_open=self.is_open,
+        )
+
 
 Added = tuple[str, Verdict | None]
-"""The id of a face that is in the group, or why it is not."""
+"""The id of a face that is in the group, with what was noticed about it if anything, or why it is not there."""
 
 
 class Candidate(NamedTuple):
@@ -74,6 +88,7 @@ class Adder:
 
     Attributes:
         journal: where an add under a row's own id is noted before it is sent.
+        notes_all: whether adds under made ids are noted, too: whether the import is guarded (`pipeline.lookalikes`).
         holder: who else may have added a face under an id; asked only in doubt.
         threads: where large images are hashed, and the catalogue is queried.
         gate: where a row steps aside while it waits for the journal.
@@ -84,6 +99,7 @@ class Adder:
     library: LibraryService
     outage: Outage
     journal: AddJournal
+    notes_all: bool
     holder: Callable[[int, str], Holder | None]
     threads: Executor
     gate: Gate
@@ -92,19 +108,31 @@ class Adder:
         """The id under which an earlier try may have added a row's face; empty if none can have."""
         if earlier := self.journal.earlier.get(row.number):
             return earlier.face_id
-        return sent_of(self.task_id, row).face_id if self.journal.in_doubt and not row.id else ""
+        unnoted = self.journal.in_doubt and not row.id and not self.notes_all
+        return sent_of(self.task_id, row).face_id if unnoted else ""
+
+    def id_of(self, row: Row) -> str:
+        """The id that a row's face gets: its own, or a made one."""
+        return row.id or made_face_id(self.task_id, row.number)
 
     async def add(self, found: Candidate) -> Added:
         """Add a face under the row's own id, once that is noted, or under a made id (decision 10)."""
         row = found.row
-        if not row.id:
+        if not row.id and not self.notes_all:
             return await self.send(found, sent_of(self.task_id, row), self.journal.earlier.get(row.number))
-        digest = _digest(found.data) if is_small(found.data) else await self._in_thread(_digest, found.data)
-        sent = sent_of(self.task_id, row, digest)
-        holder = await self.gate.aside(self.journal.note(sent))
-        if holder is not None:
-            return "", _claimed(holder, row.id)
+        sent = sent_of(self.task_id, row, await self.digest_of(found.data))
+        if refused := await self.noted(sent):
+            return "", refused
         return await self.send(found, sent, self.journal.earlier.get(row.number))
+
+    async def digest_of(self, data: bytes) -> bytes:
+        """Digest of an image's bytes, as the journal has it."""
+        return _digest(data) if is_small(data) else await self._in_thread(_digest, data)
+
+    async def noted(self, sent: Sent) -> Verdict | None:
+        """Note an add; returns why it must not be sent, if so."""
+        holder = await self.gate.aside(self.journal.note(sent))
+        return None if holder is None else _claimed(holder, self.task_id, sent.face_id)
 
     async def send(self, found: Candidate, sent: Sent, earlier: Sent | None, *, ours_before: bool = False) -> Added:
         """Send an add, and find out how it ended if the library's answer leaves that open.
@@ -157,17 +185,21 @@ class Adder:
         """
         row = found.row
         there = await self.is_there(row, found.uri, sent.face_id)
-        same = earlier is None or earlier.digest == sent.digest
-        if there is Found.UNKNOWN and not row.id and error.kind is RefusalKind.ID_EXISTS:
-            # without search: only this row can have used this id, if its add was sent
-            there = Found.THERE if unanswered or self.journal.in_doubt else there
+        # A face that was to be removed had been added on record; of which picture is not noted, but the search tells.
+        was_ours = earlier is not None and earlier.removal is not None
+        same = earlier is None or was_ours or earlier.digest == sent.digest
+        # Only this row can have used a made id, if its add was sent; maybe with another image.
+        was_sent = unanswered or self.journal.in_doubt
+        is_made = was_sent and not row.id and error.kind is RefusalKind.ID_EXISTS
+        if is_made and there is Found.UNKNOWN:  # without search
+            there = Found.THERE
         if there is Found.THERE and same:
             holder = None if ours_before else await self._in_thread(self.holder, row.number, sent.face_id)
             return (sent.face_id, None) if holder is None else ("", _held(holder, self.task_id, sent.face_id))
         verdict = self.refusal(error, found, sent.face_id)
-        if there is not Found.NOT_THERE or not same:
-            text = f"{verdict.message}; it may be ours, from an add of this row that was not answered"
-            verdict = verdict._replace(message=text, is_open=True)
+        if there is not Found.NOT_THERE or not same or is_made or was_ours:
+            came = "which this row had added" if was_ours else "from an add of this row that was not answered"
+            verdict = verdict._replace(message=f"{verdict.message}; it may be ours, {came}", is_open=True)
         elif unanswered:
             text = f"{verdict.message}; an add of this row was not answered, and may be carried out late"
             verdict = verdict._replace(message=text)
@@ -195,11 +227,12 @@ class Adder:
             case RefusalKind.FEATURE_EXISTS:
                 return Verdict(Code.DUPLICATE_FACE, f"the group has this face already ({error})")
             case RefusalKind.SIZE:
-                return Verdict(Code.WIDTH if face.width <= face.height else Code.HEIGHT, text)
+                code = Code.WIDTH if face.width <= face.height else Code.HEIGHT
+                return Verdict(code, text, reason=Reason.REFUSED)
             case RefusalKind.POSE:
-                return Verdict(_most_turned(found.measured), text)
+                return Verdict(_most_turned(found.measured), text, reason=Reason.REFUSED)
             case kind if kind in _QUALITY:
-                return Verdict(_QUALITY[kind], text)
+                return Verdict(_QUALITY[kind], text, reason=Reason.REFUSED)
             case kind:
                 refused = kind if error.unexpected else None
                 text = f"library service: {error}"
@@ -207,6 +240,16 @@ class Adder:
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)
+
+
+class NoAdder(Adder):
+    """Adds nothing: a dry run ends where a face would be added."""
+
+    def perhaps_added(self, row: Row) -> str:  # noqa: D102, ARG002
+        return ""
+
+    async def add(self, found: Candidate) -> Added:  # noqa: D102, ARG002
+        return "", None
 
 
 def sent_of(task_id: str, row: Row, digest: bytes = b"") -> Sent:
@@ -218,10 +261,12 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _claimed(holder: Holder, face_id: str) -> Verdict:
+def _claimed(holder: Holder, task_id: str, face_id: str) -> Verdict:
     """The verdict for an own id that another row or import has: the add is not sent."""
     if maker_of(face_id) == (holder.task_id, holder.row):
         text = f"{face_id!r} is the id that import {holder.task_id} makes for its row {holder.row}"
+    elif holder.task_id != task_id:
+        text = f"row {holder.row} of import {holder.task_id} is to remove its face with the same id {face_id!r}"
     else:
         text = f"row {holder.row} of the file has the same id {face_id!r}"
     return Verdict(Code.DUPLICATE_ID, text)

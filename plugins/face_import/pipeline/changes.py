@@ -1,16 +1,10 @@
 """One row's way in a recurring import of changes only: unchanged rows end after the fetch."""
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
 
-from sqlalchemy.exc import OperationalError
-
-from face_import.catalogue import Holdings
-from face_import.clients.retrying import retried
+from face_import.catalogue import Holder, Holdings
 from face_import.clients.services import Found
 from face_import.contract import Code, Reason
 from face_import.domain.image import check_image
@@ -20,10 +14,9 @@ from face_import.domain.recurring import cells_digest, content_digest, face_id_o
 from face_import.domain.uri import display, to_data_uri
 from face_import.errors import ServiceRefusal, ServiceUnavailable
 from face_import.pipeline.adding import Added, Candidate, Verdict
-from face_import.pipeline.journal import wait_for_catalogue
+from face_import.pipeline.removing import Removed, outcome_of
 from face_import.pipeline.row import RowImporter
 
-T = TypeVar("T")
 LOOKS = 3
 """How often to look for a face that a late delete may have hit, and to add it again."""
 
@@ -47,6 +40,12 @@ class _Replacement:
     adding: Sent | None = field(init=False, default=None)
     stale: str = field(init=False, default="")
     delete_in_doubt: bool = field(init=False, default=False)
+
+    @property
+    def ids(self) -> set[str]:
+        """Ids under which the group may have a face of the row."""
+        held = self.held
+        return {self.now.face_id} | ({held.face_id, held.sent_id} if held else set())
 
     def __post_init__(self) -> None:
         """Read the holding's stage."""
@@ -82,12 +81,41 @@ class ChangesImporter(RowImporter):
             await self._in_catalogue(self.holdings.see, row_key(row))
         return outcome
 
+    async def _take_out(self, row: Row, sent: Sent, broken: Verdict) -> Outcome:
+        """Remove the row's face, which breaks a limit; then the entry has none, and its next import adds one."""
+        key = row_key(row)
+        removed = await self._removed_of(key, row, sent)
+        outcome = outcome_of(removed, row, sent, broken)
+        if outcome.is_open:
+            return outcome
+        return replace(outcome, holding=Holding(key, "", shaky=removed.shaky))  # not if it is a later import's by now
+
+    async def _removed_of(self, key: bytes, row: Row, sent: Sent) -> Removed:
+        """Remove a face if it is still the entry's for this row, and no import has handled the row since."""
+        held = await self._in_catalogue(self.holdings.find, key)
+        if held is None:  # a later import of the entry has replaced it, and the library refused the new one
+            return Removed()
+        if (held.task_id, held.row, held.face_id) != (self.adder.task_id, row.number, sent.face_id):
+            return Removed(Holder(held.task_id, held.row, settled=True))
+        if held.sent_id:
+            text = (
+                f"an earlier try of the row may have added a face as {held.sent_id!r}; start a new import of the entry"
+            )
+            return Removed(verdict=Verdict(Code.LIBRARY_UNAVAILABLE, text, is_open=True, reason=Reason.UNAVAILABLE))
+        reserve = partial(self.holdings.reserve, key, row.number, was=held.digest, adding=None)
+        if not await self._in_catalogue(reserve):
+            return await self._removed_of(key, row, sent)
+        removed = await self.remover.remove(sent)
+        if removed.holder is not None and not removed.holder.settled:
+            await self._in_catalogue(self.holdings.keep, key, row.number)
+        return removed
+
     async def _import_good_row(self, row: Row) -> Outcome:
         held = await self._in_catalogue(self.holdings.find, row_key(row))
         cells = cells_digest(row)
         settled = held is not None and not held.pending
         known = held.validator if held and settled and held.cells == cells and not held.shaky else ""
-        async with self.fetcher.fetched_if_changed(row.uri, known) as picture:
+        async with self.fetcher.fetched_if_changed(row.uri, known, self.visits.visit(row)) as picture:
             if held is not None and picture.unchanged:
                 digest = held.digest
             else:
@@ -100,7 +128,7 @@ class ChangesImporter(RowImporter):
                 there = await self._is_there(row, picture.data, held.face_id) if held.shaky else Found.THERE
                 lost = there is Found.NOT_THERE
                 if not lost:
-                    return await self._unchanged(row, replace(now, shaky=there is not Found.THERE))
+                    return await self._unchanged(row, held, replace(now, shaky=there is not Found.THERE))
             replacement = _Replacement(held, now, lost)
             outcome = await self._import_image(row, picture.data, partial(self._replace, replacement))
         if outcome.code != Code.OK:
@@ -114,10 +142,15 @@ class ChangesImporter(RowImporter):
         image = await self._decoding(check_image, data, self.max_pixels)
         return await self.adder.is_there(row, to_data_uri(image.still), face_id)
 
-    async def _unchanged(self, row: Row, now: Holding) -> Outcome:
-        if await self._in_catalogue(self.holdings.confirm, now, row.number):
-            return Outcome(row.number, display(row.uri), Code.OK, "unchanged", now.face_id, change=Change.UNCHANGED)
-        return Outcome(row.number, display(row.uri), *await self._taken(row))
+    async def _unchanged(self, row: Row, held: Holding, now: Holding) -> Outcome:
+        """Keep the row's face: an earlier import's, or this one's if new limits had asked for it and then did not."""
+        outcome = partial(Outcome, row.number, display(row.uri))
+        if not await self._in_catalogue(self.holdings.confirm, now, row.number):
+            return outcome(*await self._taken(row))
+        earlier = self.adder.journal.earlier.get(row.number)
+        if earlier is not None and earlier.removal is not None and held.task_id == self.adder.task_id:
+            return outcome(Code.OK, "", now.face_id, earlier.removal.measured)  # new or changed, and counted, before
+        return outcome(Code.OK, "unchanged", now.face_id, change=Change.UNCHANGED)
 
     async def _replace(self, replacement: _Replacement, found: Candidate) -> Added:
         """Add a face, after deleting the one that is known to be ours.
@@ -128,6 +161,9 @@ class ChangesImporter(RowImporter):
         """
         now, row = replacement.now, found.row
         sent = Sent(row.number, now.face_id, now.digest)
+        ours = replacement.ids
+        if replacement.adding is None and (refused := await self.lookalikes.before(found, ours)):
+            return "", refused
         if not await self._in_catalogue(partial(self._reserve, replacement, sent)):
             return "", Verdict(*await self._taken(row))
         try:
@@ -136,16 +172,26 @@ class ChangesImporter(RowImporter):
                 replacement.delete_in_doubt |= in_doubt and replacement.stale == now.face_id
                 adding = partial(self.holdings.adding, now.key, sent, shaky=replacement.delete_in_doubt)
                 await self._in_catalogue(adding)
-            had = replacement.held is not None and bool(replacement.held.digest)
-            added, verdict = await self.adder.send(found, sent, replacement.adding, ours_before=had)
-            if verdict is None and replacement.delete_in_doubt:
-                added, verdict = await self._verified(found, sent)
+            added, verdict = await self._added(replacement, found, sent)
+            if verdict is None:
+                added, verdict = await self.lookalikes.after(found, added, ours)
         except ServiceUnavailable as error:
             return "", Verdict(Code.LIBRARY_UNAVAILABLE, str(error), reason=Reason.UNAVAILABLE)
         except ServiceRefusal as error:
             return "", self.adder.refusal(error, found, now.face_id)
-        if verdict is not None and verdict.code != Code.LIBRARY_UNAVAILABLE and not verdict.is_open:
+        known = verdict is None or verdict.is_open or verdict.code in {Code.OK, Code.LIBRARY_UNAVAILABLE}
+        if not known:
             await self._in_catalogue(self.holdings.release, now.key, row.number)
+        return added, verdict
+
+    async def _added(self, replacement: _Replacement, found: Candidate, sent: Sent) -> Added:
+        """Send an add; it is looked after if a delete may hit it."""
+        if self.adder.notes_all and (refused := await self.adder.noted(sent)):
+            return "", refused
+        had = replacement.held is not None and bool(replacement.held.digest)
+        added, verdict = await self.adder.send(found, sent, replacement.adding, ours_before=had)
+        if verdict is None and replacement.delete_in_doubt:
+            return await self._verified(found, sent)
         return added, verdict
 
     def _reserve(self, replacement: _Replacement, sent: Sent) -> bool:
@@ -181,11 +227,6 @@ class ChangesImporter(RowImporter):
         await self.adder.outage.call(partial(self.adder.library.delete, self.adder.group, [face_id]), failed)
         return in_doubt
 
-    async def _in_catalogue(self, function: Callable[..., T], *args: object) -> T:
-        """Call the catalogue in a thread; a row in progress waits as long as it is locked or down."""
-        call = partial(_to_its_end, self.threads, partial(function, *args))
-        return await retried(call, OperationalError, wait_for_catalogue)
-
     async def _taken(self, row: Row) -> Violation:
         """Explain which other row already claimed this key."""
         held = await self._in_catalogue(self.holdings.find, row_key(row))
@@ -193,13 +234,3 @@ class ChangesImporter(RowImporter):
         if held is None or held.task_id == self.adder.task_id:
             return Code.DUPLICATE_ID, f"row {held.row if held else '?'} of the file has the same {what}"
         return Code.DUPLICATE_ID, f"import {held.task_id}, also running, is importing the row with the same {what}"
-
-
-async def _to_its_end(threads: Executor, function: Callable[[], T]) -> T:
-    """Wait for a thread's call even if the row is cut off: it must not come after what the next try writes."""
-    call = asyncio.get_running_loop().run_in_executor(threads, function)
-    try:
-        return await asyncio.shield(call)
-    except asyncio.CancelledError:
-        await asyncio.wait({call})
-        raise

@@ -9,13 +9,17 @@ All of it runs on one event loop; what is not a coroutine may be called from a s
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from face_import import logs
+from face_import.clock import elapsed
 from face_import.domain.models import Row
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Worker = asyncio.Task[Any] | None
 Turn = asyncio.Future[T]
@@ -33,19 +37,23 @@ class Gate:
     Args:
         rows: of the shard.
         strict: whether no row may start while another one is aside: the next one may have to stop the import.
+        shortage: why this machine has no room for further rows; empty while it has.
 
     Attributes:
-        left: rows without an outcome, including those in progress.
+        left: rows without an outcome, including those in progress, but without those set aside.
+        set_aside: rows that wait for their image hosts.
         closed: why no further row starts; None while the gate is open.
         closed_at: when it was closed, by the monotonic clock.
     """
 
-    def __init__(self, rows: int, *, strict: bool = False) -> None:
+    def __init__(self, rows: int, *, strict: bool = False, shortage: Callable[[], str] = str) -> None:
         self.left = rows
+        self.set_aside = 0
         self.closed: BaseException | None = None
         self.closed_at = 0.0
         self._aside = 0 if strict else ROWS_ASIDE
         self._slots = 0
+        self._shortage, self._short_of = shortage, ""
         self._start_until = 0.0
         self._rows: deque[Row] = deque()
         self._more = True
@@ -59,9 +67,16 @@ class Gate:
     # For the lease, the source and the face services
 
     def grant(self, slots: int, start_until: float) -> None:
-        """Set how many slots there are, and until when rows may start with them, by the monotonic clock."""
-        self._slots, self._start_until = slots, start_until
+        """Set how many slots there are, and until when rows may start with them, by `clock.elapsed`."""
+        self._slots, self._start_until = 0 if self._is_short() else slots, start_until
         self._admit()
+
+    def _is_short(self) -> bool:
+        """Whether rows have to wait for room; logs when that changes. Once the gate is closed, the last ones end."""
+        before, self._short_of = self._short_of, "" if self.closed else self._shortage()
+        if bool(before) != bool(self._short_of):
+            log.warning("%s %s", f"rows wait: {self._short_of}" if self._short_of else "rows continue", logs.ids())
+        return bool(self._short_of)
 
     @property
     def slots_in_use(self) -> int:
@@ -95,6 +110,38 @@ class Gate:
         """Say that all rows of the shard have been offered."""
         self._more = False
         self._admit()
+
+    def wait(self) -> None:
+        """Set the row of this worker aside until it comes `again`."""
+        self.left -= 1
+        self.set_aside += 1
+
+    def again(self, rows: Sequence[Row]) -> None:
+        """Let rows that were set aside start, before all others."""
+        self.left += len(rows)
+        self.set_aside -= len(rows)
+        self._rows.extendleft(reversed(rows))
+        self._admit()
+
+    @property
+    def wants(self) -> int:
+        """Slots that can be used: one of them for rows that are set aside, of which one may have to ask its host."""
+        return self.left + bool(self.set_aside)
+
+    @property
+    def slots(self) -> int:
+        """Rows that may make calls at a time."""
+        return self._slots
+
+    @property
+    def in_progress(self) -> int:
+        """Rows in progress."""
+        return len(self._in_progress)
+
+    @property
+    def drained(self) -> bool:
+        """Whether no row is left to start, except those set aside."""
+        return not (self._more or self._rows)
 
     def service_down(self, name: str, *, for_all: bool = True) -> None:
         """Let one row at a time ask a service that does not answer (ADR 7).
@@ -165,13 +212,13 @@ class Gate:
             bool(self._rows)
             and self.closed is None
             and self._may_call()
-            and time.monotonic() < self._start_until
+            and elapsed() < self._start_until
             and len(self._in_progress) < self._slots + self._aside
             and (not self._down or len(self._in_progress) < (1 if any(self._down.values()) else 2))
         )
 
     def _is_over(self) -> bool:
-        return self.closed is not None or not (self._more or self._rows)
+        return self.closed is not None or (self.drained and not self.set_aside)
 
     def _start(self, worker: Worker) -> Row:
         self._in_progress.add(worker)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,13 +9,21 @@ from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 
-from face_import.catalogue import Lease, Leases
+from face_import.catalogue import Lease, Leases, Taken
+from face_import.clock import elapsed
 from face_import.errors import LeaseLost, TaskStopped
 from face_import.pipeline.gate import Gate
 from face_import.settings import Settings
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+LONGEST_TTL_S = 10.0
+"""A lease lives longer on a busy machine, but a try that has died must not hold up its successor."""
+DEAD_S = LONGEST_TTL_S + 2.0
+"""A lease that was not renewed for so long is nobody's, whatever the database's clock says."""
+LATE_S = 1.0
+"""Lateness of a renewal that the log mentions, every `SAID_S` at most."""
+SAID_S = 30.0
 
 
 class LeaseHolder:
@@ -43,6 +50,9 @@ class LeaseHolder:
         self._thread = ThreadPoolExecutor(1, "lease")
         self._attempt = 0
         self._renewed_at = 0.0
+        self._late_s = LATE_S  # a process has most to do when it starts
+        self._held_s = self._ttl_s = self._stretched_s()
+        self._said_at = 0.0
 
     async def take(self) -> None:
         """Wait for the lease: an earlier try may still be finishing its rows.
@@ -51,21 +61,30 @@ class LeaseHolder:
             TaskStopped: the task is not running.
             OperationalError: the catalogue stays unavailable beyond the patience.
         """
-        deadline = time.monotonic() + self._settings.outage_patience_s
+        deadline = elapsed() + self._settings.outage_patience_s
+        held, unchanged_since = None, 0.0
         while True:
-            began = time.monotonic()
+            began = elapsed()
+            dead = held is not None and self._is_dead(held, began - unchanged_since)
             try:
-                lease = await self._in_thread(self._take)
+                lease = await self._in_thread(partial(self._take, held if dead else None))
+                before, held = held, None if lease else await self._in_thread(self._held)
             except OperationalError:
-                if time.monotonic() > deadline:
+                if elapsed() > deadline:
                     raise
                 log.warning("catalogue unavailable task=%s shard=%s", self._task_id, self._number)
-                lease = None
-            if lease is not None:
-                self._attempt, self.in_doubt = lease.attempt, lease.in_doubt
-                self._granted(lease, began)
-                return
+            else:
+                if lease is not None:
+                    self._attempt, self.in_doubt = lease.attempt, lease.in_doubt
+                    self._granted(lease, began)
+                    return
+                if held != before:
+                    unchanged_since = elapsed()
             await asyncio.sleep(self._settings.lease_renew_s / 2)
+
+    def _is_dead(self, held: Taken, unchanged_s: float) -> bool:
+        """Whether the holder of a lease must have died; by this machine's clock, since the database's may be set."""
+        return unchanged_s >= (self._settings.lease_ttl_s if held.expired else DEAD_S)
 
     async def keep(self) -> None:
         """Renew until cancelled, also while the last rows finish: a successor must not begin before that.
@@ -76,17 +95,38 @@ class LeaseHolder:
             SQLAlchemyError: the catalogue fails; likewise.
         """
         while True:  # the first time at once, so that shards that start together share soon
-            began = time.monotonic()
-            deadline = self._renewed_at + self._settings.lease_ttl_s - self._settings.lease_renew_s / 2
+            began = elapsed()
+            asked_s = self._ttl_s
+            deadline = self._renewed_at + self._held_s - self._settings.lease_renew_s / 2
             try:
                 lease = await self._renewed(within_s=deadline - began)
             except OperationalError:
                 log.warning("lease not renewed task=%s shard=%s", self._task_id, self._number)
-                if time.monotonic() > deadline - self._settings.lease_renew_s:
+                if elapsed() > deadline - self._settings.lease_renew_s:
                     raise
             else:
+                self._held_s = asked_s
+                self._stretch()
                 self._granted(lease, began)
             await asyncio.sleep(self._settings.lease_renew_s)
+
+    def _stretch(self) -> None:
+        """Let the lease live longer while renewals are late: a busy machine is not a dead one."""
+        late = max(0.0, elapsed() - self._renewed_at - self._settings.lease_renew_s)
+        self._late_s = max(late, 0.8 * self._late_s)
+        self._ttl_s = self._stretched_s()
+        if late >= LATE_S and elapsed() >= self._said_at + SAID_S:
+            self._said_at = elapsed()
+            log.warning(
+                "this machine is too busy: the lease was renewed %.1f s late task=%s shard=%s",
+                late,
+                self._task_id,
+                self._number,
+            )
+
+    def _stretched_s(self) -> float:
+        base = self._settings.lease_ttl_s
+        return max(base, min(LONGEST_TTL_S, base + 3 * self._late_s))
 
     async def give_back(self, *, in_doubt: bool) -> None:
         """End the lease; `in_doubt` says that rows without an outcome may have been sent."""
@@ -109,11 +149,18 @@ class LeaseHolder:
         renewal = asyncio.ensure_future(self._in_thread(self._renew))
         await asyncio.wait({renewal}, timeout=max(0.0, within_s))
         if not renewal.done():
-            raise LeaseLost(f"the catalogue did not renew the lease of shard {self._number} in time")
+            renewal.add_done_callback(_ignored)
+            raise LeaseLost(f"the lease was not renewed for {elapsed() - self._renewed_at:.1f} s")
         return renewal.result()
 
-    def _take(self) -> Lease | None:
-        return self._leases.take(self._task_id, self._number, self._owner, self._gate.left)
+    def _take(self, instead_of: Taken | None) -> Lease | None:
+        wants = self._gate.wants
+        return self._leases.take(
+            self._task_id, self._number, self._owner, wants, instead_of=instead_of, ttl_s=self._ttl_s
+        )
+
+    def _held(self) -> Taken | None:
+        return self._leases.held(self._task_id, self._number)
 
     def _renew(self) -> Lease:
         return self._leases.renew(
@@ -121,9 +168,16 @@ class LeaseHolder:
             self._number,
             self._owner,
             self._attempt,
-            wants=self._gate.left,
+            wants=self._gate.wants,
             using=self._gate.slots_in_use,
+            ttl_s=self._ttl_s,
         )
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+def _ignored(renewal: asyncio.Future[Lease]) -> None:
+    """Look at how a renewal ended for which nobody waits any more, or asyncio would log its error with a traceback."""
+    if not renewal.cancelled():
+        renewal.exception()

@@ -11,23 +11,22 @@ from asyncio import FIRST_COMPLETED
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from face_import import logs
-from face_import.catalogue import Catalogue, ImportTask
+from face_import.catalogue import Catalogue
 from face_import.contract import Code, Mode
 from face_import.domain.identity import made_face_id
-from face_import.domain.models import Outcome, OutcomeBatch, Row, Sent, Shard
-from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
+from face_import.domain.models import Outcome, OutcomeBatch, Row, Sent
+from face_import.errors import Interrupted, LeaseLost, RowWaits, TaskFailed, TaskStopped
 from face_import.pipeline.adding import sent_of
 from face_import.pipeline.gate import Gate
 from face_import.pipeline.lease import LeaseHolder
-from face_import.pipeline.meter import Meter, Observe, unobserved
 from face_import.pipeline.outage import Refusals
 from face_import.pipeline.row import RowImporter
+from face_import.pipeline.work import ShardWork
 from face_import.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,27 +37,6 @@ WRITE_AT = 500
 HOLD_AT = 5000
 """Outcomes waiting for a slow catalogue beyond which a row waits with them."""
 READ_ROWS, READ_BYTES = 100, 4 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class ShardWork:
-    """What a try needs to work on a shard.
-
-    Attributes:
-        owner: uuid of the try's task instance.
-        rows: the shard's rows, from its first one.
-        push: hands a batch over to the ledger; called in a thread, may be repeated with the same batch.
-        meter: records the calls to the services.
-        observe: called with the metrics after each batch that is in the ledger; in a thread, does not raise.
-    """
-
-    task: ImportTask
-    shard: Shard
-    owner: str
-    rows: Iterator[Row]
-    push: Callable[[OutcomeBatch], None]
-    meter: Meter = field(default_factory=Meter)
-    observe: Observe = unobserved
 
 
 class ShardImport:
@@ -77,8 +55,9 @@ class ShardImport:
     ) -> None:
         self._work = work
         self._import_row = importer.import_row
+        self._visits, self._hosts = importer.visits, importer.visits.hosts
         self._refusals = Refusals(importer.info_outage, importer.adder.outage, importer.info.detect)
-        self._ledger = catalogue.ledger
+        self._tasks, self._ledger = catalogue.tasks, catalogue.ledger
         self._journal, self._earlier_adds = importer.adder.journal, catalogue.journal.of_rows
         self._stop_grace_s = settings.stop_grace_s
         self._gate = gate
@@ -99,6 +78,7 @@ class ShardImport:
             Interrupted: `stop` was called.
             TaskFailed: somebody has to act first.
             LeaseLost: the lease expired; rows in progress were cut off.
+            ShardWaits: all rows that are left wait for their hosts.
         """
         logs.about(task=self._work.task.id, shard=self._work.shard.number)
         await self._lease.take()
@@ -106,14 +86,18 @@ class ShardImport:
         self._journal.in_doubt = self._lease.in_doubt
         keeping, writing = asyncio.create_task(self._lease.keep()), asyncio.create_task(self._write())
         working = asyncio.create_task(self._work_off())
+        hosting = asyncio.create_task(self._hosts.keep())
         shut = asyncio.create_task(self._gate.shut())
         try:
-            await asyncio.wait({working, shut, keeping, writing}, return_when=FIRST_COMPLETED)
-            if not (_failed(keeping) or _failed(writing)):
+            await asyncio.wait({working, shut, keeping, writing, hosting}, return_when=FIRST_COMPLETED)
+            if not (_failed(keeping) or _failed(writing) or _failed(hosting)):
                 await asyncio.wait({working, keeping, writing}, timeout=self._grace_s(), return_when=FIRST_COMPLETED)
         except BaseException as error:  # noqa: BLE001 - raised below, after the shard is wound up
             self._gate.close(error)
         await _end(shut)
+        if failure := _failed(hosting):
+            self._gate.close(failure)
+        await _end(hosting)
         if reason := await self._wind_up(working, keeping, writing):
             raise reason
 
@@ -136,12 +120,20 @@ class ShardImport:
             await asyncio.wait(self._workers)
 
     async def _look_back(self) -> set[int]:
-        """Read what earlier tries have left: rows with an outcome, and adds that were noted."""
-        shard = self._work.shard
+        """Read what earlier tries have left: rows with an outcome, adds and removals that were noted.
+
+        Raises:
+            LeaseLost: the task got other limits, or was made real, between this try's reading of it and its lease.
+        """
+        task, shard = self._work.task, self._work.shard
+        config = (await self._in(self._read_thread, self._tasks.get, task.id)).config
+        if (config.limits, config.scope) != (task.config.limits, task.config.scope):
+            raise LeaseLost(f"task {task.id} was given other limits meanwhile")
         rows = (self._work.task.id, shard.first_row, shard.last_row)
         handled = await self._in(self._read_thread, self._ledger.handled_rows, *rows)
         self._journal.earlier = await self._in(self._read_thread, self._earlier_adds, *rows)
         self._gate.left -= len(handled)
+        await self._hosts.refresh()
         return handled
 
     def _hire(self) -> None:
@@ -158,6 +150,8 @@ class ShardImport:
             try:
                 await self._refusals.answered()
                 await self._handle(row)
+            except RowWaits:
+                continue
             except asyncio.CancelledError:
                 self._cut_off.append(row)
                 raise
@@ -165,6 +159,8 @@ class ShardImport:
                 self._cut_off.append(row)
                 log.warning("row ends its try %s row=%s error=%s", logs.ids(), row.number, type(error).__name__)
                 self._gate.close(error)
+            finally:
+                self._visits.ended(row.number)
             while len(self._unwritten) >= HOLD_AT and not self._gate.closed:
                 self._written.clear()
                 await self._written.wait()
@@ -173,10 +169,11 @@ class ShardImport:
         logs.about(row=row.number)
         began = time.monotonic()
         outcome = await self._import_row(row)
+        self._visits.settled(row.number)
         self._work.meter.row_took(time.monotonic() - began)
         self._gate.left -= 1
         self._gate.row_ended()
-        stops = outcome.code != Code.OK and self._work.task.config.mode == Mode.STOP
+        stops = outcome.code != Code.OK and not outcome.removed and self._work.task.config.mode == Mode.STOP
         if outcome.refused and not stops:
             await self._hold(outcome)
         else:
@@ -238,7 +235,7 @@ class ShardImport:
         unknown = {o.row for o in self._unwritten}
         adds = [sent_of(self._work.task.id, row) for row in self._cut_off if row.number not in unknown]
         adds += [Sent(row, made_face_id(self._work.task.id, row), b"") for row in self._refusals.unsettled]
-        if unknown or not adds or self._work.task.config.entry:
+        if unknown or not adds or not self._work.task.config.journals:
             return not unknown
         try:
             await asyncio.to_thread(self._journal.write, adds)
@@ -277,6 +274,7 @@ class ShardImport:
             # takes precedence over a stop: a bad row that did not reach the ledger has not stopped its task (mode 1)
             reason = error
         await _end(keeping)
+        await self._hosts.ended(done=reason is None)
         await self._lease.give_back(in_doubt=self._journal.in_doubt or not await self._noted_cut_off())
         stopped = isinstance(reason, TaskStopped | Interrupted)
         stop_s = time.monotonic() - self._gate.closed_at if stopped else None

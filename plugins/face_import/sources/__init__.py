@@ -10,5 +10,15 @@
 from face_import.sources.intake import Bounds, ingest, read_rows
 from face_import.sources.location import check_source, open_source
 from face_import.sources.storage import Storage
+from face_import.sources.stored import Record, StoredSource
 
-__all__ = ["Bounds", "Storage", "check_source", "ingest", "open_source", "read_rows"]
+__all__ = [
+    "Bounds",
+    "Record",
+    "Storage",
+    "StoredSource",
+    "check_source",
+    "ingest",
+    "open_source",
+    "read_rows",
+]

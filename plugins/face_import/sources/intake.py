@@ -103,6 +103,7 @@ def ingest(
     sink: BinaryIO,
     bounds: Bounds,
     options: ReadingOptions = AS_FOUND,
+    known: Reading | None = None,
 ) -> SourceIndex:
     """Copy a source to `sink` as CSV in UTF-8 and index its rows, in one pass and constant memory.
 
@@ -115,6 +116,7 @@ def ingest(
             `Workbook` makes of it.
         bounds: the limits; also sets the process's `csv.field_size_limit`.
         options: what the client says about the file.
+        known: how a CSV file is read, if that need not be decided.
 
     Returns:
         The index, whose offsets count bytes of what was written to `sink`.
@@ -134,7 +136,7 @@ def ingest(
         raise SourceError("sheet: a CSV file has no sheets; leave the sheet empty")
     text = Utf8Chunks(cast("BinaryIO", started), bounds.source_bytes, options.encoding)
     sample, chunks = _sampled(_copied(text, sink), max_line)
-    reading = decide(sample, options) if sample else PLAIN
+    reading = known or (decide(sample, options) if sample else PLAIN)
     table, size = _table(chunks, reading, bounds, max_line)
     return SourceIndex(reading=replace(reading, encoding=text.encoding), size=size, blocks=table.blocks(size))
 
@@ -262,7 +264,7 @@ def read_rows(chunks: Iterable[bytes], reading: Reading, shard: Shard) -> Iterat
     records = Records(feed, first_line=shard.line)
     number = shard.first_row - 1
     for number, record in enumerate(records, shard.first_row):
-        yield _row(record, reading, number, records.line)
+        yield _row(reading.own(record), reading, number, records.line)
     if number != shard.last_row:
         found = number - shard.first_row + 1
         raise SourceError(f"shard {shard.number} of the stored source has {found} rows, not {shard.rows}")

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from face_import.contract import SOURCE_COLUMNS
-from face_import.domain.reading import Reading, ReadingOptions
+from face_import.domain.cells import unguarded
+from face_import.domain.reading import RESULT_COLUMNS, Reading, ReadingOptions, own_cells
 from face_import.domain.uri import cleaned, display, looks_like_uri
 from face_import.errors import Ambiguous, SourceError
 from face_import.sources.headers import field_of, find_column
@@ -37,6 +38,9 @@ Record = list[str]
 def decide(sample: str, options: ReadingOptions, separator: str = "") -> Reading:
     """Decide how a source is read.
 
+    Results of an earlier import are read as the file that it had. Its columns were decided then, so its rows are not
+    judged again: they may all be bad ones.
+
     Args:
         sample: its first lines, whole ones; long runs of base64 may be shortened.
         options: what the client says about it.
@@ -54,20 +58,35 @@ def decide(sample: str, options: ReadingOptions, separator: str = "") -> Reading
         raise SourceError("the file has no rows")
     above = _header_at(records, options)
     titles = [] if above is None else _titles(records[above])
-    table = _Table(titles, records if above is None else records[above + 1 :])
+    rows = records if above is None else records[above + 1 :]
+    if of_results := _are_of_results(titles):
+        titles = [_title(unguarded(cell)) for cell in records[above or 0][: len(titles) - len(RESULT_COLUMNS)]]
+        rows = [own_cells(row, len(titles)) for row in rows]
+    else:
+        _check_for_results(titles)
+    table = _Table(titles, rows)
     if not table.rows:
         raise SourceError("the file has no rows below its header")
-    table.check_quoting(separator)
+    if not of_results:
+        table.check_quoting(separator)
     try:
         columns = _columns(table, options)
         width = len(titles) or (table.widest if options.columns else len(POSITIONAL))
-        table.check_width(width)
-        table.check_uris(columns["uri"], records[0] if not options.columns else ())
+        if not of_results:
+            table.check_width(width)
+            table.check_uris(columns["uri"], records[0] if not options.columns else ())
     except Ambiguous as error:
         error.separator, error.titles, error.records = separator, titles, table.rows
         raise
     skipped = bool(declaration) + (above or 0)
-    return Reading(separator=separator, skipped=skipped, titles=tuple(titles), columns=columns, width=width)
+    return Reading(
+        separator=separator,
+        skipped=skipped,
+        titles=tuple(titles),
+        columns=columns,
+        width=width,
+        of_results=of_results,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +173,8 @@ def _declared(separator: str) -> str:
 def _separator(text: str, options: ReadingOptions) -> str:
     """The separator by which the sample is a table; a comma if it has a single column."""
     tables = {separator: list(_records(text, separator)) for separator in SEPARATORS}
-    named = [separator for separator, records in tables.items() if _has_titles(records, options)]
+    results = [separator for separator, records in tables.items() if _results_at(records) is not None]
+    named = results or [separator for separator, records in tables.items() if _has_titles(records, options)]
     fitting = named or [separator for separator, records in tables.items() if _has_rows(records)]
     if len(fitting) > 1:
         fitting = [one for one in fitting if not _in_cells(tables[one], set(fitting) - {one})] or fitting
@@ -220,6 +240,8 @@ def _header_at(records: Sequence[Record], options: ReadingOptions) -> int | None
 
     Below other records, such as the title of a table, it has to name the URIs' column and another one.
     """
+    if (results := _results_at(records)) is not None:
+        return results
     found: list[tuple[int, int]] = []
     for position, record in enumerate(records[:_HEADER_WITHIN]):
         titles = _titles(record)
@@ -231,12 +253,43 @@ def _header_at(records: Sequence[Record], options: ReadingOptions) -> int | None
     return min(found)[1] if found else None
 
 
+def _results_at(records: Sequence[Record]) -> int | None:
+    """Position of the header of results; None without one."""
+    return next((n for n, record in enumerate(records[:_HEADER_WITHIN]) if _are_of_results(_titles(record))), None)
+
+
+_TELLING = {"row", "line", "code", "reason", "message", "face_id"}
+"""Titles that no other file has together."""
+
+
+def _are_of_results(titles: Sequence[str]) -> bool:
+    """Whether the last of the titles are those that results add."""
+    return len(titles) > len(RESULT_COLUMNS) and tuple(titles[-len(RESULT_COLUMNS) :]) == RESULT_COLUMNS
+
+
+def _check_for_results(titles: Sequence[str]) -> None:
+    """Reject results whose columns were moved, renamed or removed in part.
+
+    Read as any other file, their `face_id` would be taken for the id, and the guards of their cells for text.
+    """
+    if {title.casefold() for title in titles} >= _TELLING:
+        ours = f"{RESULT_COLUMNS[0]!r} to {RESULT_COLUMNS[-1]!r}"
+        raise SourceError(
+            f"these are results of an import, but their columns {ours} are not as they were: put all of them back, "
+            "in their order, behind all other columns"
+        )
+
+
 def _titles(record: Record) -> list[str]:
     """The cells of a record as titles, without empty ones at the end."""
-    cells = [cleaned(unwrapped(cell)) for cell in record]
+    cells = [_title(cell) for cell in record]
     while cells and not cells[-1]:
         cells.pop()
     return cells
+
+
+def _title(cell: str) -> str:
+    return cleaned(unwrapped(cell))
 
 
 def _chosen_titles(titles: Sequence[str], options: ReadingOptions) -> int:

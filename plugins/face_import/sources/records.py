@@ -240,6 +240,11 @@ class Records:
         """Physical line after the last record read."""
         return self._first_line + self._reader.line_num
 
+    @property
+    def offset(self) -> int:
+        """Offset in bytes after the last record read, from where the feed begins."""
+        return self._feed.offset()
+
     def __iter__(self) -> Iterator[list[str]]:
         reader = self._reader
         while True:
@@ -251,7 +256,8 @@ class Records:
             except (csv.Error, Unreadable, RecordTooLarge) as error:
                 record = self._recovered(error, done)
             self._feed.settled = self._feed.end
-            if not is_blank(record):
+            # White space is below "!"; a comparison is cheaper than a call.
+            if (record and record[0] > "!") or not is_blank(record):
                 self.line = self._first_line + done
                 yield record
 
@@ -271,8 +277,7 @@ class Records:
             try:
                 for record in reader:
                     feed.settled = here = feed.end
-                    # White space is below "!"; a comparison is cheaper than a call.
-                    if (record and record[0] > "!") or not is_blank(record):
+                    if (record and record[0] > "!") or not is_blank(record):  # as in `__iter__`
                         passed += 1
                         if passed >= rows or here >= end:
                             return passed

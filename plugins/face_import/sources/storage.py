@@ -4,22 +4,45 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import Any, BinaryIO
+from errno import ENOSPC
+from functools import partial
+from typing import Any, BinaryIO, cast
 
 from face_import.domain.identity import UPLOADED
-from face_import.domain.models import Row, Shard, SourceIndex
+from face_import.domain.models import AddedFace, Row, Shard, SourceIndex
 from face_import.domain.reading import AS_FOUND, Reading, ReadingOptions
 from face_import.errors import ConfigError, TaskNotFound
 from face_import.settings import Settings
+from face_import.sources.added import read_added
 from face_import.sources.encoding import CHUNK_BYTES
 from face_import.sources.files import as_os_error, file_system, writing
 from face_import.sources.intake import Bounds, ingest, join_blocks, read_rows
+from face_import.sources.stored import StoredSource
+from face_import.space import shortage
 
 INDEX_VERSION = 2
 _READ_AHEAD = 2**20
+_CHECK_BYTES = 16 * 2**20
 _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class _Frugal:
+    """A sink that is written to while there is room, rather than to the last byte, which others need."""
+
+    def __init__(self, sink: BinaryIO, shortage: Callable[[], str]) -> None:
+        self._sink = sink
+        self._shortage = shortage
+        self._unchecked = 0
+
+    def write(self, data: bytes) -> int:
+        self._unchecked += len(data)
+        if self._unchecked >= _CHECK_BYTES:
+            self._unchecked = 0
+            if trouble := self._shortage():
+                raise OSError(ENOSPC, trouble)
+        return self._sink.write(data)
 
 
 class Storage:
@@ -35,33 +58,42 @@ class Storage:
     Args:
         root: fsspec URL of a folder; created on the first write.
         bounds: limits on a source.
+        shortage: why there is no room for more of a source; empty while there is.
 
     Raises:
         ConfigError: the URL's file system is unknown or its package is not installed.
     """
 
-    def __init__(self, root: str, bounds: Bounds) -> None:
+    def __init__(self, root: str, bounds: Bounds, shortage: Callable[[], str] = str) -> None:
         self._bounds = bounds
+        self._shortage = shortage
         self._fs, path = file_system(root)
         self._folder = f"{path.rstrip('/')}/sources"
 
     @classmethod
     def of(cls, settings: Settings) -> "Storage":
         """The configured storage."""
-        return cls(settings.storage_root, Bounds.of(settings))
+        return cls(settings.storage_root, Bounds.of(settings), partial(shortage, settings))
 
     def store(
-        self, task_id: str, stream: BinaryIO, name: str = UPLOADED, options: ReadingOptions = AS_FOUND
+        self,
+        task_id: str,
+        stream: BinaryIO,
+        name: str = UPLOADED,
+        options: ReadingOptions = AS_FOUND,
+        known: Reading | None = None,
     ) -> SourceIndex:
-        """Ingest a source and store it under a name that nobody else uses.
+        """Ingest a source, as `ingest` does, and store it under a name that nobody else uses.
 
         Raises:
             SourceError: it cannot be parsed.
             SourceTooLarge: it exceeds the limit.
+            OSError: also when it would take the room that is kept free; what is written of it is removed.
         """
         try:
             with writing(self._fs, self._path(task_id, f"{name}.csv")) as sink:
-                index = ingest(stream, sink, self._bounds, options)
+                frugal = cast("BinaryIO", _Frugal(sink, self._shortage))
+                index = ingest(stream, frugal, self._bounds, options, known)
             with writing(self._fs, self._path(task_id, f"{name}.json")) as sink:
                 sink.write(dump_index(index))
         except BaseException:
@@ -96,6 +128,22 @@ class Storage:
         if index is None:
             raise TaskNotFound(f"no source is stored for task {task_id}")
         return read_rows(self._range(self._path(task_id, f"{name}.csv"), shard.start, shard.end), index.reading, shard)
+
+    def open_added(self, task_id: str, shard: Shard, name: str) -> Iterator[AddedFace]:
+        """As `open_shard`, for an undo."""
+        index = self.index(task_id, name)
+        if index is None:
+            raise TaskNotFound(f"no source is stored for task {task_id}")
+        with self.opened(task_id, index, name) as source:
+            yield from read_added(source, shard)
+
+    @contextmanager
+    def opened(self, task_id: str, index: SourceIndex, name: str = UPLOADED) -> Iterator[StoredSource]:
+        """A source, to read any of its rows; `index` is its index."""
+        with as_os_error():
+            file = self._fs.open(self._path(task_id, f"{name}.csv"), "rb", block_size=_READ_AHEAD)
+        with file:
+            yield StoredSource(index, file)
 
     def keep_only(self, task_id: str, name: str) -> None:
         """Remove other sources of a task: from tries of `plan` that died or lost the race."""

@@ -5,11 +5,13 @@ import errno
 import importlib.util
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from unicodedata import category
 
 import psutil
 
@@ -17,12 +19,16 @@ from face_import.errors import ConfigError
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.layout import STACK_VARIABLE, Layout
 from face_import.stack.processes import members
-from face_import.stack.supervisor import embeds_services, ports
+from face_import.stack.supervisor import CHECKOUT_VARIABLE, embeds_services, ports
 
 _PREFIX = "FACE_IMPORT_"
-_NOT_SETTINGS = {STACK_VARIABLE, "FACE_IMPORT_TEST_POSTGRES_URL", "FACE_IMPORT_TEST_REDIS_URL"}
-"""The id of a stack's processes, and the servers of tests and `make up-distributed`."""
+_NOT_SETTINGS = {STACK_VARIABLE, CHECKOUT_VARIABLE, "FACE_IMPORT_TEST_POSTGRES_URL", "FACE_IMPORT_TEST_REDIS_URL"}
+"""What a stack's processes have in common, and the servers of tests and `make up-distributed`."""
+_PROGRAMS = ("airflow", "gunicorn", "supervisor")
+_OF_FACE_SERVICES = ("cv2", "onnx", "onnxruntime")
 _TIMEOUT_S = 5
+_NOT_IN_PATHS = {"Cc", "Cs"}
+"""Unicode's control characters, such as a line break, and bytes that are not UTF-8."""
 
 
 class Level(StrEnum):
@@ -57,6 +63,7 @@ def require(findings: Iterable[Finding]) -> None:
 def check_start(settings: Settings) -> Iterator[Finding]:
     """Check that programs are installed, their ports are free, and databases and broker respond."""
     yield from check_programs(settings)
+    yield from check_library(settings)
     yield from check_ports(settings)
     yield from check_servers(settings)
 
@@ -71,6 +78,19 @@ def check_variables() -> Iterator[Finding]:
             yield Finding(Level.PROBLEM, "settings", f"{name}: no such setting{hint}")
 
 
+def check_paths(settings: Settings) -> Iterator[Finding]:
+    """Find paths that other programs cannot be told: what is in them has no way to be escaped there."""
+    checked = {  # with what Airflow would replace, with what separates paths, and with what alembic would replace
+        "FACE_IMPORT_HOME": (settings.home, "$"),
+        "the checkout": (CHECKOUT, "$:"),
+        "the virtual environment": (Path(sys.prefix), "$:%"),
+    }
+    for name, (path, reserved) in checked.items():
+        if bad := sorted({c for c in str(path) if c in reserved or category(c) in _NOT_IN_PATHS}):
+            text = f"{name}: {str(path)!r} has {', '.join(map(repr, bad))}, which Airflow or Python cannot be told"
+            yield Finding(Level.PROBLEM, "paths", text, "choose another path")
+
+
 def check_programs(settings: Settings) -> Iterator[Finding]:
     """Check that the stack's programs are installed."""
     if not (CHECKOUT / "dags").is_dir():
@@ -80,20 +100,30 @@ def check_programs(settings: Settings) -> Iterator[Finding]:
         )
         yield Finding(Level.PROBLEM, "programs", text)
         return
-    missing = [
-        f"{module} is not installed: run make setup"
-        for module in ("airflow", "gunicorn", "supervisor")
-        if importlib.util.find_spec(module) is None
-    ]
-    if embeds_services(settings) and not _is_program(settings.services_python):
+    missing = [f"{module} is not installed: run make setup" for module in _PROGRAMS if not _is_installed(module)]
+    if embeds_services(settings) and not all(map(_is_installed, _OF_FACE_SERVICES)):
         missing.append(
-            f"FACE_IMPORT_SERVICES_PYTHON: {settings.services_python} is not an executable: run make setup,"
+            "the embedded face services are not installed: run make setup,"
             " or set FACE_IMPORT_INFO_URL and FACE_IMPORT_LIBRARY_URL"
         )
     for text in missing:
         yield Finding(Level.PROBLEM, "programs", text)
     if not missing:
         yield Finding(Level.OK, "programs", "all installed")
+
+
+def check_library(settings: Settings) -> Iterator[Finding]:
+    """Check that the embedded library's faces are those of the engine that would search them."""
+    path = Layout.of(settings.home).library
+    if settings.library_url or not path.exists() or not _is_installed("face_services"):
+        return
+    from face_services.errors import OtherEngine  # noqa: PLC0415 - a wheel does not have it
+    from face_services.tables import open_database  # noqa: PLC0415 - the same
+
+    try:
+        open_database(path).dispose()
+    except OtherEngine as error:
+        yield Finding(Level.PROBLEM, "library", str(error))
 
 
 def check_ports(settings: Settings) -> Iterator[Finding]:
@@ -196,5 +226,5 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
-def _is_program(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

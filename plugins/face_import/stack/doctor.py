@@ -13,25 +13,31 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from face_import.catalogue import Catalogue
 from face_import.catalogue.engine import revisions
+from face_import.contract import Notice, TaskState
 from face_import.errors import ConfigError
 from face_import.settings import Settings, get_settings
 from face_import.sources.files import file_system
+from face_import.space import shortage
 from face_import.stack.checks import (
     Finding,
     Level,
+    check_library,
+    check_paths,
     check_ports,
     check_programs,
     check_servers,
     check_variables,
     require,
 )
-from face_import.stack.health import problems
+from face_import.stack.ending import unexpected_end
+from face_import.stack.health import dag_is_paused, database_is_full, problems
 from face_import.stack.lifecycle import Stack
 from face_import.stack.supervisor import programs, states
 
 _GIB = 2**30
-_DISK_WARNING, _DISK_PROBLEM = 5 * _GIB, _GIB // 2
+_DISK_WARNING = 5 * _GIB
 _MEMORY_WARNING = 3 * _GIB // 2
 """Memory of the stack's processes before the first import (docs/how-to/operations.md)."""
 _TIMEOUT_S = 3.0
@@ -47,21 +53,24 @@ def examine() -> Iterator[Finding]:
         yield Finding(Level.PROBLEM, "settings", str(error), "fix the variable; the other checks depend on it")
         return
     yield Finding(Level.OK, "settings", "every FACE_IMPORT_* variable is known and valid")
+    yield from check_paths(stack.settings)
     yield from check_programs(stack.settings)
+    yield from check_library(stack.settings)
     yield _folder("home", stack.layout.home, "set FACE_IMPORT_HOME to a writable folder")
+    yield from _room(stack.settings)
     yield _memory(running=states(stack.layout) is not None)
     yield from check_ports(stack.settings)
     yield from _processes(stack)
     yield from _services(stack.settings)
     yield from check_servers(stack.settings)
-    yield _database(stack.settings)
+    yield from _database(stack.settings)
     yield _storage(stack.settings)
 
 
 def _python() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
-    if not (3, 11) <= sys.version_info < (3, 13):
-        yield Finding(Level.PROBLEM, "Python", version, "3.11 or 3.12 is required: make setup PYTHON=<path>")
+    if not (3, 11) <= sys.version_info < (3, 14):
+        yield Finding(Level.PROBLEM, "Python", version, "3.11, 3.12 or 3.13 is required: make setup PYTHON=<path>")
     elif sys.prefix == sys.base_prefix:
         yield Finding(Level.WARNING, "Python", f"{version}, not in a virtual environment", "make setup creates one")
     else:
@@ -78,9 +87,16 @@ def _folder(subject: str, folder: Path, advice: str) -> Finding:
         return Finding(Level.PROBLEM, subject, f"{existing} is not writable: {error.strerror}", advice)
     text = f"{folder}, {free / _GIB:.1f} GiB free"
     if free < _DISK_WARNING:
-        level = Level.PROBLEM if free < _DISK_PROBLEM else Level.WARNING
-        return Finding(level, subject, text, "free disk space, or delete imports that are no longer needed")
+        return Finding(Level.WARNING, subject, text, "free disk space, or delete imports that are no longer needed")
     return Finding(Level.OK, subject, text)
+
+
+def _room(settings: Settings) -> Iterator[Finding]:
+    if trouble := shortage(settings):
+        advice = "until there is room, uploads are refused and rows wait; then they continue by themselves"
+        yield Finding(Level.PROBLEM, "room", trouble, advice)
+    if database_is_full(settings):
+        yield Finding(Level.PROBLEM, "room", Notice.DATABASE_FULL)
 
 
 def _memory(*, running: bool) -> Finding:
@@ -94,13 +110,19 @@ def _memory(*, running: bool) -> Finding:
 def _processes(stack: Stack) -> Iterator[Finding]:
     running = states(stack.layout)
     if running is None:
-        yield Finding(Level.OK, "processes", "not running", "start them with face-import up")
+        advice = "start them with face-import up"
+        if end := unexpected_end(stack.layout):
+            yield Finding(Level.PROBLEM, "processes", f"not running: {end}", advice)
+        else:
+            yield Finding(Level.OK, "processes", "not running", advice)
         return
     listed = programs(stack.settings)
     found = problems(stack.settings, listed, running)
     for name, problem in found.items():
         yield Finding(Level.PROBLEM, "processes", f"{name}: {problem}", f"see {stack.layout.log_of(name)}")
     yield Finding(Level.OK, "processes", f"{len(listed) - len(found)} of {len(listed)} are healthy")
+    if dag_is_paused(stack.settings):
+        yield Finding(Level.WARNING, "Airflow", Notice.DAG_PAUSED)
 
 
 def _services(settings: Settings) -> Iterator[Finding]:
@@ -112,31 +134,47 @@ def _services(settings: Settings) -> Iterator[Finding]:
         if not url:
             continue
         try:
-            requests.get(url, timeout=_TIMEOUT_S, allow_redirects=False, stream=True).close()
-        except requests.RequestException as error:
+            with requests.Session() as session:
+                session.trust_env = False
+                session.verify = str(settings.ca_file) if settings.ca_file else True
+                session.get(url, timeout=_TIMEOUT_S, allow_redirects=False, stream=True)
+        except (requests.RequestException, OSError) as error:  # the latter: no such CA file
             advice = "start the service, or fix the variable"
             yield Finding(Level.PROBLEM, "face service", f"{variable}: {type(error).__name__} at {url}", advice)
         else:
             yield Finding(Level.OK, "face service", f"{variable}: {url} responds")
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> Iterator[Finding]:
     try:
         url = make_url(settings.catalogue_url)
         shown = url.render_as_string()
-        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-            return Finding(Level.OK, "database", f"{shown} does not exist yet", "the first face-import up creates it")
+        if is_file := url.get_backend_name() == "sqlite":
+            shown = f"sqlite:///{url.database}"  # readable, where a URL would have escapes
+        if is_file and not Path(url.database or "").exists():
+            yield Finding(Level.OK, "database", f"{shown} does not exist yet", "the first face-import up creates it")
+            return
         current, known = revisions(settings.catalogue_url, timeout_s=_TIMEOUT_S)
     except (SQLAlchemyError, ImportError) as error:
         text = str(getattr(error, "orig", None) or error).splitlines()[0]
-        return Finding(Level.PROBLEM, "database", text, "start it, or fix FACE_IMPORT_DATABASE_URL")
+        yield Finding(Level.PROBLEM, "database", text, "start it, or fix FACE_IMPORT_DATABASE_URL")
+        return
     if current == known[0]:
-        return Finding(Level.OK, "database", f"{shown}, revision {current}")
-    if current is None or current in known:
+        yield Finding(Level.OK, "database", f"{shown}, revision {current}")
+        yield from _imports(settings)
+    elif current is None or current in known:
         advice = "face-import down, then up, migrates it"
-        return Finding(Level.WARNING, "database", f"{shown} is at revision {current}, not {known[0]}", advice)
-    advice = "install that release, or restore a backup"
-    return Finding(Level.PROBLEM, "database", f"{shown} is at revision {current} of another release", advice)
+        yield Finding(Level.WARNING, "database", f"{shown} is at revision {current}, not {known[0]}", advice)
+    else:
+        advice = "install that release, or restore a backup"
+        yield Finding(Level.PROBLEM, "database", f"{shown} is at revision {current} of another release", advice)
+
+
+def _imports(settings: Settings) -> Iterator[Finding]:
+    """Find running imports that wait for something decided in Airflow about them alone."""
+    for task in Catalogue.open(settings, timeout_s=_TIMEOUT_S, pooled=False).tasks.in_state(TaskState.RUNNING):
+        if task.notice and task.notice != Notice.DAG_PAUSED:
+            yield Finding(Level.WARNING, "import", f"{task.id}: {task.notice}")
 
 
 def _storage(settings: Settings) -> Finding:

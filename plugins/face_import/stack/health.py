@@ -35,6 +35,32 @@ def problems(settings: Settings, listed: Sequence[Program], states: Mapping[str,
     return {name: problem for name, problem in found.items() if problem}
 
 
+def dag_is_paused(settings: Settings) -> bool:
+    """Whether somebody has paused the import DAG in Airflow; False if Airflow cannot be asked."""
+    try:
+        with Airflow(settings) as airflow:
+            return airflow.is_paused()
+    except AirflowError:
+        return False
+
+
+def database_is_full(settings: Settings) -> bool:
+    """Whether PostgreSQL says that its disk has no room; False if it is not used or cannot be asked."""
+    if not settings.database_url.startswith("postgresql"):
+        return False
+    from sqlalchemy import create_engine  # noqa: PLC0415 - slow to import, and few commands need it
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - the same
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415 - the same
+
+    from face_import.catalogue.engine import has_room  # noqa: PLC0415 - the same
+
+    try:
+        engine = create_engine(settings.database_url, connect_args={"connect_timeout": 3}, poolclass=NullPool)
+        return not has_room(engine)
+    except (SQLAlchemyError, ImportError):
+        return False
+
+
 def _problem(program: Program, state: ProcessState | None, beats: Mapping[str, float]) -> str:
     if state is None or not state.alive:
         return state.state.lower() if state else "missing"
@@ -50,7 +76,7 @@ def _heartbeats(settings: Settings) -> dict[str, float]:
 
     Airflow stores them in its database: one from before the process started belongs to its predecessor.
     """
-    response = _get(f"http://127.0.0.1:{settings.airflow_port}/api/v2/monitor/health")
+    response = _get(f"{settings.embedded_airflow}/api/v2/monitor/health")
     if response is None:
         return {}
     report: dict[str, Any] = response.json()

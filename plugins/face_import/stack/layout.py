@@ -5,8 +5,6 @@ import hashlib
 import json
 import os
 import secrets
-import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +14,8 @@ from face_import.settings import Settings
 
 STACK_VARIABLE = "FACE_IMPORT_STACK"
 ADMIN_USER = "admin"
-
-_LONGEST_SOCKET_PATH = 90
-"""Linux allows 107 bytes, and supervisord first binds a longer temporary name."""
+SUPERVISORD = "face_import.stack.supervisord"
+"""The module that a stack's supervisor runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +39,19 @@ class Layout:
         return hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
 
     @property
+    def library(self) -> Path:
+        """The embedded face library's groups and faces."""
+        return self.home / "library.db"
+
+    @property
     def airflow_home(self) -> Path:
         """AIRFLOW_HOME: Airflow's database, its configuration file and its logs."""
         return self.home / "airflow"
+
+    @property
+    def dag_processor_logs(self) -> Path:
+        """What parsing the DAG files has logged: a folder for each day."""
+        return self.airflow_home / "logs" / "dag_processor"
 
     @property
     def airflow_database(self) -> Path:
@@ -73,11 +80,13 @@ class Layout:
 
     @property
     def socket(self) -> Path:
-        """Supervisord's control socket; in the temporary directory if the home's path is too long."""
-        inside = self.run / "supervisor.sock"
-        if len(os.fsencode(inside)) <= _LONGEST_SOCKET_PATH:
-            return inside
-        return Path(tempfile.gettempdir()) / f"face-import-{os.getuid()}" / f"{self.stack_id}.sock"
+        """Supervisord's control socket; its path may be longer than Linux allows an address to be (`supervisor`)."""
+        return self.run / "supervisor.sock"
+
+    @property
+    def temporary(self) -> Path:
+        """Temporary files of the processes."""
+        return self.home / "tmp"
 
     def log_of(self, program: str) -> Path:
         """Log file of one program of the stack."""
@@ -87,7 +96,7 @@ class Layout:
         """Create the directories, accessible to their owner only.
 
         Raises:
-            ConfigError: the home is not writable, or the socket's directory belongs to another user.
+            ConfigError: the home is not writable.
         """
         for directory in (
             self.home,
@@ -95,15 +104,12 @@ class Layout:
             self.secrets,
             self.logs,
             self.run,
-            self.socket.parent,
+            self.temporary,
         ):
             try:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise ConfigError(f"FACE_IMPORT_HOME: cannot create {directory}: {error.strerror}") from None
-        status = self.socket.parent.lstat()
-        if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022:
-            raise ConfigError(f"{self.socket.parent} is writable by other users: remove it")
 
 
 _AIRFLOW_CFG = """\

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
 
@@ -18,8 +18,8 @@ import psutil
 from face_import.errors import StackError
 from face_import.private import write_private
 from face_import.settings import Settings
-from face_import.stack import supervisor
-from face_import.stack.checks import check_start, check_variables, require
+from face_import.stack import ending, supervisor
+from face_import.stack.checks import check_paths, check_start, check_variables, require
 from face_import.stack.environment import launch, stack_environment
 from face_import.stack.health import problems
 from face_import.stack.layout import Layout, create_credentials
@@ -28,6 +28,8 @@ from face_import.stack.supervisor import API_SERVER, Program, programs
 
 _POLL_S = 0.25
 _RESTARTS_TOLERATED = 2
+_SHOWN = 2
+Tell = Callable[[str], None]
 
 
 class Stack:
@@ -44,11 +46,12 @@ class Stack:
         if supervisor.states(self.layout) is not None:
             self.settings = recall_addresses(self.settings, self.layout)
 
-    def up(self, *, foreground: bool) -> "subprocess.Popen[bytes] | None":
+    def up(self, *, foreground: bool, tell: Tell = lambda _text: None) -> "subprocess.Popen[bytes] | None":
         """Start the stack and wait until it is healthy; if it is already running, start what is missing.
 
         Args:
             foreground: whether the stack ends with the calling process.
+            tell: called with what is being waited for, several times a second.
 
         Returns:
             the new supervisor, or None if the stack was already running.
@@ -58,17 +61,18 @@ class Stack:
             StackError: a process did not become healthy; everything was stopped again.
         """
         require(check_variables())
+        require(check_paths(self.settings))
         self.layout.create()
         with self._exclusively():
             if self._is_complete():
                 listed = programs(self.settings)
                 self._start(listed)
-                self._await(listed)
+                self._await(listed, tell)
                 return None
             end_members(self.layout.stack_id)
             require(check_start(self.settings))
             try:
-                return self._begin(owner=os.getpid() if foreground else None)
+                return self._begin(tell, owner=os.getpid() if foreground else None)
             except BaseException:
                 end_members(self.layout.stack_id)
                 raise
@@ -83,19 +87,24 @@ class Stack:
             return end_members(self.layout.stack_id)
         self._interrupt_starter()
         with self._exclusively():
-            return end_members(self.layout.stack_id)
+            ended = end_members(self.layout.stack_id)
+            ending.forget(self.layout)
+            return ended
 
-    def _begin(self, *, owner: int | None) -> "subprocess.Popen[bytes]":
+    def _begin(self, tell: Tell, *, owner: int | None) -> "subprocess.Popen[bytes]":
         environment = stack_environment(self.settings, self.layout)
+        tell("preparing the databases")
         prepare(self.settings, self.layout, environment)
         listed = programs(self.settings, owner=owner)
         note_addresses(self.settings, self.layout)
         process = supervisor.begin(self.layout, listed, environment)
-        self._await([program for program in listed if program.name == API_SERVER], process)
+        self._await([program for program in listed if program.name == API_SERVER], tell, process)
         stop_active = [sys.executable, "-m", "face_import.cli", "stop-active"]
+        tell("stopping the imports of the last run")
         run_steps(self.layout, environment, {"stop-active": stop_active})
+        ending.expect_down(self.layout)
         self._start([program for program in listed if program.late])
-        self._await(listed, process)
+        self._await(listed, tell, process)
         return process
 
     def _is_complete(self) -> bool:
@@ -110,7 +119,7 @@ class Stack:
             if program.name in states and not states[program.name].alive:
                 supervisor.start(self.layout, program.name)
 
-    def _await(self, listed: Sequence[Program], process: "subprocess.Popen[bytes] | None" = None) -> None:
+    def _await(self, listed: Sequence[Program], tell: Tell, process: "subprocess.Popen[bytes] | None" = None) -> None:
         """Return when all of the listed programs are healthy.
 
         Raises:
@@ -129,8 +138,10 @@ class Stack:
             restless = [name for name in found if len(starts[name] - {0}) > _RESTARTS_TOLERATED]
             if restless or time.monotonic() > deadline:
                 name = (restless or list(found))[0]
-                reason = "keeps exiting" if restless else found[name]
-                raise StackError(f"{name} did not become healthy: {reason}\n{tail(self.layout, name)}")
+                limit = f"within {self.settings.start_timeout_s:g} s (FACE_IMPORT_START_TIMEOUT_S): {found[name]}"
+                reason = "did not become healthy: keeps exiting" if restless else f"did not become healthy {limit}"
+                raise StackError(f"{name} {reason}\n{tail(self.layout, name)}")
+            tell(f"waiting for {_in_words(found)}")
             time.sleep(_POLL_S)
 
     @contextmanager
@@ -138,10 +149,9 @@ class Stack:
         """Hold the stack's lock, waiting for it if necessary."""
         with self.layout.lock.open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            file.truncate()
-            file.write(str(os.getpid()))
-            file.flush()
+            file.truncate(0)
+            with suppress(OSError):  # `down` works on a full disk, too
+                os.write(file.fileno(), str(os.getpid()).encode())
             try:
                 yield
             finally:
@@ -156,7 +166,17 @@ class Stack:
                 psutil.Process(int(file.read())).send_signal(signal.SIGTERM)
 
 
-_NOTED = {"bind", "port", "airflow_port", "services_port", "info_url", "library_url", "broker_url", "workers"}
+def _in_words(problems: Mapping[str, str]) -> str:
+    """Some programs with their problems, and the number of the others: what fits into a line of a terminal."""
+    shown = [f"{name} ({problem})" for name, problem in problems.items()][:_SHOWN]
+    more = len(problems) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+_NOTED = {
+    *("bind", "port", "airflow_port", "airflow_public_url", "services_port"),
+    *("info_url", "library_url", "broker_url", "workers"),
+}
 
 
 def note_addresses(settings: Settings, layout: Layout) -> None:

@@ -15,7 +15,9 @@ from contextlib import suppress
 import psutil
 
 from face_import.errors import StackError
-from face_import.stack.layout import STACK_VARIABLE
+from face_import.stack import ending
+from face_import.stack.housekeeping import remove_old_logs
+from face_import.stack.layout import STACK_VARIABLE, SUPERVISORD, Layout
 
 GRACE_S = 10.0
 """Between TERM and KILL: a shard takes up to four seconds to record the rows in flight."""
@@ -32,12 +34,13 @@ def members(stack_id: str) -> list[psutil.Process]:
     marks = {process: _mark(process) for process in psutil.process_iter() if _is_ours(process)}
     carriers = {process.pid for process, mark in marks.items() if mark == stack_id}
     led = {session for session in map(_session, carriers) if session and _is_led(session, carriers)}
+    # Of a zombie, nobody can read the environment.
+    hidden = [process for process, mark in marks.items() if mark == _HIDDEN and alive(process)]
+    found = carriers | {process.pid for process in hidden if _session(process.pid) in led}
+    while children := {process.pid for process in hidden if process.pid not in found and _parent(process) in found}:
+        found |= children
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [
-        process
-        for process, mark in marks.items()
-        if process.pid not in spared and (process.pid in carriers or (mark == _HIDDEN and _session(process.pid) in led))
-    ]
+    return [process for process in marks if process.pid in found - spared]
 
 
 def end_members(stack_id: str, *, grace: float = GRACE_S) -> int:
@@ -83,14 +86,23 @@ def idle_orphans(stack_id: str) -> set[psutil.Process]:
     may finish it.
     """
     mine = members(stack_id)
-    possible_parents = {process.pid for process in mine if not _is_supervisord(process)}
+    possible_parents = {process.pid for process in mine if not is_supervisord(process)}
     return {process for process in _idle_workers(mine) if _parent(process) not in possible_parents}
+
+
+def busy_workers(stack_id: str) -> int:
+    """Number of LocalExecutor's workers that have a task instance."""
+    mine = members(stack_id)
+    return len([process for process in mine if _is_worker(process)]) - len(_idle_workers(mine))
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    return _command_line(process).startswith(_WORKER_TITLE)
 
 
 def _idle_workers(processes: Iterable[psutil.Process]) -> set[psutil.Process]:
     """LocalExecutor's workers without a task, which would be a child; they ignore TERM."""
-    workers = (process for process in processes if _command_line(process).startswith(_WORKER_TITLE))
-    return {process for process in workers if not _children(process)}
+    return {process for process in processes if _is_worker(process) and not _children(process)}
 
 
 def _is_ours(process: psutil.Process) -> bool:
@@ -124,15 +136,16 @@ def _session(pid: int) -> int | None:
 
 
 def _signal(processes: Iterable[psutil.Process], send: Callable[[psutil.Process], None]) -> None:
-    for process in sorted(processes, key=_is_supervisord, reverse=True):
+    for process in sorted(processes, key=is_supervisord, reverse=True):
         try:
             send(process)
         except psutil.NoSuchProcess:
             continue
 
 
-def _is_supervisord(process: psutil.Process) -> bool:
-    return "supervisor.supervisord" in _command_line(process)
+def is_supervisord(process: psutil.Process) -> bool:
+    """Whether it is a stack's supervisor."""
+    return SUPERVISORD in _command_line(process)
 
 
 def _command_line(process: psutil.Process) -> str:
@@ -162,15 +175,16 @@ _LOOK_S = 0.5
 _HOUSEKEEPING_S = 5.0
 
 
-def guard(stack_id: str, *, owner: int | None = None) -> None:
-    """Wait until the supervisor exits, then end all processes of the stack.
+def guard(layout: Layout, *, owner: int | None = None) -> None:
+    """Wait until the supervisor exits, then note it and end all processes of the stack.
 
-    Meanwhile, every five seconds, end idle workers left behind by a killed scheduler.
+    Meanwhile, every five seconds, end idle workers left behind by a killed scheduler, and remove old logs.
 
     Args:
-        stack_id: id of the stack.
+        layout: where the stack lives.
         owner: process of `face-import up` in the foreground; its exit also ends the stack.
     """
+    stack_id = layout.stack_id
     watched = _watched(stack_id, owner)
     orphans: set[psutil.Process] = set()
     housekeeping = time.monotonic()
@@ -178,7 +192,10 @@ def guard(stack_id: str, *, owner: int | None = None) -> None:
         time.sleep(_LOOK_S)
         if time.monotonic() - housekeeping > _HOUSEKEEPING_S:
             orphans = _end_idle_orphans(stack_id, orphans)
+            remove_old_logs(layout)
             housekeeping = time.monotonic()
+    ended = "face-import up" if watched and alive(watched[0]) else "the supervisor"
+    ending.note(layout, f"{ended} was killed, and the guard ended all other processes")
     for process in watched[:1]:
         with suppress(psutil.NoSuchProcess):
             process.kill()  # if only the owner died: an orderly shutdown would end the guard first

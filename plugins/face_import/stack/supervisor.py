@@ -1,24 +1,30 @@
 """The programs of the embedded stack."""
 
 import os
-import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
 from xmlrpc.client import Error, ServerProxy
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from face_import.private import write_private
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.environment import launch
-from face_import.stack.layout import Layout
+from face_import.stack.layout import SUPERVISORD, Layout
+from face_import.stack.processes import is_supervisord, members
+from face_import.stack.quoting import supervisor_command
 from face_import.stack.workers import worker_command
 
 API_SERVER = "api-server"
+CHECKOUT_VARIABLE = "FACE_IMPORT_CHECKOUT"
+"""Names the programs' working directory in supervisord's environment; its file refers to it."""
 
 _PYTHON = sys.executable
 _OURS = (_PYTHON, "-m", "face_import.cli")
@@ -52,6 +58,7 @@ class Program:
     url: str = ""
 
 
+_LOGGER = "face_import.gunicorn_logs.Logger"
 _SHIM = (
     *("--worker-class", "api_shim.worker.Worker", "--threads", "128"),
     *("--keep-alive", "75", "--graceful-timeout", "8"),
@@ -70,7 +77,7 @@ def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
         settings: with the ports, and the addresses of external face services.
         owner: see `processes.guard`.
     """
-    airflow_url = f"http://127.0.0.1:{settings.airflow_port}/api/v2/version"
+    airflow_url = f"{settings.embedded_airflow}/api/v2/version"
     owner_option = ("--owner", str(owner)) if owner else ()
     listed = [
         Program("guard", (*_OURS, "guard", *owner_option)),
@@ -90,7 +97,7 @@ def programs(settings: Settings, *, owner: int | None = None) -> list[Program]:
         listed.append(
             _gunicorn(
                 "services",
-                str(settings.services_python),
+                _PYTHON,
                 address,
                 "face_services.app:create_app()",
                 "--worker-class",
@@ -133,8 +140,9 @@ def addresses(settings: Settings) -> dict[str, str]:
 
 def _gunicorn(name: str, python: str, bind: str, app: str, *options: str) -> Program:
     # One process: it mostly costs memory, and its threads mostly wait.
-    command = (python, "-m", "gunicorn", "--bind", bind, "--workers", "1", *options)
-    more = ("--no-control-socket", "--umask", "63", app)
+    command = (python, "-m", "gunicorn", "--bind", bind, "--workers", "1", "--logger-class", _LOGGER, *options)
+    # X-Forwarded-* is believed of the proxies in our settings only (`api_shim.proxy`), not of any local process.
+    more = ("--forwarded-allow-ips", "", "--no-control-socket", "--umask", "63", app)
     host, port = bind.rsplit(":", 1)
     reached = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
     return Program(name, (*command, *more), sign=Sign.ANSWERS, url=f"http://{reached}:{port}/healthz")
@@ -145,34 +153,36 @@ _HEADER = """\
 [supervisord]
 nodaemon = true
 silent = true
-directory = {checkout}
-logfile = {logs}/supervisord.log
+logfile = ../logs/supervisord.log
 logfile_maxbytes = 5MB
 logfile_backups = 1
-pidfile = {run}/supervisord.pid
-childlogdir = {logs}
+pidfile = supervisord.pid
+childlogdir = ../logs
 {user}
 [unix_http_server]
-file = {socket}
+file = /proc/self/cwd/supervisor.sock
 chmod = 0700
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 """
+"""Supervisord's working directory is the home's `run`: a name in it has no path that could be too long for a socket, or
+contain characters that mean something here."""
 
 _PROGRAM = """
 [program:{name}]
 command = {command}
+directory = %(ENV_{checkout})s
 autostart = {autostart}
 autorestart = true
 startsecs = 2
-startretries = 100
+startretries = 1000000
 stopsignal = TERM
 stopwaitsecs = 10
 stopasgroup = true
 killasgroup = true
 redirect_stderr = true
-stdout_logfile = {log}
+stdout_logfile = ../logs/{name}.log
 stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 2
 """
@@ -199,21 +209,15 @@ class ProcessState:
         return self.state in {"STARTING", "RUNNING"}
 
 
-def render(layout: Layout, listed: Sequence[Program]) -> str:
+def render(listed: Sequence[Program]) -> str:
     """Supervisord's configuration; contains no secrets, since processes inherit the environment."""
-    header = _HEADER.format(
-        checkout=_value(CHECKOUT),
-        logs=_value(layout.logs),
-        run=_value(layout.run),
-        socket=_value(layout.socket),
-        user="" if os.getuid() else "user = root\n",  # explicit, or it warns at every start
-    )
-    return header + "".join(
+    user = "" if os.getuid() else "user = root\n"  # explicit, or it warns at every start
+    return _HEADER.format(user=user) + "".join(
         _PROGRAM.format(
             name=program.name,
-            command=_value(shlex.join(program.command)),
+            command=supervisor_command(program.command),
+            checkout=CHECKOUT_VARIABLE,
             autostart=str(not program.late).lower(),
-            log=_value(layout.log_of(program.name)),
         )
         for program in listed
     )
@@ -222,20 +226,35 @@ def render(layout: Layout, listed: Sequence[Program]) -> str:
 def begin(layout: Layout, listed: Sequence[Program], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """Start supervisord in its own session, so that Ctrl-C reaches only the waiting command."""
     config = layout.run / "supervisord.conf"
-    write_private(config, render(layout, listed))
+    write_private(config, render(listed))
     with layout.log_of("supervisord-output").open("wb") as output:
-        supervisord = (sys.executable, "-m", "supervisor.supervisord")
+        supervisord = (sys.executable, "-m", SUPERVISORD)
         options = ("--nodaemon", "--configuration", str(config))
-        return launch((*supervisord, *options), environment, output, new_session=True)
+        environment = {**environment, CHECKOUT_VARIABLE: str(CHECKOUT)}
+        return launch((*supervisord, *options), environment, output, folder=layout.run, new_session=True)
 
 
 def states(layout: Layout) -> dict[str, ProcessState] | None:
     """State of every program by name, or None if supervisord does not respond."""
     answer = _call(layout, lambda rpc: rpc.getAllProcessInfo())
     if answer is None:
-        return None
+        return _seen(layout)
     infos = cast("list[dict[str, Any]]", answer)
     return {info["name"]: ProcessState(info["name"], info["statename"], info["pid"], info["start"]) for info in infos}
+
+
+def _seen(layout: Layout) -> dict[str, ProcessState] | None:
+    """The running programs, for a supervisord whose socket somebody removed; None if there is none."""
+    mine = members(layout.stack_id)
+    if not any(map(is_supervisord, mine)):
+        return None
+    found = {}
+    for process in mine:
+        with suppress(psutil.Error):
+            parent, name = process.parent(), process.environ().get("SUPERVISOR_PROCESS_NAME")
+            if name and parent and is_supervisord(parent):
+                found[name] = ProcessState(name, "RUNNING", process.pid, int(process.create_time()))
+    return found
 
 
 def start(layout: Layout, name: str) -> None:
@@ -243,16 +262,31 @@ def start(layout: Layout, name: str) -> None:
     _call(layout, lambda rpc: rpc.startProcess(name, False))  # noqa: FBT003 - XML-RPC knows no keywords
 
 
+def restart(layout: Layout, name: str) -> None:
+    """End a program, as `down` does, and start it again."""
+    _call(layout, lambda rpc: rpc.stopProcess(name))
+    start(layout, name)
+
+
+def kill(layout: Layout, name: str) -> None:
+    """Kill a program's process, and no other of its group; supervisord starts it again."""
+    state = (states(layout) or {}).get(name)
+    if state and state.pid:
+        with suppress(ProcessLookupError):
+            os.kill(state.pid, signal.SIGKILL)
+
+
 def _call(layout: Layout, method: Callable[[Any], object]) -> object | None:
-    transport = SupervisorTransport(None, None, f"unix://{layout.socket}")
+    try:
+        folder = os.open(layout.run, os.O_PATH | os.O_DIRECTORY)
+    except OSError:
+        return None
+    # By the open folder: the address of a socket has at most 107 bytes, and the home's path may have more.
+    transport = SupervisorTransport(None, None, f"unix:///proc/self/fd/{folder}/{layout.socket.name}")
     try:
         return method(ServerProxy("http://supervisor", transport=transport).supervisor)
     except (OSError, Error):
         return None
     finally:
         transport.close()
-
-
-def _value(text: object) -> str:
-    """Escape a value for supervisord's file, where `%` starts an expansion."""
-    return str(text).replace("%", "%%")
+        os.close(folder)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from face_import.contract import SHARD_QUEUE
 from face_import.settings import Settings
 from face_import.stack.layout import Layout
+from face_import.stack.quoting import airflow_url
 
 _DEFAULT_QUEUE = "default"
 _PING_S = 1.0
@@ -34,7 +35,7 @@ def celery_settings(settings: Settings, layout: Layout) -> dict[str, str]:
         "AIRFLOW__OPERATORS__DEFAULT_QUEUE": _DEFAULT_QUEUE,
         # Our bundles are not versioned, and the cleanup process would outlive a killed worker.
         "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
-        "AIRFLOW__CELERY__BROKER_URL": settings.broker_url,
+        "AIRFLOW__CELERY__BROKER_URL": airflow_url(settings.broker_url),
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.executor_slots),
         # While Redis is unavailable, task instances wait in the scheduler: Airflow retries only sends that ran into its
         # timeout of a second, and would count those that failed earlier as a failed try.

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from face_import.catalogue import Catalogue, tasks
+from face_import.catalogue import Catalogue, Selection, outcomes, tasks
 from face_import.catalogue.engine import migrate
 from face_import.catalogue.reports import SAMPLES, Overview
-from face_import.contract import Code
+from face_import.contract import Code, Rows
 from face_import.domain.models import Outcome, OutcomeBatch
 from face_import.settings import Settings
 from tests import servers
@@ -18,8 +18,8 @@ from tests.conftest import MakeTask
 
 ROWS, SHARD_ROWS = 20_000, 500
 FILL = text("""
-    INSERT INTO outcome
-    SELECT task.id, row, CASE WHEN row % 10 < 3 THEN 201 ELSE 0 END, 'http://x', '', task.id || '-' || row, '{}', 1
+    INSERT INTO outcome (task_id, row, code, uri, message, face_id, handled_at)
+    SELECT task.id, row, CASE WHEN row % 10 < 3 THEN 201 ELSE 0 END, 'http://x', '', task.id || '-' || row, 1
     FROM generate_series(1, :rows) AS row, import_task AS task WHERE task.id = :task_id
 """)
 TALLY = text("""
@@ -35,7 +35,13 @@ USES: dict[str, Callable[[Catalogue, str], object]] = {
     "a shard's rows": lambda catalogue, task_id: catalogue.ledger.handled_rows(task_id, ROWS - SHARD_ROWS, ROWS),
     "a page of the log": lambda catalogue, task_id: list(catalogue.ledger.log(task_id, skip=5_000, limit=100)),
     "a page of one code": lambda catalogue, task_id: list(catalogue.ledger.log(task_id, limit=100, code=201)),
-    "one row": lambda catalogue, task_id: Overview(catalogue.engine).failure(task_id, ROWS - 9),
+    "a page of results": lambda catalogue, task_id: next(
+        catalogue.outcomes.pages(task_id, Selection(Rows.FAILED), ROWS, skip=5_000)
+    ),
+    "the results of a row": lambda catalogue, task_id: list(
+        catalogue.outcomes.pages(task_id, Selection(Rows.ALL, first=ROWS - 9, last=ROWS - 9), ROWS)
+    ),
+    "one row": lambda catalogue, task_id: Overview(catalogue.engine).handled_row(task_id, ROWS - 9),
     "an id of a row in doubt": lambda catalogue, task_id: catalogue.journal.holder(task_id, 1, "own"),
     "the chart of the speed": lambda catalogue, task_id: Overview(catalogue.engine).handled(task_id, ROWS),
     "a portion of a purge": lambda catalogue, task_id: catalogue.tasks.purge_some(task_id),
@@ -76,6 +82,7 @@ def test_no_use_reads_all_rows_of_a_task(
 ) -> None:
     """What is done many times in an import's life costs as much at its last row as at its first."""
     monkeypatch.setattr(tasks, "PURGE_ROWS", SAMPLES)
+    monkeypatch.setattr(outcomes, "PAGE_ROWS", 100)
     read: list[int] = []
 
     @event.listens_for(catalogue.engine, "before_cursor_execute")
@@ -96,9 +103,9 @@ def test_no_use_reads_all_rows_of_a_task(
 
 
 def _rows_read(plan: dict[str, Any]) -> int:
-    """Rows that a plan and all below it took from tables and indexes, those included that it did not want."""
+    """Outcomes that a plan and all below it read in table and indexes, those included that it did not want."""
     below = sum(_rows_read(child) for child in plan.get("Plans", []))
-    if "Relation Name" not in plan:
+    if plan.get("Relation Name") != "outcome":
         return below
     removed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
     return below + int((plan["Actual Rows"] + removed) * plan["Actual Loops"])

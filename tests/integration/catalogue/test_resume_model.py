@@ -67,7 +67,9 @@ class Resume(RuleBasedStateMachine):
         """A new try takes the lease, if it gets it, and leaves out what is in the ledger."""
         shard, owner = self.catalogue.plans.shards(TASK)[number], str(uuid4())
         try:
-            lease = self.catalogue.leases.take(TASK, number, owner, shard.rows)
+            held = self.catalogue.leases.held(TASK, number)
+            dead = held if held and held.expired else None
+            lease = self.catalogue.leases.take(TASK, number, owner, shard.rows, instead_of=dead)
         except TaskStopped:
             return
         if lease is not None:
@@ -178,7 +180,8 @@ class Resume(RuleBasedStateMachine):
             connection.execute(text("UPDATE shard SET lease_until = 0"))
         for shard in self.catalogue.plans.shards(TASK):
             owner = str(uuid4())
-            assert self.catalogue.leases.take(TASK, shard.number, owner, shard.rows) is not None
+            dead = self.catalogue.leases.held(TASK, shard.number)
+            assert self.catalogue.leases.take(TASK, shard.number, owner, shard.rows, instead_of=dead) is not None
             handled = self.catalogue.ledger.handled_rows(TASK, shard.first_row, shard.last_row)
             rest = [n for n in range(shard.first_row, shard.last_row + 1) if n not in handled]
             outcomes = tuple(Outcome(row, "uri", Code.OK, face_id=f"{TASK}-{row}") for row in rest)

@@ -1,5 +1,6 @@
 """Migrations forward and back with data in the tables, on SQLite and on PostgreSQL where a server is reachable."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, text
 
 from face_import.catalogue import Catalogue, TaskConfig
 from face_import.catalogue.engine import _config, connect, migrate
@@ -22,7 +23,7 @@ from tests import servers
 from tests.unit.catalogue.test_tasks import finish
 
 TABLES = (import_task, shard, tally, outcome)
-GONE = {"claimed_to"}
+GONE = {"claimed_to", "measurements"}
 """Columns of the first revision that a later one has dropped."""
 REBUILDING = '''
 """A migration of tomorrow: on SQLite it makes import_task anew, and drops the old one."""
@@ -110,6 +111,41 @@ def test_back_to_the_first_revision_and_forward_keeps_imports(url: str, rows: Ro
         return {table: [{c: row[c] for c in kept[table]} for row in found[table]] for table in found}
 
     assert of_the_first(contents(url)) == of_the_first(rows)
+
+
+OLD_OUTCOME = """
+INSERT INTO outcome (task_id, row, code, uri, message, reason, face_id, measurements, handled_at)
+VALUES (:task_id, :row, :code, 'http://x', '', '', '', :measurements, 1)
+"""
+MEASURED: dict[int, tuple[int, dict[str, object]]] = {
+    21: (0, {"faces": 1, "score": 0.9876, "width": 150, "height": 151, "pitch": -1e-5, "yaw": 30.000000000000004,
+             "roll": 0.1 + 0.2, "blur": 7}),
+    22: (101, {}),
+    23: (201, {"faces": 0}),
+    24: (202, {"faces": 2, "score": 1.0, "width": 150, "height": 150}),
+    25: (205, {"faces": 2, "score": 1.0, "width": 15, "height": 150}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pos_yaw", "unknown"), [(30, [24]), (0, [])], ids=["asked for", "never asked for"])
+def test_measurements_of_before_are_kept(url: str, rows: Rows, pos_yaw: int, unknown: list[int]) -> None:
+    """Each to its last digit; a row whose limit needs a pose that it does not have is known to have none."""
+    command.downgrade(_config(url), "0009")
+    engine = connect(url, pooled=False)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE import_task SET pos_yaw = :limit"), {"limit": pos_yaw})
+        for row, (code, measured) in MEASURED.items():
+            values = {"task_id": "half000done0", "row": row, "code": code, "measurements": json.dumps(measured)}
+            connection.execute(text(OLD_OUTCOME), values)
+    names = ("faces", "score", "width", "height", "pitch", "yaw", "roll", "blur")
+    for _ in range(2):
+        migrate(url)
+        with engine.connect() as connection:
+            after = connection.execute(select(outcome).where(outcome.c.row > 20)).mappings().all()
+        found = {row.row: {name: row[name] for name in names if row[name] is not None} for row in after}
+        assert found == {row: measured for row, (_, measured) in MEASURED.items()}
+        assert [row.row for row in after if row.pose_unknown] == unknown
+        command.downgrade(_config(url), "0009")
 
 
 def test_all_the_way_back_leaves_nothing(url: str, rows: Rows) -> None:

@@ -57,7 +57,8 @@ class Shim:
 
     def finish(self, task_id: str, rows: int, bad: Sequence[Outcome] = ()) -> None:
         """Give every row its outcome, and end the task."""
-        outcomes = {number: Outcome(number, f"http://x/{number}.jpg", Code.OK) for number in range(1, rows + 1)}
+        numbers = range(1, rows + 1)
+        outcomes = {n: Outcome(n, f"http://x/{n}.jpg", Code.OK, face_id=f"face-{n}") for n in numbers}
         outcomes |= {outcome.row: outcome for outcome in bad}
         assert self.catalogue.leases.take(task_id, 0, "me", 10)
         self.catalogue.ledger.write(OutcomeBatch(task_id, 0, "me", tuple(outcomes.values())))

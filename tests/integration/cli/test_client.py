@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request, Response
 
 from face_import.cli.client import Client
 from face_import.cli.server import Server
-from face_import.cli.upload import CHUNK_BYTES, Form
+from face_import.cli.upload import CHUNK_BYTES, File, Form
 from face_import.cli.watch import Rate
 from face_import.errors import ApiUnavailable, SourceError
 from tests.integration.cli.conftest import Shim
@@ -143,6 +143,17 @@ def test_a_wrong_address_or_key_is_one_line(shim: Shim, options: list[str], said
     assert not any(secret in done.stderr for secret in ("pw", "geheim"))
 
 
+def test_a_proxy_that_cannot_be_used_is_one_line(shim: Shim, elsewhere: tuple[Elsewhere, str]) -> None:
+    """It is the proxy that is named, not the server; on this machine there is none in between."""
+    proxy = {"ALL_PROXY": "socks5://127.0.0.1:9", "NO_PROXY": "", "no_proxy": ""}
+    done = shim.run("show", TASK_ID, "--url", "http://192.0.2.1:8000", **proxy)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "the proxy of the environment cannot be used" in done.stderr
+    app, url = elsewhere
+    app.answers = [json_of(200, **DETAIL)]
+    assert shim.run("show", TASK_ID, "--url", url, **proxy).returncode == 0
+
+
 def test_watching_outlives_a_restart_of_the_api(shim: Shim, elsewhere: tuple[Elsewhere, str]) -> None:
     """A gateway's 502 and a 503 are asked again; the import goes on meanwhile."""
     app, url = elsewhere
@@ -150,14 +161,18 @@ def test_watching_outlives_a_restart_of_the_api(shim: Shim, elsewhere: tuple[Els
     assert shim.run("show", TASK_ID, "--watch", "--url", url).returncode == 0
 
 
-def test_a_log_that_breaks_off_leaves_the_file(shim: Shim, elsewhere: tuple[Elsewhere, str], tmp_path: Path) -> None:
-    """Half a log is never taken for a whole one."""
+@pytest.mark.parametrize(("command", "option"), [("log", "--csv"), ("results", "-o")])
+def test_a_download_that_breaks_off_leaves_the_file(
+    shim: Shim, elsewhere: tuple[Elsewhere, str], tmp_path: Path, command: str, option: str
+) -> None:
+    """Half a file is never taken for a whole one."""
     app, url = elsewhere
     app.answers = [Response(iter([b"http://x/1.jpg,201,no face\r\n"]), headers={"Content-Length": "1000"})]
     target = tmp_path / "failed.csv"
     target.write_text("before")
-    done = shim.run("log", TASK_ID, "--csv", str(target), "--url", url)
-    assert (done.returncode, "log download interrupted" in done.stderr, target.read_text()) == (1, True, "before")
+    done = shim.run(command, TASK_ID, option, str(target), "--url", url)
+    assert (done.returncode, f"{command} download interrupted" in done.stderr) == (1, True)
+    assert (target.read_text(), [path.name for path in tmp_path.iterdir()]) == ("before", ["failed.csv"])
 
 
 class Cut:
@@ -207,10 +222,10 @@ def test_a_lost_connection_repeats_the_create(
     try:
         with Client(Server.of(server.url, "")) as client:
             if cuts < tries:
-                assert client.create({"group_name": "staff"}, csv_file, lambda _sent: None) == TASK_ID
+                assert client.create({"group_name": "staff"}, File(csv_file), lambda _sent: None, "k").id == TASK_ID
             else:
                 with pytest.raises(ApiUnavailable, match="lost"):
-                    client.create({"group_name": "staff"}, csv_file, lambda _sent: None)
+                    client.create({"group_name": "staff"}, File(csv_file), lambda _sent: None, "k")
     finally:
         server.close()
         thread.join()
@@ -223,7 +238,7 @@ def test_a_create_that_reaches_nobody_is_not_repeated(monkeypatch: pytest.Monkey
     """Nothing was sent, and waiting does not start a server."""
     monkeypatch.setattr("face_import.cli.client.time.sleep", lambda _s: pytest.fail("it waited"))
     with Client(Server.of("http://127.0.0.1:9", "")) as client, pytest.raises(ApiUnavailable, match="no server"):
-        client.create({"group_name": "staff"}, csv_file, lambda _sent: None)
+        client.create({"group_name": "staff"}, File(csv_file), lambda _sent: None, "k")
 
 
 def test_a_form_is_sent_in_pieces(tmp_path: Path) -> None:
@@ -232,7 +247,7 @@ def test_a_form_is_sent_in_pieces(tmp_path: Path) -> None:
     path = tmp_path / 'a "b".csv'
     path.write_bytes(content)
     progress: list[int] = []
-    form = Form({"group_name": "staff", "width": "80"}, path, progress.append)
+    form = Form({"group_name": "staff", "width": "80"}, File(path), progress.append)
     pieces = list(form)
     assert sum(map(len, pieces)) == len(form)
     assert max(map(len, pieces)) <= CHUNK_BYTES
@@ -247,7 +262,7 @@ def test_a_file_that_shrinks_is_noticed(tmp_path: Path) -> None:
     """Its length was promised; one that grows is sent as it was."""
     path = tmp_path / "faces.csv"
     path.write_bytes(b"x" * 1000)
-    form = Form({}, path, lambda _count: None)
+    form = Form({}, File(path), lambda _count: None)
     path.write_bytes(b"x" * 2000)
     assert len(b"".join(form)) == len(form)
     path.write_bytes(b"x" * 10)

@@ -7,8 +7,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from face_import.catalogue import Catalogue, TaskConfig
 from face_import.catalogue.engine import migrate, revisions
+from face_import.contract import Mode, Notice, TaskState
+from face_import.domain.models import Limits
 from face_import.settings import Settings
+from tests.doubles.process import ImageHost
 from tests.unit.stack.conftest import face_import, make_settings
 
 
@@ -20,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def examined(settings: Settings, *, status: int, **variables: str) -> dict[str, list[str]]:
     """Run the doctor; returns its lines by their first words, as level and subject."""
-    done = face_import(settings, "doctor", FACE_IMPORT_SERVICES_PYTHON=sys.executable, **variables)
+    done = face_import(settings, "doctor", **variables)
     assert (done.returncode, done.stderr) == (status, "")
     lines: dict[str, list[str]] = {}
     for line in done.stdout.splitlines():
@@ -36,6 +40,14 @@ def test_nothing_runs_and_all_is_well(settings: Settings) -> None:
     assert lines["ok port"][0] == f"FACE_IMPORT_PORT: {settings.port} is free"
     assert lines["ok processes"] == ["not running: start them with face-import up"]
     assert not settings.home.exists()
+
+
+def test_a_service_is_looked_at_as_imports_call_it(settings: Settings) -> None:
+    """Without the proxy of the caller's shell, which they do not use either."""
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "socks5://127.0.0.1:9")
+    with ImageHost() as host:
+        lines = examined(settings, status=0, FACE_IMPORT_INFO_URL=host.url, **proxies)
+    assert lines["ok face service"] == [f"FACE_IMPORT_INFO_URL: {host.url} responds"]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +84,16 @@ def test_a_busy_port_is_a_problem(settings: Settings) -> None:
             server.kill()
     assert f"port {settings.port} is in use by" in lines["problem port"][0]
     assert len(lines["ok port"]) == 2
+
+
+def test_an_import_that_waits_for_somebody_is_named(settings: Settings) -> None:
+    """A pool without slots pauses one import, and nothing is wrong with the machine."""
+    migrate(settings.catalogue_url)
+    tasks = Catalogue.open(settings, pooled=False).tasks
+    config = TaskConfig("staff", "faces.csv", Limits(), 8, Mode.SKIP)
+    tasks.add("AAAAAAAAAAAA", "AAAAAAAAAAAA", config, state=TaskState.RUNNING)
+    tasks.notify("AAAAAAAAAAAA", Notice.NO_SLOTS)
+    assert examined(settings, status=0)["warning import"] == [f"AAAAAAAAAAAA: {Notice.NO_SLOTS}"]
 
 
 def test_the_database_and_its_revision(settings: Settings) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from face_import.cli.client import Task
+from face_import.cli.answers import Task
 from face_import.cli.watch import summarize
-from face_import.contract import Code, TaskState
+from face_import.contract import Code, Notice, Reason, TaskState
 from face_import.domain.models import Outcome
+from tests.hosts import unavailable
 from tests.integration.cli.conftest import MAX_SOURCE, OnTerminal, Shim
 from tests.waiting import until
 
@@ -19,15 +20,21 @@ NO_FACE = Outcome(2, "http://x/2.jpg", Code.NO_FACE, "no face found")
 def test_an_upload_carries_every_field(shim: Shim, csv_file: Path) -> None:
     """The task has what the options said; as it cannot be started, its id and the way on are printed."""
     limits = {"pos-pitch": 1, "pos-yaw": 2, "pos-rol": 3, "width": 4, "height": 5, "blur-degree": 6}
-    options = [f"--{name}={value}" for name, value in {**limits, "thread-num": 7, "mode": 1}.items()]
-    done = shim.run("import", str(csv_file), "--group", "fields", *options)
+    policy = {"max-failed": 5, "max-failed-percent": 20}
+    options = [
+        f"--{name}={value}"
+        for name, value in {**limits, **policy, "thread-num": 7, "host-threads": 2, "mode": 1}.items()
+    ]
+    done = shim.run("import", str(csv_file), "--group", "fields", "--fail-on-errors", "--dry-run", *options)
     task = shim.catalogue.tasks.get(done.stdout.strip())
     assert done.returncode == 1
     assert f"the task was created, start it with: face-import start {task.id}" in done.stderr
     assert "Traceback" not in done.stderr
     assert (task.state, task.total_num, task.config.group_name) == (TaskState.CREATED, 3, "fields")
-    assert (task.config.thread_num, task.config.mode) == (7, 1)
+    assert (task.config.thread_num, task.config.host_threads, task.config.mode) == (7, 2, 1)
     assert task.config.limits == type(task.config.limits)(1, 2, 3, 4, 5, 6)
+    assert task.config.policy == type(task.config.policy)(5, 20, 1)
+    assert task.config.scope == type(task.config.scope)(measure=0, dry_run=1)
 
 
 def test_a_name_of_any_kind_is_sent(shim: Shim, tmp_path: Path) -> None:
@@ -105,8 +112,26 @@ def test_an_id_may_begin_with_a_hyphen(shim: Shim) -> None:
 def test_show_says_what_is_known(shim: Shim) -> None:
     """Counts, failures by code with their meaning, and where to look for more."""
     shown = shim.run("show", task_id := shim.task(bad=[NO_FACE])).stdout
-    for text in ("staff", "completed: 2 of 3 rows imported, 1 failed", "no face", f"face-import log {task_id}"):
+    for text in ("staff", "completed with 1 failure: 2 of 3 rows imported", "no face", f"face-import log {task_id}"):
         assert text in shown
+
+
+def test_show_says_what_an_import_waits_for(shim: Shim) -> None:
+    """Somebody has paused it in Airflow."""
+    task_id = shim.task(ends=TaskState.RUNNING)
+    shim.catalogue.tasks.notify(task_id, Notice.NO_SLOTS)
+    assert Notice.NO_SLOTS in shim.run("show", task_id).stdout
+    shim.catalogue.tasks.stop(task_id)
+
+
+def test_show_says_which_image_hosts_an_import_waits_for(shim: Shim) -> None:
+    """From the first to the last of the way: catalogue, API, command."""
+    task_id = shim.task(ends=TaskState.RUNNING)
+    unavailable(shim.catalogue, task_id, retry_in_s=600)
+    unavailable(shim.catalogue, task_id, "https://other.example.com", rows=(1,))
+    (said,) = (line for line in shim.run("show", task_id).stdout.splitlines() if line.startswith("waiting for "))
+    assert said.startswith("waiting for img.example.com (429 Too Many Requests), next try in 10 min: 812 rows; ")
+    assert said.endswith("; and for 1 more host: 1 row")
 
 
 def test_stop_start_and_delete(shim: Shim) -> None:
@@ -123,6 +148,31 @@ def test_stop_start_and_delete(shim: Shim) -> None:
         gone = shim.run(command, task_id)
         assert (gone.returncode, gone.stderr) == (1, f"face-import: there is no task '{task_id}'\n")
     assert "is not a task id" in shim.run("show", "../../../etc").stderr
+
+
+def test_failed_rows_are_retried(shim: Shim) -> None:
+    """Counted first; what cannot be understood is one line; and Airflow has to be there."""
+    bad = Outcome(2, "http://x/2.jpg", Code.URI_UNREACHABLE, "404", reason=Reason.NOT_FOUND)
+    task_id = shim.task(bad=[bad])
+    assert shim.run("retry", task_id, "--code", "101", "--reason", "not_found", "--preview").stdout == "1 row\n"
+    wrong = shim.run("retry", task_id, "--rows", "two")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+    assert "'two' is not a row number" in wrong.stderr
+    failed = shim.run("retry", task_id)
+    assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
+    assert "nothing was changed" in failed.stderr
+
+
+def test_an_import_is_undone(shim: Shim) -> None:
+    """What refuses it is said in one line; the undo says whose faces it removes."""
+    task_id = shim.task()
+    away = shim.run("undo", task_id)
+    assert (away.returncode, away.stderr.count("\n"), "nothing was changed" in away.stderr) == (1, 1, True)
+    undo = shim.catalogue.undoing.begin(task_id, "undo-of-task")
+    assert f"undoes       {task_id}" in shim.run("show", undo.id).stdout
+    assert f"rows removed that {task_id} had added" in shim.run("show", undo.id).stdout
+    refused = shim.run("undo", undo.id)
+    assert (refused.returncode, "is the undo of task" in refused.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +203,7 @@ def test_watching_follows_a_task_to_its_end(shim: Shim, on_terminal: OnTerminal)
     assert terminal.ends() == 3
     terminal.expect("3/3 rows")
     terminal.expect("failed 1 (201: 1)")
-    terminal.expect("completed: 2 of 3 rows imported, 1 failed")
+    terminal.expect("completed with 1 failure: 2 of 3 rows imported")
 
 
 @pytest.mark.parametrize(
@@ -202,14 +252,14 @@ def test_ctrl_c_during_the_upload(shim: Shim, on_terminal: OnTerminal, tmp_path:
         terminal.expect("/50.0 MB")
         terminal.type("\x03")
         assert terminal.ends() == 130
-    terminal.expect("interrupted; nothing was started")
+    terminal.expect("interrupted; nothing was stored")
     assert "Traceback" not in terminal.text
 
 
 def test_watching_writes_no_bar_into_a_file(shim: Shim) -> None:
     """What is for people is a line each, also an error; the summary is on stdout."""
     done = shim.run("show", shim.task(), "--watch")
-    assert (done.stdout, done.stderr) == ("completed: 3 of 3 rows imported, 0 failed\n", "")
+    assert (done.stdout, done.stderr) == ("completed: 3 of 3 rows imported\n", "")
     assert shim.run("show", "AAAAAAAAAAAA", "--watch").stderr == "face-import: there is no task 'AAAAAAAAAAAA'\n"
 
 

@@ -16,7 +16,6 @@ import brotli
 import pytest
 from backports import zstd
 
-from face_import.clients import fetcher as module
 from face_import.clients.download import open_http
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.transfer import FetchError
@@ -51,11 +50,6 @@ def source(url: str, settings: Settings) -> bytes:
 
 
 both = pytest.mark.parametrize("get", [image, source])
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "backoff", lambda _attempts, **_bounds: 0.01)
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) -> list[str]:

@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from face_import.clients import fetcher as module
 from face_import.clients.download import open_http
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.transfer import FetchError
@@ -52,11 +51,6 @@ def source(url: str, settings: Settings) -> bytes:
 
 
 both = pytest.mark.parametrize("get", [image, source])
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "backoff", lambda _attempts, **_bounds: 0.01)
 
 
 def failure(answer: Iterable[bytes], settings: Settings) -> FetchError:
@@ -255,14 +249,6 @@ def test_a_failure_has_its_reason(configured: Configured, answer: list[bytes], r
     """A word for programs, and others for people."""
     error = failure(answer, configured())
     assert (error.reason, words in str(error)) == (reason, True), error
-
-
-def test_a_202_is_asked_again(configured: Configured) -> None:
-    """A host that still makes the image has it a moment later; its cookie is sent then."""
-    wait = head("Retry-After: 0", "Set-Cookie: ticket=7; Path=/", "Content-Length: 0", status="202 Accepted")
-    with evil(lambda server: [JPEG if len(server.asked) == 3 else wait]) as host:
-        assert image(host.url(), configured()) == IMAGE
-    assert [asked.get("cookie") for _, asked in host.asked] == [None, "ticket=7", "ticket=7"]
 
 
 def test_a_cameras_stream_is_refused_at_once(configured: Configured) -> None:

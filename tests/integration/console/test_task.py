@@ -15,6 +15,7 @@ from face_import.domain.uri import display
 from tests.conftest import MakeTask
 from tests.doubles.images import make_image
 from tests.doubles.process import ImageHost
+from tests.hosts import unavailable
 from tests.unit.console.conftest import Create, Fail, Get
 
 HOSTILE = "<script>alert(1)</script>'\"&"
@@ -175,16 +176,69 @@ def test_threads_are_changed(client: FlaskClient, catalogue: Catalogue, make_tas
     assert catalogue.tasks.get(task.id).config.thread_num == 33
 
 
+def test_a_bound_on_each_host_is_shown(client: FlaskClient, get: Get, create: Create) -> None:
+    """Among the options, in both languages; without one there is no such line."""
+    bounded, other = (create(host_threads=number).json["id"] for number in ("3", "0"))
+    assert "<dt>Concurrency per image host</dt><dd>3</dd>" in get(f"/tasks/{bounded}")
+    assert "<dt>单个图片服务器的并发数</dt><dd>3</dd>" in get(f"/tasks/{bounded}", language="zh")
+    assert "Concurrency per image host" not in get(f"/tasks/{other}")
+
+
+def test_what_failures_do_is_shown(get: Get, create: Create) -> None:
+    """Among the options, as far as they do anything."""
+    asked, other = (
+        create(max_failed=most, max_failed_percent=share, fail_on_errors=fails).json["id"]
+        for most, share, fails in (("2000", "20", "1"), ("0", "", "0"))
+    )
+    shown = get(f"/tasks/{asked}")
+    assert "<dt>Maximum failed rows</dt><dd>2,000</dd>" in shown
+    assert "<dt>Maximum share of failed rows</dt><dd>20 %</dd>" in shown
+    assert "<dt>Fail the Airflow run if rows failed</dt><dd>yes</dd>" in shown
+    assert "<dt>失败比例上限</dt><dd>20 %</dd>" in get(f"/tasks/{asked}", language="zh")
+    assert "failed rows" not in get(f"/tasks/{other}")
+
+
+def test_the_hosts_that_an_import_waits_for_are_shown(get: Get, catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Why, how many rows, when the next try is; in both languages, on the page and in its updates, until it stops."""
+    task = make_task()
+    assert "unavailable" not in get(f"/tasks/{task.id}")
+    unavailable(catalogue, task.id, reason="503 <b>Service</b> Unavailable", retry_in_s=90)
+    for page in (f"/tasks/{task.id}", f"/tasks/{task.id}/live"):
+        shown = get(page)
+        assert "An image host is unavailable" in shown
+        assert "Waiting for img.example.com (503 &lt;b&gt;Service&lt;/b&gt; Unavailable), next try in 1 minute" in shown
+        assert "812 rows" in shown
+        assert "正在等待 img.example.com（503 " in get(page, language="zh")
+    catalogue.tasks.stop(task.id)
+    assert "An image host" not in get(f"/tasks/{task.id}")
+
+
+def test_many_hosts_are_counted(get: Get, catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Three are named; where a hundred are listed there may be more."""
+    task, other = make_task(), make_task()
+    for n in range(5):
+        unavailable(catalogue, task.id, f"http://h{n}.example.com", rows=(n + 1,), retry_in_s=-1)
+    for n in range(101):
+        unavailable(catalogue, other.id, f"http://h{n}.example.com")
+    page = get(f"/tasks/{task.id}")
+    assert re.findall(r"Waiting for (h\d)", page) == ["h4", "h3", "h2"]
+    for text in ("5 image hosts are unavailable", "trying now: 5 rows", "2 more hosts"):
+        assert text in page
+    page = get(f"/tasks/{other.id}")
+    for text in ("100+ image hosts are unavailable", "97+ more hosts"):
+        assert text in page
+
+
 def test_what_moves_leaves_the_focus_alone(client: FlaskClient, get: Get, make_task: MakeTask, fail: Fail) -> None:
     """Buttons are sent again only when others are needed; new failures are announced; a deleted import reloads."""
     task = make_task()
     fail(task, (Code.NO_FACE, "http://x", ""))
-    same = get(f"/tasks/{task.id}/live?mark=2-1-0&failed=1")
+    same = get(f"/tasks/{task.id}/live?mark=2-1-0-0&failed=1")
     assert "1 of 10 rows" in same
     assert "<button" not in same
     assert "new rows in the log" not in same
     client.post(f"/tasks/{task.id}/stop")
-    changed = get(f"/tasks/{task.id}/live?mark=2-1-0&failed=0")
+    changed = get(f"/tasks/{task.id}/live?mark=2-1-0-0&failed=0")
     assert 'id="start"' in changed
     assert "new rows in the log" in changed
     client.post(f"/tasks/{task.id}/delete")
@@ -243,9 +297,11 @@ def test_a_shortened_uri_is_read_from_the_source(
             assert picture.size == size
 
 
-def test_only_failed_rows_have_pictures(client: FlaskClient, make_task: MakeTask, fail: Fail) -> None:
-    """The console fetches nothing that is not in the log of that import."""
+def test_only_handled_rows_have_pictures(client: FlaskClient, make_task: MakeTask, fail: Fail) -> None:
+    """The console fetches nothing that this import has not fetched before."""
     task, other = make_task(), make_task()
     fail(task, (Code.NO_FACE, "http://x", ""), (Code.OK, "http://x", ""))
-    for path in (f"{task.id}/2", f"{task.id}/3", f"{other.id}/1", f"{task.id}/99999999999", "AAAAAAAAAAAA/1"):
+    for row in (1, 2):
+        assert client.get(f"/console/thumbnail/{task.id}/{row}").status_code == 200, row
+    for path in (f"{task.id}/3", f"{task.id}/0", f"{other.id}/1", f"{task.id}/99999999999", "AAAAAAAAAAAA/1"):
         assert client.get(f"/console/thumbnail/{path}").status_code == 404, path

@@ -9,7 +9,8 @@ import pytest
 import requests
 
 from face_import.catalogue import Catalogue
-from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_TAG_BYTES, MAX_URI_BYTES
+from face_import.contract import MAX_DESCRIPTION_BYTES, MAX_ID_BYTES, MAX_TAG_BYTES, MAX_URI_BYTES, Code
+from face_import.domain.models import Outcome, OutcomeBatch
 from face_import.domain.planning import plan_shards
 from face_import.domain.uri import cleaned
 from face_import.errors import SourceError
@@ -96,6 +97,68 @@ def test_the_api_answers_with_an_id_or_the_line(case: Case, shim: Shim, stored: 
     index = storage.index(task_id)
     assert index is not None
     assert sum(len(list(storage.open_shard(task_id, shard))) for shard in plan_shards(index, 1)) == case.rows
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.refusal], ids=lambda case: case.name)
+def test_results_are_the_file_again(case: Case, shim: Shim, stored: Catalogue) -> None:
+    """Results of all rows are taken as they are, and have the cells of every row; failed and imported ones likewise."""
+    task_id = create(shim, case.data)
+    titles, cells = table_of(shim, task_id)
+    handle(shim, stored, task_id, failed=range(1, case.rows + 1, 2))
+    everything = create(shim, download(shim, task_id, "all"))
+    assert table_of(shim, everything) == (titles, cells)
+    handle(shim, stored, everything, failed=range(1, case.rows + 1))
+    assert table_of(shim, create(shim, download(shim, everything, "failed"))) == (titles, cells)
+    parts = [create(shim, download(shim, task_id, rows)) for rows in ("failed", "imported")[: min(case.rows, 2)]]
+    tables = [table_of(shim, part) for part in parts]
+    assert [part for part, _ in tables] == [titles] * len(parts)
+    assert [rows for _, rows in tables] == [cells[0::2], cells[1::2]][: len(parts)]
+
+
+def create(shim: Shim, data: bytes) -> str:
+    """Create a task."""
+    answer = requests.post(
+        f"{shim.url}/v1/tasks/create", data={"group_name": "corpus"}, files={"file": data}, timeout=60
+    )
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
+def download(shim: Shim, task_id: str, rows: str) -> bytes:
+    """Results of a task."""
+    answer = requests.get(f"{shim.url}/v1/tasks/{task_id}/download_rows", params={"rows": rows}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+def table_of(shim: Shim, task_id: str) -> tuple[list[str], list[list[str]]]:
+    """Titles and all rows of a task's file, each with at least one cell for each column and no empty ones beyond."""
+    storage = Storage.of(shim.settings)
+    index = storage.index(task_id)
+    assert index is not None
+    with storage.opened(task_id, index) as source:
+        titles = source.titles()
+        rows = [cells for batch in source.batches(range(1, index.rows + 1)) for _, cells in batch]
+    for cells in rows:
+        cells.extend([""] * (len(titles) - len(cells)))
+        while len(cells) > len(titles) and not cells[-1]:
+            cells.pop()
+    return titles, rows
+
+
+def handle(shim: Shim, stored: Catalogue, task_id: str, failed: range) -> None:
+    """Give every row of a task an outcome, with words that want quoting and guarding."""
+    index = Storage.of(shim.settings).index(task_id)
+    assert index is not None
+    shards = plan_shards(index, 1)
+    stored.plans.commit(task_id, shards, index.rows)
+    stored.tasks.start(task_id)
+    bad = {row: Outcome(row, "", Code.URI_UNREACHABLE, '=no, "really"; no') for row in failed}
+    for shard in shards:
+        assert stored.leases.take(task_id, shard.number, "me", 10)
+        rows = range(shard.first_row, shard.last_row + 1)
+        outcomes = tuple(bad.get(row) or Outcome(row, "", Code.OK, face_id=f"-{row}") for row in rows)
+        stored.ledger.write(OutcomeBatch(task_id, shard.number, "me", outcomes))
 
 
 def files(folder: Path) -> set[Path]:

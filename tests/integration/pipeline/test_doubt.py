@@ -14,6 +14,7 @@ from sqlalchemy import select, text, update
 from face_import.catalogue import ImportTask
 from face_import.catalogue.schema import shard
 from face_import.clients.services import LibraryService
+from face_import.domain.failed_rows import FailedRows
 from face_import.errors import ServiceUnavailable, TaskStopped
 from face_import.pipeline.shard import ShardImport
 from tests.integration.pipeline.conftest import Bench
@@ -101,6 +102,26 @@ async def test_nor_does_a_stop_while_the_library_hangs(bench: Bench) -> None:
     bench.catalogue.tasks.start(task.id)
     await bench.run(bench.catalogue.tasks.get(task.id))
     assert codes(bench, task) == {104: 12}
+
+
+@pytest.mark.parametrize("ids", [False, True], ids=["made ids", "own ids"])
+async def test_a_retry_with_another_image_says_whose_face_is_in_the_way(bench: Bench, *, ids: bool) -> None:
+    """However often it is retried, the row is not told that somebody else has its id."""
+    bench.services.control(faults=[{"kind": "add", "action": "reset", "carry_out": True}])
+    bench.images.control(pictures={"a": {"n": 1}})
+    task = bench.task(["uri,tag,id", f"{bench.images.url}/named/a,t,{'own' if ids else ''}"])
+    await bench.run(task)
+    assert codes(bench, task) == {302: 1}
+    bench.services.control()
+    bench.images.control(pictures={"a": {"n": 2}})
+    for _ in range(2):
+        assert bench.catalogue.tasks.complete(task.id)
+        assert bench.catalogue.reopening.reopen(task.id, FailedRows()) == 1
+        bench.catalogue.tasks.start(task.id)
+        await bench.run(bench.catalogue.tasks.get(task.id))
+        ((code, message),) = bench.failures(task).values()
+        assert (code, "it may be ours" in message) == (104, True)
+    assert bench.services.record()["groups"]["staff"] == 1
 
 
 @pytest.mark.parametrize("ids", [False, True], ids=["made ids", "own ids"])

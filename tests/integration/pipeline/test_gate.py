@@ -25,7 +25,8 @@ class Shard:
     """Rows behind a gate; each of them is told what to do."""
 
     def __init__(self, rows: int, slots: int, *, strict: bool = False) -> None:
-        self.gate = Gate(rows, strict=strict)
+        self.trouble = ""
+        self.gate = Gate(rows, strict=strict, shortage=lambda: self.trouble)
         self.started: list[int] = []
         self.ended: list[int] = []
         self.turns: dict[int, Turn] = {}
@@ -94,6 +95,29 @@ async def test_as_many_rows_start_as_there_are_slots(close: list[Shard]) -> None
     await rows.go(4)
     assert rows.ended == [2, 1, 3, 4]
     assert all(task.done() for task in rows.tasks)
+
+
+async def test_without_room_no_row_starts_or_comes_back(close: list[Shard]) -> None:
+    """With the next grant that finds room they all go on; a shard that is to end ends without it."""
+    rows = shard(close, 4, 2)
+    await passed()
+    await rows.go(1, until="aside")
+    rows.trouble = "the disk is almost full"
+    rows.grant(2)
+    await rows.go(1, 2)
+    assert (rows.started, rows.ended, rows.gate.slots_in_use) == ([1, 2, 3], [2], 1)
+    rows.trouble = ""
+    rows.grant(2)
+    await passed()
+    await rows.go(1)
+    assert (rows.started, rows.ended) == ([1, 2, 3, 4], [2, 1])
+    await rows.go(3, until="aside")
+    rows.trouble = "the disk is almost full"
+    rows.grant(2)
+    rows.gate.close(Interrupted("the task was stopped"))
+    await rows.go(3, 4)
+    await rows.go(3)
+    assert rows.ended == [2, 1, 4, 3]
 
 
 async def test_a_row_aside_leaves_its_slot_and_waits_to_have_it_back(close: list[Shard]) -> None:

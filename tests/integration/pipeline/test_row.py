@@ -4,17 +4,20 @@ import base64
 import io
 import json
 from io import BytesIO
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from face_import.catalogue import Selection
 from face_import.clients.services import InfoService, LibraryService
-from face_import.contract import Reason
-from face_import.domain.models import Face, Limits
+from face_import.contract import Reason, Rows
+from face_import.domain.models import Face, Limits, Scope
 from face_import.domain.uri import DataUri
 from tests import kinds
+from tests.conftest import NO_LIMITS
 from tests.doubles.images import make_image
 from tests.integration.pipeline.conftest import Bench
 
@@ -37,7 +40,7 @@ def box(width: int, height: int) -> list[dict[str, Any]]:
         ({"pose": [0, -41.2, 0]}, 203, "yaw -41.2° exceeds 30°"),
         ({"pose": [0, 0, 25.1]}, 204, "roll 25.1° exceeds 25°"),
         ({"pose": [90, 90, 90]}, 202, "pitch 90.0° exceeds 20°"),
-        ({"pose": None}, 202, "pitch unknown (the pose could not be measured), limit 20°"),
+        ({"pose": None}, 202, "pose unknown: the face is blurred, half covered or seen from the side; pitch limit 20°"),
         ({"detect_code": 500, "detect_message": "inference failed"}, 301, "inference failed"),
         ({"add": "No face found"}, 201, "No face found"),
         ({"add": "feature is already exist"}, 103, "feature is already exist"),
@@ -45,7 +48,7 @@ def box(width: int, height: int) -> list[dict[str, Any]]:
         ({"faces": box(200, 100), "add": "face size < 50"}, 206, "face size < 50"),
         ({"add": "blur"}, 207, "blur"),
         ({"add": "covered"}, 201, "covered"),
-        ({"add": "multiple face detected"}, 201, "multiple face detected"),
+        ({"add": "multiple face detected"}, 208, "multiple face detected"),
         ({"pose": [1, 2, -9], "add": "pose"}, 204, "pose"),
         ({"add": "decode image failed"}, 302, "decode image failed"),
         (
@@ -159,6 +162,43 @@ async def test_the_largest_face_counts_and_all_are_counted(bench: Bench) -> None
     assert bench.services.record()["violations"] == []
 
 
+async def test_an_image_of_several_faces_is_refused_if_it_may_show_one(bench: Bench) -> None:
+    """Before anything else is measured; nothing is added, and an image of one face is."""
+    faces = [{"box": [0, 0, 50, 50]}, {"box": [60, 0, 300, 240]}]
+    lines = [f"{bench.images.image(faces=faces[:n])},," for n in (2, 1)]
+    task = bench.task(lines, limits=Limits(faces=1, pos_yaw=30))
+    await bench.run(task)
+    assert bench.failures(task) == {1: (208, "2 faces, at most 1 is allowed")}
+    assert bench.services.record()["by_kind"]["pose"] == 1
+    assert bench.services.record()["groups"] == {"staff": 1}
+
+
+async def test_a_dry_run_measures_and_adds_nothing(bench: Bench) -> None:
+    """Not even a face under an own id is noted, which other imports would take for one that may be there."""
+    good, narrow = bench.images.image(), bench.images.image(faces=[{"box": [0, 0, 20, 300]}])
+    task = bench.task(["uri,id", f"{good},alice", f"{narrow},bob"], limits=Limits(width=50), scope=Scope(dry_run=1))
+    noted: list[object] = []
+    await bench.run(task, observe=lambda _: noted.append(bench.catalogue.journal.of_rows(task.id, 1, 2)))
+    assert bench.services.record()["by_kind"] == {"create": 1, "detect": 2, "pose": 2}
+    assert bench.succeeded(task) == 1
+    assert bench.failures(task) == {2: (205, "width 20 px is below 50 px")}
+    assert noted
+    assert not any(noted)
+    results = bench.catalogue.outcomes.pages(task.id, Selection(Rows.ALL), 2)
+    face_ids, poses = zip(*((row[4], row[9]) for row in chain.from_iterable(results)), strict=True)
+    assert face_ids == ("", "")
+    assert None not in poses
+
+
+async def test_what_no_limit_needs_costs_no_row(bench: Bench) -> None:
+    """A pose that the service refuses to measure is left out where it was only wanted."""
+    image = bench.images.image(pose_answer={"code": 400, "message": "no landmarks"})
+    for limits, done in ((NO_LIMITS, 1), (LIMITS, 0)):
+        task = bench.task([f"{image},,"], scope=Scope(measure=1), limits=limits)
+        await bench.run(task)
+        assert bench.succeeded(task) == done, bench.failures(task)
+
+
 async def test_no_pose_limit_no_pose_call(bench: Bench) -> None:
     """The second round trip is made only for a limit that needs it."""
     task = bench.task([f"{bench.images.url}/ok/1.jpg,,"], limits=Limits(width=10))
@@ -167,11 +207,11 @@ async def test_no_pose_limit_no_pose_call(bench: Bench) -> None:
 
 
 async def test_blur_has_a_limit_of_its_own(bench: Bench) -> None:
-    """The double's smooth pictures are blurred beyond 10."""
-    task = bench.task([f"{bench.images.url}/ok/1.jpg,,"], limits=Limits(blur_degree=1))
+    """A grey area is as blurred as can be."""
+    task = bench.task([inline(kinds.file(Image.new("RGB", (200, 200), "grey"), "JPEG"))], limits=Limits(blur_degree=99))
     await bench.run(task)
     assert bench.failures(task)[1][0] == 207
-    assert "exceeds 1" in bench.failures(task)[1][1]
+    assert "exceeds 99" in bench.failures(task)[1][1]
 
 
 async def test_ids_are_the_rows_own_or_made(bench: Bench) -> None:
@@ -221,7 +261,7 @@ async def test_the_first_frame_with_a_face_is_imported(bench: Bench, monkeypatch
     frames = [Image.new("L", (64, 64)), *(Image.fromarray(ramp + 40 * n) for n in range(4))]
     film = kinds.file(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     dark = kinds.file(frames[0], "WEBP", save_all=True, append_images=frames[:3], lossless=True)
-    task = bench.task([inline(film)], limits=Limits(blur_degree=99))
+    task = bench.task([inline(film)], limits=Limits(blur_degree=100))
     await bench.run(task)
     assert asked == pytest.approx([0, 31.5, 71.5, 111.5], abs=2)
     assert added == pytest.approx([111.5], abs=2)

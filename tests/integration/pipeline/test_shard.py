@@ -1,6 +1,7 @@
 """Many rows at once: thread_num exactly, stops, resumes, mode 1, outages, lost leases."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -15,10 +16,11 @@ from face_import.clients.http import JsonService
 from face_import.clients.services import InfoService
 from face_import.contract import Mode, TaskState
 from face_import.domain.image import ImageInfo, check_image
-from face_import.domain.models import Face, OutcomeBatch
+from face_import.domain.models import Face, FailurePolicy, OutcomeBatch
 from face_import.domain.uri import DataUri
 from face_import.errors import Interrupted, LeaseLost, TaskFailed, TaskStopped
 from face_import.pipeline.gate import ROWS_ASIDE
+from face_import.pipeline.lease import LATE_S
 from face_import.pipeline.shard import ShardImport
 from tests.doubles.process import FaceServices
 from tests.integration.pipeline.conftest import Bench
@@ -72,7 +74,7 @@ async def test_a_row_that_decodes_leaves_its_place(
         beside.append(calls)
         return image
 
-    monkeypatch.setattr(Fetcher, "_attempt", counted(Fetcher._attempt))
+    monkeypatch.setattr(Fetcher, "_answer_of", counted(Fetcher._answer_of))
     monkeypatch.setattr(JsonService, "_post", counted(JsonService._post))
     monkeypatch.setattr("face_import.pipeline.row.check_image", slow)
     monkeypatch.setattr("face_import.pipeline.row.is_small", lambda _: small)
@@ -149,7 +151,7 @@ async def test_thread_num_changes_on_the_way(bench: Bench) -> None:
     async def change(_attempt: ShardImport) -> None:
         nonlocal changed
         await eventually(lambda: bench.services.record()["in_flight"] >= 15)
-        bench.catalogue.tasks.set_concurrency(task.id, 3)
+        bench.catalogue.tasks.configure(task.id, thread_num=3)
         changed = time.time()
 
     await bench.run(task, use=change)
@@ -232,6 +234,23 @@ async def test_mode_1_stops_at_the_bad_row_and_goes_on_behind_it(bench: Bench) -
     bench.catalogue.tasks.start(task.id)
     await bench.run(task)
     assert bench.succeeded(task) == 19
+
+
+async def test_too_many_failures_stop_an_import_that_goes_on_when_it_is_started(bench: Bench) -> None:
+    """Long before its end, every row in progress has its outcome, and a start without a budget does the rest."""
+    bench.services.control(delay_s=0.05)
+    task = bench.task(lines(bench, 100, bad=set(range(1, 101))), thread_num=1, policy=FailurePolicy(max_failed=5))
+    with pytest.raises(TaskStopped):
+        await bench.run(task)
+    stopped = bench.catalogue.tasks.get(task.id)
+    assert stopped.state == TaskState.STOPPED
+    assert re.match(r"(\d+) of \1 rows failed \(201: \1\), at most 5 are allowed; ", stopped.last_error)
+    assert 5 < bench.catalogue.ledger.progress(task.id).handled == bench.images.record()["fetches"] < 90
+    bench.services.control(delay_s=0.0)
+    bench.catalogue.tasks.configure(task.id, max_failed=0)
+    bench.catalogue.tasks.start(task.id)
+    await bench.run(task)
+    assert bench.catalogue.ledger.progress(task.id).by_code == {201: 100}
 
 
 async def test_a_bad_row_that_cannot_be_written_has_not_stopped_the_task(
@@ -468,8 +487,8 @@ async def test_a_hanging_catalogue_breaks_the_rows_off_in_time(bench: Bench) -> 
         await eventually(lambda: bench.services.record()["in_flight"] == 5)
         with bench.catalogue.engine.begin():
             held = time.monotonic()
-            await eventually(lambda: bench.services.record()["in_flight"] == 0, 5)
-            assert time.monotonic() - held < bench.settings.lease_ttl_s
+            await eventually(lambda: bench.services.record()["in_flight"] == 0, 8)
+            assert time.monotonic() - held < bench.settings.lease_ttl_s + 3 * LATE_S
 
     with pytest.raises(LeaseLost):
         await bench.run(task, use=hang)

@@ -1,13 +1,16 @@
 """Where `make setup` has its uv from; nothing is downloaded."""
 
 import hashlib
+import os
 import subprocess
+import sys
 from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
 import pytest
 
 from scripts import setup
+from tests.real import CHECKOUT
 
 
 def wheel(folder: Path, version: str) -> str:
@@ -76,3 +79,47 @@ def test_the_machines_own_uv_is_used_if_it_runs(pins: Path, tmp_path: Path) -> N
     assert setup.find_uv() != str(own)
     own.write_text("#!/bin/sh\nexit 0\n")
     assert setup.find_uv() == str(own)
+
+
+def program(path: Path, line: str) -> Path:
+    """Write a program of one line of shell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(("minor", "usable"), [(0, True), (1, False)], ids=["same", "another"])
+def test_an_environment_of_another_python_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minor: int, usable: bool
+) -> None:
+    """`make setup PYTHON=...` would otherwise go on with the version that is there."""
+    major, here = sys.version_info[:2]
+    monkeypatch.setattr(setup, "PYTHON", program(tmp_path / "python", f"echo {major} {here + minor}"))
+    assert setup.usable() is usable
+
+
+def test_what_the_environment_was_made_with_is_found_first(tmp_path: Path) -> None:
+    """So `PYTHON=...` is said once; an environment whose Python is gone says nothing."""
+    find = tmp_path / "scripts" / "find-python"
+    find.parent.mkdir()
+    find.write_bytes((CHECKOUT / "scripts" / "find-python").read_bytes())
+    here = Path(sys.executable)
+    path = {"PATH": f"{here.parent}:{os.defpath}"}
+
+    def found() -> str:
+        return subprocess.run(["sh", find], env=path, capture_output=True, text=True, check=True).stdout.strip()
+
+    own = program(tmp_path / ".venv" / "bin" / "python", f'exec {here} "$@"')
+    assert Path(found()).resolve() == own
+    program(own, "exit 1")
+    assert Path(found()).parent == here.parent
+
+
+def test_uv_has_a_cache_where_the_home_directory_has_no_room_for_one(pins: Path, tmp_path: Path) -> None:
+    """It would fail without one; where it can make its own, it is left alone."""
+    uv = program(tmp_path / "uv", f"echo {tmp_path}/home/.cache/uv")
+    (tmp_path / "home").touch()
+    assert setup.cache_of(str(uv)) == {"UV_CACHE_DIR": str(tmp_path / ".uv" / "cache")}
+    (tmp_path / "home").unlink()
+    assert setup.cache_of(str(uv)) == {}

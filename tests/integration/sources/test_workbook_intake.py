@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from face_import.domain.reading import ReadingOptions
+from face_import.domain.cells import guarded
+from face_import.domain.reading import RESULT_COLUMNS, ReadingOptions
 from face_import.errors import Ambiguous, SourceError
-from face_import.sources import Bounds
+from face_import.sources import Bounds, StoredSource
 from face_import.sources.records import unwrapped
 from face_import.sources.storage import dump_index, load_index
 from tests.unit.sources.helpers import all_rows, taken_in
@@ -30,6 +31,22 @@ def test_every_cell_comes_back(rows: list[tuple[str, str]]) -> None:
     assert [(row.line, row.uri, row.tag, row.description) for row in all_rows(workbook_of(table), options)] == [
         (line, URL, unwrapped(tag), unwrapped(words)) for line, (tag, words) in enumerate(rows, 2)
     ]
+
+
+@settings(max_examples=20, deadline=None)
+@given(rows=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8))
+def test_results_that_were_saved_as_a_workbook_have_every_cell(rows: list[tuple[str, str]]) -> None:
+    """A spreadsheet may be used to correct some: the others stay as they were, guarded or not."""
+    added = [str(number) for number in range(len(RESULT_COLUMNS))]
+    table = [
+        ["uri", "note\nof (us)", "tag", *RESULT_COLUMNS],
+        *([URL, guarded(a), guarded(b), *added] for a, b in rows),
+    ]
+    index, stored = taken_in(workbook_of(table))
+    source = StoredSource(index, io.BytesIO(stored))
+    assert source.titles() == ["uri", "note\nof (us)", "tag"]
+    (records,) = source.batches(range(1, len(rows) + 1))
+    assert records == [(line, [URL, *cells]) for line, cells in enumerate(rows, 2)]
 
 
 def test_the_reading_says_that_it_is_a_workbook() -> None:

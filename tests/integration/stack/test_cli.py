@@ -24,7 +24,7 @@ def test_status_and_down_of_nothing(settings: Settings) -> None:
         ("FACE_IMPORT_PORT", "eighty", "FACE_IMPORT_PORT: Input should be a valid integer"),
         ("FACE_IMPORT_PORT", "0", "FACE_IMPORT_PORT: Input should be greater than or equal to 1"),
         ("FACE_IMPORT_FETCH_ALLOW", "10.0.0.0/33", "FACE_IMPORT_FETCH_ALLOW: Value error"),
-        ("FACE_IMPORT_SERVICE_PYTHON", "x", "did you mean FACE_IMPORT_SERVICES_PYTHON?"),
+        ("FACE_IMPORT_SERVICE_PORT", "1", "did you mean FACE_IMPORT_SERVICES_PORT?"),
     ],
     ids=["no-number", "out-of-range", "no-network", "misspelt"],
 )
@@ -50,7 +50,7 @@ def test_a_busy_port_is_one_line(settings: Settings) -> None:
     """The variable is named, exit code 1, and nothing runs."""
     with psutil.Popen(["python3", "-m", "http.server", "--bind", "127.0.0.1", str(settings.port)]) as server:
         try:
-            done = face_import(settings, "up", "--detach", FACE_IMPORT_SERVICES_PYTHON="/bin/sh")
+            done = face_import(settings, "up", "--detach")
         finally:
             server.kill()
     assert done.returncode == 1

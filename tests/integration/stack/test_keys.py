@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from face_import.audit import AuditLog
 from face_import.keys import KeyFile, KeyRing
 from face_import.settings import Settings
 from tests.unit.stack.conftest import face_import
@@ -22,6 +23,8 @@ def test_keys_are_added_listed_and_revoked(settings: Settings, tmp_path: Path) -
     assert key not in listed
     assert face_import(settings, "keys", "revoke", "alice", **variables).returncode == 0
     assert ring.find(key) is None
+    audited = [(one.action, one.details) for one in AuditLog.of(settings).last(9)]
+    assert audited == [("revoke_key", {"key": "alice"}), ("add_key", {"key": "alice", "groups": "staff, vip"})]
 
 
 def test_what_is_wrong_is_one_line(settings: Settings, tmp_path: Path) -> None:

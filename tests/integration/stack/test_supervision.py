@@ -12,13 +12,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from face_import.cli.terminal import NOT_RUNNING
 from face_import.settings import CHECKOUT, Settings
-from face_import.stack import supervisor
+from face_import.stack import ending, supervisor
 from face_import.stack.environment import stack_environment
 from face_import.stack.layout import Layout
 from face_import.stack.processes import alive, end_members, members
 from face_import.stack.supervisor import Program, programs
-from tests.unit.stack.conftest import make_settings
+from tests.real import AS_A_USER
+from tests.unit.stack.conftest import face_import, make_settings
 from tests.waiting import until
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -39,7 +41,6 @@ PARENT = (
     "import subprocess, sys, time; [subprocess.Popen(sys.argv[n : n + 3]) for n in (1, 4)]; time.sleep(600)",
 )
 """Of two programs of three words each."""
-AS_A_USER = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if os.getuid() == 0 else ()
 NAMED = "import sys; from face_import.stack.processes import members; print(*(p.pid for p in members(sys.argv[1])))"
 ENDED = "import sys; from face_import.stack.processes import end_members; print(end_members(sys.argv[1]))"
 GUARD = (sys.executable, "-m", "face_import.cli", "guard")
@@ -48,6 +49,14 @@ CAST = [
     Program("sleeper", SLEEPER),
     Program("deserter", DESERTER),
     Program("late", SLEEPER, late=True),
+]
+NAMES = [
+    "100% of it %(here)s",
+    "a #b ;c\u3000#d",
+    """it's a "home" \\ here""",
+    " 项目/" * 3 + "项目",
+    "/".join(["a rather long name of a folder"] * 9),
+    "a:b=c,d?e&f{g}[h]*~",
 ]
 PROCESSES = 5  # supervisord, guard, sleeper, deserter and its grandchild
 
@@ -79,23 +88,45 @@ def test_configuration_is_what_supervisord_reads(settings: Settings, layout: Lay
     """Each program is there, restarts by itself, logs to a rotated file of the home, and late ones wait."""
     listed = programs(settings)
     config = RawConfigParser(inline_comment_prefixes=(";", "#"))
-    config.read_string(supervisor.render(layout, listed))
+    config.read_string(supervisor.render(listed))
     assert config["unix_http_server"]["chmod"] == "0700"
     for program in listed:
         section = config[f"program:{program.name}"]
         assert section["autorestart"] == "true"
         assert section["autostart"] == str(not program.late).lower()
         assert section["stopasgroup"] == section["killasgroup"] == "true"
-        assert Path(section["stdout_logfile"]).parent == layout.logs
+        assert (layout.run / section["stdout_logfile"]).resolve() == layout.log_of(program.name)
     assert {program.name for program in listed if program.late} == {"scheduler", "keeper"}
 
 
-def test_words_with_spaces_and_percents_survive(layout: Layout) -> None:
-    """A home may have any name: the program gets its arguments as they were meant."""
-    file = layout.home / "100% of it"
-    cast = [Program("writer", (*SLEEPER[:1], "-c", f"open({str(file)!r}, 'w'); import time; time.sleep(600)"))]
-    begin(layout, cast)
-    until(file.exists, 20)
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """Programs get their arguments as they were meant, and work in the checkout; the supervisor answers."""
+    layout = Layout.of(tmp_path / name)
+    layout.create()
+    file = layout.home / layout.home.name
+    write = (
+        f"import os, time; open({str(file)!r}, 'w').write(os.getcwd()); print('written', flush=True); time.sleep(600)"
+    )
+    try:
+        begin(layout, [Program("writer", (sys.executable, "-c", write))])
+        until(lambda: file.exists() and file.read_text() == str(CHECKOUT), 20)
+        until(lambda: layout.log_of("writer").read_text() == "written\n", 20)
+    finally:
+        end_members(layout.stack_id, grace=0)
+
+
+def test_a_stack_is_known_without_its_socket(layout: Layout) -> None:
+    """Somebody's cleaner may have removed it; the stack runs on, and the next `up` must not take it for gone."""
+    begin(layout)
+    before = supervisor.states(layout) or {}
+    layout.socket.unlink()
+    found = supervisor.states(layout) or {}
+    assert {name: state.pid for name, state in found.items()} == {
+        name: state.pid for name, state in before.items() if state.alive
+    }
+    end_members(layout.stack_id, grace=0)
+    assert supervisor.states(layout) is None
 
 
 def test_a_killed_program_comes_back(layout: Layout) -> None:
@@ -120,23 +151,32 @@ def test_a_late_program_starts_when_told(layout: Layout) -> None:
 
 
 def test_killing_the_supervisor_ends_everything_and_nothing_else(layout: Layout, other: Layout) -> None:
-    """Kill -9 leaves no process of this stack, not even one outside its group; the stack beside it runs on."""
+    """Kill -9 leaves no process of this stack, not even one outside its group; the stack beside it runs on.
+
+    `status` says what has happened.
+    """
     pid = begin(layout)
+    ending.expect_down(layout)
     begin(other)
     until(lambda: len(members(layout.stack_id)) == PROCESSES, 20)
     neighbours = {process.pid for process in members(other.stack_id)}
     os.kill(pid, signal.SIGKILL)
     until(lambda: not members(layout.stack_id), 20)
     assert {process.pid for process in members(other.stack_id)} >= neighbours
+    told = face_import(Settings(home=layout.home), "status")
+    assert told.returncode == NOT_RUNNING
+    assert "the supervisor was killed" in told.stdout
 
 
 def test_the_death_of_the_owner_ends_everything(layout: Layout) -> None:
     """The foreground command may be killed, too."""
     with psutil.Popen(SLEEPER) as owner:
         begin(layout, [Program("guard", (*GUARD, "--owner", str(owner.pid))), *CAST[1:]])
+        ending.expect_down(layout)
         owner.kill()
         owner.wait()
     until(lambda: not members(layout.stack_id), 20)
+    assert "face-import up was killed" in ending.unexpected_end(layout)
 
 
 def test_ending_kills_what_does_not_listen(layout: Layout) -> None:

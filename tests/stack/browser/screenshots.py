@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(1500)  # real faces take their time on a busy m
 IMAGES = CHECKOUT / "docs" / "images"
 KEPT = {
     *("imports-light", "imports-dark", "imports-phone", "import-light", "import-dark", "import-zh"),
-    *("new-light", "new-dark", "new-zh", "running-phone"),
+    *("new-light", "new-dark", "new-zh", "running-phone", "limits-light", "limits-dark"),
     *(f"airflow-{page}-{look}" for page in ("run", "form", "tab", "imports") for look in ("light", "dark")),
 }
 LOOKS = {
@@ -94,6 +94,8 @@ def test_screenshots(pages: Pages, real: RealStack, imports: dict[str, str], fil
     page.goto(f"{home}/tasks/{imports['completed']}?code=203")
     page.goto(f"{home}/tasks/{imports['completed']}")
     shoot(page, f"import-{look}", pictures=8)
+    page.goto(f"{home}/tasks/{imports['completed']}/limits?pos_yaw=20")
+    shoot(page, f"limits-{look}")
     page.goto(f"{home}/tasks/{imports['running']}")
     page.wait_for_selector("#throughput svg")
     shoot(page, f"running-{look}")

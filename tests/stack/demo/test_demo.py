@@ -1,6 +1,5 @@
 """The whole demo on a real stack."""
 
-import json
 import os
 import signal
 import sqlite3
@@ -44,7 +43,8 @@ def left() -> list[psutil.Process]:
 def measured() -> dict[int, dict[str, float]]:
     """What the last demo's import measured, by row."""
     with closing(sqlite3.connect(Path(HOME) / "catalogue.db")) as database:
-        return {row: json.loads(found) for row, found in database.execute("select row, measurements from outcome")}
+        database.row_factory = sqlite3.Row
+        return {row["row"]: dict(row) for row in database.execute("select * from outcome")}
 
 
 def test_the_demo() -> None:

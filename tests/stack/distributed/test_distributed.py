@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+from celery import Celery
 
+from face_import.contract import SHARD_QUEUE
 from face_import.stack import supervisor
-from face_import.stack.workers import answering
+from face_import.stack.workers import answering, key_prefix
 from tests.doubles.process import FaceServices, ImageHost
 from tests.faults import test_control
 from tests.faults.conftest import Faults
@@ -46,6 +48,38 @@ def test_a_killed_worker(faults: Faults) -> None:
     tries = faults.stack.rest(f"dags/face_import/dagRuns/{task_id}/taskInstances", task_id="shard")
     assert max(ti["try_number"] for ti in tries["task_instances"]) >= 2
     assert faults.stack.run("status").returncode == 0
+
+
+def idle_pool(faults: Faults) -> list[psutil.Process]:
+    """Processes of the workers' pools that have no task instance."""
+    states = supervisor.states(faults.stack.layout) or {}
+    workers = [psutil.Process(state.pid) for name, state in states.items() if name.startswith("worker-")]
+    return [process for worker in workers for process in worker.children() if not process.children()]
+
+
+def test_killed_idle_processes(faults: Faults) -> None:
+    """Kill -9 of one idle process of a pool, then of all, before an import and in the middle of it: nothing stalls."""
+    kill(faults.until(lambda: idle_pool(faults))[0])
+    kill(*faults.until(lambda: idle_pool(faults)))
+    task_id = faults.create(1500, thread_num=24)
+    faults.stack.api.ok(f"{task_id}/start")
+    faults.stack.api.handled(task_id, 30, 240)
+    kill(*faults.until(lambda: idle_pool(faults)))
+    faults.completes(task_id, 1500)
+    assert faults.stack.run("status").returncode == 0
+
+
+def test_workers_that_take_nothing(faults: Faults) -> None:
+    """They answer pings, and yet nothing starts: the keeper sees it, and has them started anew."""
+    settings = faults.stack.settings
+    app = Celery(broker=settings.broker_url, set_as_current=False)
+    app.conf.broker_transport_options = {"global_keyprefix": key_prefix(faults.stack.layout)}
+    with app:
+        for queue in ("default", SHARD_QUEUE):
+            assert len(app.control.cancel_consumer(queue, reply=True, timeout=30, limit=2)) == 2
+    task_id = faults.create(600, thread_num=10)
+    faults.stack.api.ok(f"{task_id}/start")
+    faults.completes(task_id, 600, deadline_s=480)
 
 
 @pytest.fixture(scope="module")

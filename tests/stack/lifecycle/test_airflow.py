@@ -16,8 +16,8 @@ OUTER = {"FACE_IMPORT_INFO_URL": "http://127.0.0.1:9", "FACE_IMPORT_LIBRARY_URL"
 
 @pytest.mark.slow
 def test_up_status_up_down(settings: Settings, layout: Layout) -> None:
-    """Up is healthy, a second up changes nothing, and down leaves no process; all files are private."""
-    first = face_import(settings, "up", "--detach", **OUTER)
+    """Up is healthy, a second up changes nothing, and down leaves no process; all files are private at any umask."""
+    first = face_import(settings, "up", "--detach", umask=0, **OUTER)
     assert first.returncode == 0, first.stderr
     assert f"http://127.0.0.1:{settings.airflow_port}" in first.stdout
     before = {process.pid for process in members(layout.stack_id)}

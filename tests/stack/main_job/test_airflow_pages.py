@@ -31,7 +31,7 @@ def test_the_note_and_the_asset_tell_the_result(stack: RealStack, services: Face
     assert asset_events(stack, "noted") == []
     stack.api.ok(f"{task_id}/start")
     stack.api.state(task_id, 4)
-    until(lambda: note(stack, task_id) == "noted: 18 of 21 imported, 3 failed (201 x2, 101 x1)", 30)
+    until(lambda: note(stack, task_id) == "noted: completed with 3 failures (201 x2, 101 x1): 18 of 21 imported", 30)
     (event,) = until(lambda: asset_events(stack, "noted"), 30)
     assert event["extra"] == {"task": task_id, "succeeded": 18, "failed": {"101": 1, "201": 2}}
 
@@ -47,8 +47,35 @@ def test_a_stopped_import_is_noted_and_emits_nothing(
     assert asset_events(stack, "halted") == []
     stack.api.ok(f"{task_id}/start")
     stack.api.state(task_id, 4)
-    until(lambda: note(stack, task_id) == "halted: 8 of 9 imported, 1 failed (201 x1)", 30)
+    until(lambda: note(stack, task_id) == "halted: completed with 1 failure (201 x1): 8 of 9 imported", 30)
     assert len(until(lambda: asset_events(stack, "halted"), 30)) == 1
+
+
+def test_failures_fail_the_run_if_asked_and_not_the_import(
+    stack: RealStack, services: FaceServices, images: ImageHost
+) -> None:
+    """The run is red, its import stays completed without an error, and nobody is told of new faces in the group."""
+    task_id = stack.api.create(rows(images, 9, bad=frozenset({4})), group="alerting", fail_on_errors=1)
+    stack.api.ok(f"{task_id}/start")
+    until(lambda: stack.airflow.run(task_id).state == "failed", 120)
+    until(lambda: note(stack, task_id) == "alerting: completed with 1 failure (201 x1): 8 of 9 imported", 30)
+    detail = stack.api.detail(task_id)
+    assert (detail["state"], detail["last_error"], detail["failed_num"]) == (4, "", 1)
+    assert asset_events(stack, "alerting") == []
+
+
+def test_too_many_failures_stop_the_run(stack: RealStack, services: FaceServices, images: ImageHost) -> None:
+    """The note says what failed and what is allowed; a start completes what was handled to its end."""
+    lines = rows(images, 9, bad=frozenset({4, 6}))
+    task_id = stack.api.create(lines, group="budget", thread_num=1, max_failed_percent=10)
+    stack.api.ok(f"{task_id}/start")
+    stack.api.state(task_id, 3)
+    reason = "22.2 % of 9 rows failed (201: 2), at most 10 % allowed; see the log"
+    until(lambda: note(stack, task_id).startswith(f"budget: stopped. {reason}"), 30)
+    until(lambda: stack.airflow.run(task_id).state == "failed", 60)
+    stack.api.ok(f"{task_id}/start")
+    stack.api.state(task_id, 4)
+    until(lambda: note(stack, task_id) == "budget: completed with 2 failures (201 x2): 7 of 9 imported", 30)
 
 
 def test_a_run_from_the_form_gets_a_note_and_a_persons_note_stays(
@@ -91,7 +118,7 @@ def test_a_shard_is_named_by_its_rows_and_links_to_them(
     assert links == {"Failed rows": f"{stack.settings.console_url}/runs/{task_id}?shard=0"}
     assert stack.rest(f"{run}/plan/links")["extra_links"] == {"Failed rows": None}
     log = stack.rest(f"{run}/shard/xcomEntries/log", map_index=0, deserialize=True)["value"]
-    assert log["handled"] == log["succeeded"] == 12
+    assert log == f"shard 0 of import {task_id}: 12 succeeded"
 
 
 def test_airflow_has_the_consoles_pages(stack: RealStack) -> None:

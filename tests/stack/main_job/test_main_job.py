@@ -58,8 +58,36 @@ def test_an_import_from_create_to_log(stack: RealStack, services: FaceServices, 
     assert stack.api.get(f"{task_id}/start").status_code == 409
 
 
+def test_a_dry_run_of_a_sample(stack: RealStack, services: FaceServices, images: ImageHost) -> None:
+    """As many rows as asked for, from all over the file; the library hears nothing of it, and the rest is unhandled."""
+    before = services.record()["by_kind"]
+    task_id = stack.api.create(rows(images, 3000, bad=frozenset(range(1, 1501))), dry_run=1, sample=100)
+    stack.api.ok(f"{task_id}/start")
+    done = stack.api.state(task_id, 3, 4)
+    assert (done["state"], done["last_error"], done["total_num"], done["handled_num"]) == (4, "", 100, 100)
+    assert done["success_num"] == 50
+    log = stack.api.get(f"{task_id}/log", limit=100).json()["logs"]
+    assert {(row["row"] - 1) // 300 for row in log} == set(range(5))
+    after = services.record()["by_kind"]
+    assert {kind: calls - before.get(kind, 0) for kind, calls in after.items() if calls > before.get(kind, 0)} == {
+        "detect": 100,
+        "pose": 50,
+    }
+    rest = stack.api.get(f"{task_id}/download_rows", rows="unhandled").text
+    assert len(rest.splitlines()) == 1 + 2900
+
+
+def task_states(stack: RealStack, run_id: str) -> list[set[str]]:
+    """States of the task instances of `plan`, `shard` and `finish` in a run."""
+    instances = stack.rest(f"dags/face_import/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
+    return [{ti["state"] for ti in instances if ti["task_id"] == task} for task in ("plan", "shard", "finish")]
+
+
 def test_stop_and_start_again(stack: RealStack, services: FaceServices, images: ImageHost) -> None:
-    """A stop holds at once, a second one is refused, and a start does exactly the rest."""
+    """A stop holds at once, a second one is refused, and a start does exactly the rest.
+
+    In Airflow the run has failed, for which there is no other word, but what was running is skipped.
+    """
     services.control(delay_s=0.05)
     task_id = stack.api.create(rows(images, 1500), thread_num=10)
     stack.api.ok(f"{task_id}/start")
@@ -74,10 +102,14 @@ def test_stop_and_start_again(stack: RealStack, services: FaceServices, images: 
     assert services.record()["last_start"] < answered + 0.2
     handled = stack.api.detail(task_id)["handled_num"]
     assert handled == services.record()["groups"]["staff"]
+    until(lambda: stack.run_state(task_id) == "failed")
+    plan, shards, finish = task_states(stack, task_id)
+    assert (plan, shards - {"success"}, finish) == ({"success"}, {"skipped"}, {"failed"})
     stack.api.ok(f"{task_id}/start")
     assert stack.api.get(f"{task_id}/start").status_code == 409
     assert stack.api.state(task_id, 3, 4)["success_num"] == 1500
     assert services.record()["by_kind"]["add"] == 1500
+    until(lambda: task_states(stack, task_id) == [{"success"}] * 3)
     assert max(images.record(paths=1)["paths"].values()) == 1
 
 

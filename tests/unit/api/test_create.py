@@ -27,8 +27,20 @@ def test_defaults_are_the_documents(client: FlaskClient, create: Create) -> None
         "width": 0,
         "height": 0,
         "blur_degree": 0,
+        "faces": 0,
         "mode": 0,
         "thread_num": 10,
+        "host_threads": 0,
+        "max_failed": 0,
+        "max_failed_percent": 0,
+        "fail_on_errors": 0,
+        "measure": 0,
+        "dry_run": 0,
+        "same_picture": 0,
+        "alike": 0.0,
+        "alike_tag": 0.0,
+        "on_alike": "refuse",
+        "sample": 0,
     }
     assert (detail["state"], detail["total_num"], detail["handled_num"]) == (1, 2, 0)
     assert len(answer.json["id"]) == 12
@@ -39,6 +51,47 @@ def test_no_threads_are_the_default(client: FlaskClient, create: Create, unset: 
     """Many clients send an integer that nobody has set as 0."""
     answer = create(thread_num=unset)
     assert client.get(f"/v1/tasks/{answer.json['id']}/detail").json["config"]["thread_num"] == 10
+
+
+@pytest.mark.parametrize(("typed", "kept"), [("3", 3), ("200", 200), ("0", 0), ("", 0)])
+def test_fetches_from_one_host_can_be_bounded(client: FlaskClient, create: Create, typed: str, kept: int) -> None:
+    """`host_threads` is part of the configuration; 0 and an empty field leave it off."""
+    answer = create(host_threads=typed)
+    assert client.get(f"/v1/tasks/{answer.json['id']}/detail").json["config"]["host_threads"] == kept
+
+
+def test_what_failures_do_is_configured(client: FlaskClient, create: Create) -> None:
+    """Each of the three; an empty one is off."""
+    made = (
+        create(max_failed="2147483647", max_failed_percent="100", fail_on_errors="1"),
+        create(max_failed="", max_failed_percent="", fail_on_errors=""),
+    )
+    configs = [client.get(f"/v1/tasks/{answer.json['id']}/detail").json["config"] for answer in made]
+    names = ("max_failed", "max_failed_percent", "fail_on_errors")
+    assert [[config[name] for name in names] for config in configs] == [[2147483647, 100, 1], [0, 0, 0]]
+
+
+def test_how_much_is_done_is_configured(client: FlaskClient, create: Create) -> None:
+    """Each of the three; a sample is no more than the file has."""
+    file = b"http://x/1.jpg\nhttp://x/2.jpg\n"
+    details = [
+        client.get(f"/v1/tasks/{create(file, **fields).json['id']}/detail").json
+        for fields in (
+            {"measure": "1", "dry_run": "1", "sample": "1"},
+            {"measure": "", "dry_run": "", "sample": "2147483647"},
+        )
+    ]
+    names = ("measure", "dry_run", "sample")
+    assert [[detail["config"][name] for name in names] for detail in details] == [[1, 1, 1], [0, 0, 2147483647]]
+    assert [detail["total_num"] for detail in details] == [1, 2]
+
+
+def test_comparisons_with_the_group_are_configured(client: FlaskClient, create: Create) -> None:
+    """Scores are fractions; what is left empty is off."""
+    made = (create(alike="0.62", alike_tag="1", on_alike="note"), create(alike="", alike_tag="", on_alike=""))
+    configs = [client.get(f"/v1/tasks/{answer.json['id']}/detail").json["config"] for answer in made]
+    values = [[config[name] for name in ("alike", "alike_tag", "on_alike")] for config in configs]
+    assert values == [[0.62, 1.0, "note"], [0.0, 0.0, "refuse"]]
 
 
 def test_empty_options_are_absent_ones(client: FlaskClient, create: Create) -> None:
@@ -62,9 +115,24 @@ def test_empty_options_are_absent_ones(client: FlaskClient, create: Create) -> N
         ({"width": "wide"}, "width"),
         ({"height": "-5"}, "height"),
         ({"blur_degree": "101"}, "blur_degree"),
+        ({"faces": "101"}, "faces"),
+        ({"same_picture": "2"}, "same_picture"),
+        ({"alike": "1.01"}, "alike"),
+        ({"alike": "nan"}, "alike"),
+        ({"alike_tag": "-0.1"}, "alike_tag"),
+        ({"on_alike": "ask"}, "on_alike"),
         ({"thread_num": "-1"}, "thread_num"),
         ({"thread_num": "201"}, "thread_num"),
         ({"thread_num": "10", "threads": "4"}, "threads"),
+        ({"host_threads": "-1"}, "host_threads"),
+        ({"host_threads": "201"}, "host_threads"),
+        ({"host_threads": "2.5"}, "host_threads"),
+        ({"max_failed": "-1"}, "max_failed"),
+        ({"max_failed_percent": "101"}, "max_failed_percent"),
+        ({"fail_on_errors": "2"}, "fail_on_errors"),
+        ({"measure": "2"}, "measure"),
+        ({"dry_run": "yes"}, "dry_run"),
+        ({"sample": "-1"}, "sample"),
     ],
     ids=str,
 )

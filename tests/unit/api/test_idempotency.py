@@ -43,7 +43,7 @@ def test_a_repeat_answers_the_same_id(client: FlaskClient, settings: Settings) -
     """Nothing is stored twice, and the answer says that it is a repeat; a file's name and unset fields do not count."""
     first = send(client, "k1")
     files = stored(settings)
-    again = send(client, "k1", name="copy.csv", thread_num="0", mode="", width="0")
+    again = send(client, "k1", name="copy.csv", thread_num="0", host_threads="0", mode="", width="0")
     assert (first.status_code, again.status_code, first.json) == (200, 200, again.json)
     assert (first.headers.get(REPLAYED), again.headers.get(REPLAYED)) == (None, "true")
     assert ids(client) == [first.json["id"]]
@@ -52,7 +52,15 @@ def test_a_repeat_answers_the_same_id(client: FlaskClient, settings: Settings) -
 
 @pytest.mark.parametrize(
     "other",
-    [{"file": b"http://x/2.jpg,t,d\n"}, {"thread_num": "11"}, {"mode": "1"}, {"width": "80"}, {"group_name": "guests"}],
+    [
+        {"file": b"http://x/2.jpg,t,d\n"},
+        {"thread_num": "11"},
+        {"host_threads": "1"},
+        {"mode": "1"},
+        {"max_failed": "1"},
+        {"width": "80"},
+        {"group_name": "guests"},
+    ],
     ids=lambda fields: next(iter(fields)),
 )
 def test_other_content_is_a_conflict(client: FlaskClient, settings: Settings, other: dict[str, str]) -> None:
@@ -64,6 +72,22 @@ def test_other_content_is_a_conflict(client: FlaskClient, settings: Settings, ot
     assert first in answer.json["error"]
     assert "use a new key" in answer.json["error"]
     assert stored(settings) == files
+
+
+def test_a_task_is_found_by_its_key(client: FlaskClient) -> None:
+    """Without sending its content again; a task of another key, another group, or a deleted one is not."""
+    task_id = send(client, "k1").json["id"]
+    send(client, "k2")
+
+    def found(key: str, **body: object) -> list[str]:
+        return list(client.post("/v1/tasks/list", json={"idempotency_key": key, **body}).json["ids"])
+
+    assert [found("k1"), found("k1", group_name="staff"), found("k1", fields="summary")] == [[task_id]] * 3
+    assert [found("k3"), found("k1", group_name="guests"), found("k1", status=2)] == [[], [], []]
+    client.post(f"/v1/tasks/{task_id}/delete")
+    assert found("k1") == []
+    wrong = client.post("/v1/tasks/list", json={"idempotency_key": "a b"})
+    assert (wrong.status_code, "idempotency_key" in wrong.json["error"]) == (400, True)
 
 
 def test_without_a_key_every_request_is_a_create(client: FlaskClient) -> None:
@@ -192,6 +216,6 @@ def test_the_document_has_both_headers(client: FlaskClient) -> None:
     assert (key["schema"]["type"], key["schema"]["pattern"]) == ("string", "^[!-~]{1,255}$")
     assert REPLAYED in create["responses"]["200"]["headers"]
     assert "409" in create["responses"]
-    (form,) = (s for name, s in document["components"]["schemas"].items() if name.startswith("CreateForm"))
-    assert form["anyOf"] == [{"required": ["file"]}, {"required": ["source"]}]
+    form = document["components"]["schemas"]["CreateForm"]
+    assert form["required"] == ["group_name"]  # and a file or a source, which generators would take for two forms
     assert form["properties"]["file"]["format"] == "binary"

@@ -19,17 +19,26 @@ from face_import.settings import Settings
 from tests.conftest import MakeTask
 
 Application = Callable[..., FlaskClient]
+OF_A_TASK = [
+    *(
+        ("GET", f"/v1/tasks/AAAAAAAAAAAA/{name}")
+        for name in ("start", "stop", "delete", "detail", "log", "download_log", "download_rows", "rows")
+    ),
+    ("GET", "/v1/tasks/AAAAAAAAAAAA/measurements?of=yaw"),
+    *(("POST", f"/v1/tasks/AAAAAAAAAAAA/{name}") for name in ("config", "retry", "judge", "limits", "undo")),
+    *(("GET", f"/tasks/AAAAAAAAAAAA{name}") for name in ("", "/log.csv", "/failed.csv")),
+    ("POST", "/tasks/AAAAAAAAAAAA/retry"),
+    ("POST", "/tasks/AAAAAAAAAAAA/undo"),
+]
 PATHS = [
     ("POST", "/v1/tasks/create"),
     ("POST", "/v1/tasks/list"),
-    *(
-        ("GET", f"/v1/tasks/AAAAAAAAAAAA/{name}")
-        for name in ("start", "stop", "delete", "detail", "log", "download_log")
-    ),
-    ("POST", "/v1/tasks/AAAAAAAAAAAA/config"),
+    *OF_A_TASK,
     ("GET", "/"),
     ("GET", "/openapi.json"),
+    ("GET", "/docs"),
     ("GET", "/metrics"),
+    ("GET", "/audit"),
     ("GET", "/nowhere"),
 ]
 
@@ -118,8 +127,8 @@ def test_other_groups_tasks_are_not_there(
     """Every endpoint of another group's task answers exactly as for a task that never was, and does nothing."""
     task = make_task()  # of the group staff
     client = application(keys.add("bob", ("vip", "guests")))
-    for method, path in PATHS[2:9]:
-        body = {"json": {"thread_num": 5}} if path.endswith("config") else {}
+    for method, path in OF_A_TASK:
+        body = {"json": {"thread_num": 5} if path.endswith("config") else {}} if method == "POST" else {}
         theirs = client.open(path.replace("AAAAAAAAAAAA", task.id), method=method, **body)
         never = client.open(path, method=method, **body)
         assert (theirs.status_code, never.status_code) == (404, 404), path
@@ -136,6 +145,19 @@ def test_another_group_cannot_be_named(application: Application, keys: KeyFile, 
     for group in ("staff", "nobody"):
         for answer in (create(client, group), client.post("/v1/tasks/list", json={"group_name": group})):
             assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("fields", ["ids", "summary"])
+def test_a_list_without_a_group_has_the_groups_of_the_key(
+    application: Application, keys: KeyFile, make_task: MakeTask, fields: str
+) -> None:
+    """Of a key for some groups only their tasks, of one for all groups every task."""
+    theirs = make_task().id  # of the group staff
+    bob = application(keys.add("bob", ("vip", "guests")))
+    own = [create(bob, group).json["id"] for group in ("vip", "guests")]
+    assert bob.post("/v1/tasks/list", json={"fields": fields}).json["ids"] == own
+    alice = application(keys.add("alice", None))
+    assert alice.post("/v1/tasks/list", json={"fields": fields}).json["ids"] == [theirs, *own]
 
 
 def test_a_change_of_the_file_holds_at_once(application: Application, keys: KeyFile) -> None:
@@ -193,7 +215,9 @@ def test_each_key_has_its_own_rate(application: Application, keys: KeyFile) -> N
 def test_the_document_tells_of_keys(application: Application, keys: KeyFile) -> None:
     """Where keys are asked for, the OpenAPI document says how to send one."""
     document = application(keys.add("alice", None)).get("/openapi.json").json
-    assert document["components"]["securitySchemes"]["key"] == {"type": "http", "scheme": "bearer"}
+    scheme = document["components"]["securitySchemes"]["key"]
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    assert document["security"] == [{"key": []}]
     assert "401" in document["paths"]["/v1/tasks/list"]["post"]["responses"]
 
 

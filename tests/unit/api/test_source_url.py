@@ -130,7 +130,7 @@ def test_it_can_be_controlled_in_every_state(client: FlaskClient, settings: Sett
     """Start, stop, start, delete, all before its rows are known: the URL is kept for `plan`."""
     task_id, airflow = send(client, URL).json["id"], Runs(settings)
     control = Control(settings, catalogue, airflow)
-    control.set_concurrency(task_id, 4)
+    control.configure(task_id, thread_num=4)
     control.start(task_id)
     assert airflow.triggered == [task_id]
     control.stop(task_id)

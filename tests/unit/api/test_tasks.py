@@ -2,21 +2,24 @@
 
 import csv
 import io
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 import api_shim
 from face_import.catalogue import Catalogue
-from face_import.contract import Code, Reason
-from face_import.domain.models import Change, Outcome, OutcomeBatch
+from face_import.contract import Code, Notice, Reason
+from face_import.domain.models import Change, FailurePolicy, Outcome, OutcomeBatch
 from face_import.errors import ConfigError
 from face_import.settings import Settings
 from tests.conftest import MakeTask
+from tests.doubles.runs import Runs
+from tests.hosts import unavailable
 from tests.unit.api.conftest import Create
 
 
-@pytest.mark.parametrize("path", ["start", "stop", "delete", "detail", "log", "download_log"])
+@pytest.mark.parametrize("path", ["start", "stop", "delete", "detail", "log", "download_log", "download_rows", "rows"])
 def test_an_unknown_task_is_404(client: FlaskClient, path: str) -> None:
     """Every endpoint of a task that is not there says so."""
     answer = client.get(f"/v1/tasks/AAAAAAAAAAAA/{path}")
@@ -36,6 +39,37 @@ def test_a_start_without_airflow_changes_nothing(client: FlaskClient, create: Cr
     answer = client.get(f"/v1/tasks/{task_id}/start")
     assert (answer.status_code, answer.json["code"]) == (503, "airflow_unavailable")
     assert client.get(f"/v1/tasks/{task_id}/detail").json["state"] == 1
+
+
+def test_what_a_running_task_waits_for_is_said(client: FlaskClient, catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Only while it is running: one that was stopped waits for nothing, and a start begins without it."""
+    task = make_task()
+    said = lambda: client.get(f"/v1/tasks/{task.id}/detail").json["notice"]  # noqa: E731 - asked four times
+    assert said() == ""
+    catalogue.tasks.notify(task.id, Notice.DAG_PAUSED)
+    assert said() == Notice.DAG_PAUSED
+    catalogue.tasks.stop(task.id)
+    assert said() == ""
+    catalogue.tasks.start(task.id)
+    assert said() == ""
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_start_answers_what_the_task_waits_for(
+    settings: Settings,
+    make_task: MakeTask,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    *,
+    paused: bool,
+) -> None:
+    """The API document's `{}`, unless somebody has paused the DAG."""
+    airflow = Runs(settings)
+    airflow.paused = paused
+    monkeypatch.setattr(api_shim.app_context, "Airflow", lambda _settings: airflow)
+    client: FlaskClient = request.getfixturevalue("client")
+    answer = client.post(f"/v1/tasks/{make_task(running=False).id}/start")
+    assert (answer.status_code, answer.json) == (200, {"notice": Notice.DAG_PAUSED} if paused else {})
 
 
 def test_a_stop_without_airflow_holds(client: FlaskClient, make_task: MakeTask) -> None:
@@ -69,6 +103,31 @@ def test_detail_tells_changes_where_only_those_are_imported(
     assert client.get(f"/v1/tasks/{make_task().id}/detail").json["changes"] is None
 
 
+def test_image_hosts_that_a_task_waits_for_are_in_its_detail(
+    client: FlaskClient, catalogue: Catalogue, make_task: MakeTask
+) -> None:
+    """While it runs: each with the reason, since when, how many rows, and when it is asked again."""
+    task = make_task(shards=2)
+    detail = f"/v1/tasks/{task.id}/detail"
+    assert client.get(detail).json["waiting"] == []
+    moments = {"since": 1_900_000_000.0, "retry_at": 1_900_000_024.5}
+    unavailable(catalogue, task.id, rows=(800, 12), **moments)
+    unavailable(catalogue, task.id, "https://other.example.com:8443", reason="connection refused", rows=(900, 0))
+    unavailable(catalogue, task.id, "http://healed.example.com", since=None)
+    unavailable(catalogue, task.id, "http://given-up.example.com", given_up=True)
+    other, first = client.get(detail).json["waiting"]
+    assert (other["host"], other["reason"], other["rows"]) == ("other.example.com:8443", "connection refused", 900)
+    assert first == {
+        "host": "img.example.com",
+        "reason": "429 Too Many Requests",
+        "since": "2030-03-17T17:46:40.000+00:00",
+        "rows": 812,
+        "retry_at": "2030-03-17T17:47:04.500+00:00",
+    }
+    catalogue.tasks.stop(task.id)
+    assert client.get(detail).json["waiting"] == []
+
+
 @pytest.mark.parametrize("status", [0, 1, "1", "", None], ids=repr)
 def test_list_takes_status_in_any_form(client: FlaskClient, create: Create, status: object) -> None:
     """A number, a numeric text, an empty one or none."""
@@ -79,12 +138,44 @@ def test_list_takes_status_in_any_form(client: FlaskClient, create: Create, stat
     assert other.json == {"ids": []}
 
 
+def test_a_list_has_pages(client: FlaskClient, create: Create) -> None:
+    """Of ids or summaries, oldest first; the total is that of all pages."""
+    made = [create().json["id"] for _ in range(3)]
+
+    def listed(**body: object) -> dict[str, Any]:
+        return client.post("/v1/tasks/list", json={"group_name": "staff", **body}).json
+
+    assert [listed(skip=skip, limit=2)["ids"] for skip in (0, 2, 4)] == [made[:2], made[2:], []]
+    pages = [listed(skip=skip, limit=2, fields="summary") for skip in (0, 2, 4)]
+    assert [[task["id"] for task in page["tasks"]] for page in pages] == [made[:2], made[2:], []]
+    assert [page["total_count"] for page in pages] == [3, 3, 3]
+    assert listed(fields="summary", status=4) == {"ids": [], "tasks": [], "total_count": 0}
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"skip": -1}, {"fields": "all"}, {"limit": "7"}):
+        assert client.post("/v1/tasks/list", json={"group_name": "staff", **wrong}).status_code == 400, wrong
+
+
+def test_a_summary_says_what_detail_says(client: FlaskClient, catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Of each task its own counts, over all of its shards."""
+    tasks = [make_task(shards=2, rows=2) for _ in range(2)]
+    for task, code in zip(tasks, (Code.OK, Code.NO_FACE), strict=True):
+        for shard in (0, 1):
+            catalogue.leases.take(task.id, shard, "me", 10)
+            outcome = Outcome(1 + 2 * shard, "http://x", code, "no face found" if code else "")
+            catalogue.ledger.write(OutcomeBatch(task.id, shard, "me", (outcome,)))
+    shown = client.post("/v1/tasks/list", json={"group_name": "staff", "fields": "summary"}).json["tasks"]
+    assert [(task["success_num"], task["errors"]) for task in shown] == [(2, {}), (0, {"201": 2})]
+    for task in shown:
+        detail = client.get(f"/v1/tasks/{task.pop('id')}/detail").json
+        assert task.pop("source")
+        assert task == {name: detail[name] for name in task}
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
         ("{broken", "not valid JSON"),
         ("[]", "body"),
-        ("{}", "group_name"),
+        ('{"group_name": ""}', "group_name"),
         ('{"group_name": "staff", "status": 9}', "status"),
         ('{"group_name": 5}', "group_name"),
     ],
@@ -123,6 +214,42 @@ def test_threads_are_changed_within_bounds(client: FlaskClient, create: Create) 
     assert client.get(f"/v1/tasks/{task_id}/detail").json["config"]["thread_num"] == 33
     for wrong in (0, 201, "many", None):
         assert client.post(f"/v1/tasks/{task_id}/config", json={"thread_num": wrong}).status_code == 400
+
+
+def test_what_failures_do_is_changed(client: FlaskClient, create: Create) -> None:
+    """One number or several, the others stay as they are; nothing, a null and nonsense are refused."""
+    task_id = create(max_failed="7").json["id"]
+
+    def changed(**numbers: object) -> tuple[int, list[int]]:
+        answer = client.post(f"/v1/tasks/{task_id}/config", json=numbers)
+        config = client.get(f"/v1/tasks/{task_id}/detail").json["config"]
+        names = ("thread_num", "max_failed", "max_failed_percent", "fail_on_errors")
+        return answer.status_code, [config[name] for name in names]
+
+    assert changed(max_failed_percent=20) == (200, [10, 7, 20, 0])
+    assert changed(max_failed=0, fail_on_errors=1, thread_num=4) == (200, [4, 0, 20, 1])
+    for name, wrong in (("max_failed", -1), ("max_failed_percent", 101), ("fail_on_errors", 2), ("max_failed", None)):
+        assert changed(thread_num=9, **{name: wrong}) == (400, [4, 0, 20, 1])
+    assert changed() == (400, [4, 0, 20, 1])
+    nothing = client.post(f"/v1/tasks/{task_id}/config", json={}).json["error"]
+    assert "send at least one of thread_num, max_failed, max_failed_percent, fail_on_errors" in nothing
+
+
+def test_a_budget_that_is_overrun_stops_the_task(
+    client: FlaskClient, catalogue: Catalogue, make_task: MakeTask
+) -> None:
+    """State 3, with how many rows failed with which codes, what was allowed, and what to do."""
+    task = make_task(policy=FailurePolicy(max_failed=1))
+    catalogue.leases.take(task.id, 0, "me", 10)
+    outcomes = tuple(Outcome(n, "http://x", Code.NO_FACE, "no face found") for n in range(1, 3))
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", outcomes))
+    detail = client.get(f"/v1/tasks/{task.id}/detail").json
+    assert (detail["state"], detail["failed_num"]) == (3, 2)
+    assert detail["last_error"] == (
+        "2 of 2 rows failed (201: 2), at most 1 is allowed; see the log for the reasons, then start the task to go on, "
+        "or retry the failed rows: either counts failures anew; to allow more of them, change max_failed or "
+        "max_failed_percent first"
+    )
 
 
 def test_a_spreadsheet_runs_nothing_of_the_log(client: FlaskClient, catalogue: Catalogue, make_task: MakeTask) -> None:
@@ -186,7 +313,21 @@ def test_the_openapi_document_names_every_endpoint(client: FlaskClient) -> None:
         "/v1/tasks/list",
         *(
             f"/v1/tasks/{{task_id}}/{name}"
-            for name in ("start", "stop", "delete", "config", "detail", "log", "download_log")
+            for name in (
+                *(
+                    "start",
+                    "retry",
+                    "stop",
+                    "delete",
+                    "config",
+                    "detail",
+                    "log",
+                    "download_log",
+                    "download_rows",
+                    "rows",
+                ),
+                *("judge", "measurements", "limits", "undo"),
+            )
         ),
     }
     assert document["openapi"].startswith("3.1")
@@ -195,11 +336,10 @@ def test_the_openapi_document_names_every_endpoint(client: FlaskClient) -> None:
 def test_the_openapi_document_knows_this_installations_bounds(client: FlaskClient, settings: Settings) -> None:
     """The pattern of group names and the largest thread_num are those of the settings."""
     schemas = client.get("/openapi.json").json["components"]["schemas"]
-    form, threads = (
-        next(s for name, s in schemas.items() if name.startswith(n)) for n in ("CreateForm", "ConcurrencyBody")
-    )
-    assert form["properties"]["group_name"]["pattern"] == settings.group_name_pattern
-    assert threads["properties"]["thread_num"]["maximum"] == settings.max_threads
+    form, numbers = (schemas[name]["properties"] for name in ("CreateForm", "ConfigBody"))
+    assert form["group_name"]["pattern"] == settings.group_name_pattern
+    for threads, least in ((form["thread_num"], 0), (form["host_threads"], 0), (numbers["thread_num"], 1)):
+        assert (threads["type"], threads["minimum"], threads["maximum"]) == ("integer", least, settings.max_threads)
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE"])
@@ -249,3 +389,33 @@ def test_errors_are_json(client: FlaskClient) -> None:
     """Unknown paths and wrong methods have the error body too."""
     assert client.get("/nowhere").json["code"] == "not_found"
     assert client.get("/v1/tasks/list").json["code"] == "method_not_allowed"
+
+
+def test_a_retry_is_counted_before_it_is_made(client: FlaskClient, catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Neither a preview changes anything, nor a retry while Airflow is away."""
+    task = make_task(rows=4)
+    catalogue.leases.take(task.id, 0, "me", 10)
+    missing = [Outcome(row, "u", Code.URI_UNREACHABLE, "404", reason=Reason.NOT_FOUND) for row in (2, 3)]
+    good = [Outcome(row, "u", Code.OK, "", f"id-{row}") for row in (1, 4)]
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (*missing, *good)))
+    catalogue.leases.give_back(task.id, 0, "me", in_doubt=False)
+    retry = lambda **body: client.post(f"/v1/tasks/{task.id}/retry", json=body)  # noqa: E731 - asked six times
+    assert retry(preview=True).status_code == 409, "it is running"
+    catalogue.tasks.complete(task.id)
+
+    assert retry(preview=True).json == {"rows": 2}
+    assert retry(codes=[101], reasons=["not_found"], rows="1-2", preview=True).json == {"rows": 1}
+    answer = retry(rows="3")
+    assert (answer.status_code, answer.json["code"]) == (503, "airflow_unavailable")
+    detail = client.get(f"/v1/tasks/{task.id}/detail").json
+    assert (detail["state"], detail["handled_num"], detail["attempts"]) == (4, 4, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"codes": [0]}, {"codes": "101"}, {"reasons": ["bad"]}, {"rows": "x"}, {"rows": 7}, {"code": 101}, [], None],
+)
+def test_a_retry_of_nonsense_is_refused(client: FlaskClient, create: Create, body: object) -> None:
+    """With the field's name, and before anything is looked at."""
+    answer = client.post(f"/v1/tasks/{create().json['id']}/retry", json=body)
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")

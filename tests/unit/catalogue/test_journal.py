@@ -1,10 +1,15 @@
 """The journal of adds: what is noted, who may send, when an entry goes, and who else may have an id."""
 
+from dataclasses import replace
+
 import pytest
+from sqlalchemy import update
 
 from face_import.catalogue import Catalogue, Holder
+from face_import.catalogue.journal import note_removals
+from face_import.catalogue.schema import import_task
 from face_import.contract import Code
-from face_import.domain.models import Outcome, OutcomeBatch, Sent
+from face_import.domain.models import Measurements, Outcome, OutcomeBatch, Removal, Sent
 from face_import.errors import LeaseLost
 from tests.conftest import MakeTask
 
@@ -88,3 +93,42 @@ def test_a_purge_leaves_no_entry(catalogue: Catalogue, make_task: MakeTask) -> N
     while catalogue.tasks.purge_some(task.id):
         pass
     assert catalogue.journal.of_rows(task.id, 1, 10) == {}
+
+
+def test_a_removal_and_an_add_of_another_import_exclude_each_other(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Whose entry is there first goes on; what was added after the face to remove is somebody else's."""
+    task, other, later = make_task(), make_task(), make_task()
+    for one in (task, other, later):
+        catalogue.leases.take(one.id, 0, "me", 10)
+    journal = catalogue.journal
+    removal = Removal(task.id, catalogue.tasks.clock(), Measurements(width=20, pitch=0.5, pose_unknown=True))
+    mine = [Sent(a.row, a.face_id, b"", removal) for a in (A, B)]
+    journal.note(other.id, 0, "me", [Sent(5, "alice", b"a")])
+    with catalogue.engine.begin() as connection:
+        note_removals(connection, task.id, mine)
+        note_removals(connection, task.id, [Sent(3, "bob", b"", removal)])
+    assert journal.note(other.id, 0, "me", [Sent(5, "alice", b"a"), Sent(6, "bob", b"b"), Sent(7, "bob", b"b")]) == {
+        row: Holder(task.id, 2, settled=False) for row in (6, 7)
+    }
+    assert journal.note(task.id, 0, "me", mine) == {1: Holder(other.id, 5, settled=False)}
+    tried = Sent(2, "bob", b"", replace(removal, tried=True))
+    assert journal.of_rows(task.id, 1, 10) == {1: mine[0], 2: tried}
+    assert set(journal.of_rows(other.id, 1, 10)) == {5}
+    catalogue.ledger.write(OutcomeBatch(other.id, 0, "me", (Outcome(5, "http://x", Code.OK, "", "alice"),)))
+    assert journal.note(task.id, 0, "me", mine) == {1: Holder(other.id, 5, settled=True)}
+    younger = Sent(1, "alice", b"", replace(removal, added_at=catalogue.tasks.clock()))
+    assert journal.note(later.id, 0, "me", [replace(younger, row=8)]) == {}
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (Outcome(2, "http://x", Code.WIDTH, "small"),)))
+    assert journal.note(other.id, 0, "me", [Sent(6, "bob", b"b")]) == {}, "the removal is settled"
+
+
+def test_the_face_of_another_group_is_another_one(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Ids are those of a group."""
+    task, other = make_task(), make_task()
+    for one in (task, other):
+        catalogue.leases.take(one.id, 0, "me", 10)
+    with catalogue.engine.begin() as connection:
+        connection.execute(update(import_task).where(import_task.c.id == other.id).values(group_name="guests"))
+        note_removals(connection, task.id, [Sent(1, "alice", b"", Removal(task.id, 0.0))])
+    assert catalogue.journal.note(other.id, 0, "me", [Sent(5, "alice", b"a")]) == {}
+    assert catalogue.journal.note(task.id, 0, "me", [Sent(1, "alice", b"", Removal(task.id, 0.0))]) == {}

@@ -44,8 +44,11 @@ def test_a_lease_runs_out_and_cannot_be_renewed(catalogue: Catalogue, make_task:
     assert lease is not None
     leases.renew(task.id, 0, "first", lease.attempt, wants=10, using=10)
     deadline = time.monotonic() + 5
-    while leases.take(task.id, 0, "second", 10) is None:
+    while not (held := leases.held(task.id, 0)) or not held.expired:
         assert time.monotonic() < deadline
+    assert leases.take(task.id, 0, "second", 10) is None  # the clock alone proves nothing
+    assert leases.take(task.id, 0, "second", 10, instead_of=held._replace(until=held.until - 1)) is None
+    assert leases.take(task.id, 0, "second", 10, instead_of=held) is not None
     with pytest.raises(LeaseLost):
         leases.renew(task.id, 0, "first", lease.attempt, wants=10, using=10)
 
@@ -55,15 +58,13 @@ def test_a_shard_is_in_doubt_after_a_try_that_ended_without_a_word(catalogue: Ca
     task, leases = make_task(), catalogue.leases
 
     def take(owner: str) -> bool:
-        lease = leases.take(task.id, 0, owner, 10)
+        lease = leases.take(task.id, 0, owner, 10, instead_of=leases.held(task.id, 0))
         assert lease is not None
         return lease.in_doubt
 
     assert not take("a")
     leases.give_back(task.id, 0, "a", in_doubt=False)
     assert not take("b")
-    with catalogue.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE shard SET lease_until = 0")
     assert take("c")
     leases.give_back(task.id, 0, "b", in_doubt=False)
     leases.give_back(task.id, 0, "c", in_doubt=True)
@@ -92,7 +93,7 @@ def test_a_changed_thread_num_reaches_the_holder(catalogue: Catalogue, make_task
     """The next renewal after a change brings the new number."""
     task, leases = make_task(), catalogue.leases
     leases.take(task.id, 0, "a", 10)
-    catalogue.tasks.set_concurrency(task.id, 3)
+    catalogue.tasks.configure(task.id, thread_num=3)
     assert leases.renew(task.id, 0, "a", 1, wants=10, using=10).grant == 3
 
 

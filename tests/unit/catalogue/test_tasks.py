@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from face_import.catalogue import Catalogue, tasks
+from face_import.catalogue.reports import Overview
 from face_import.contract import TaskState
 from face_import.domain.models import Shard
 from face_import.errors import TaskNotFound, TaskStopped, WrongState
@@ -199,6 +200,6 @@ def test_tasks_are_listed_by_group_and_state(catalogue: Catalogue, make_task: Ma
     """A group's ids come oldest first, narrowed by state, without deleted ones."""
     created, running, deleted = make_task(running=False), make_task(), make_task()
     catalogue.tasks.mark_deleted(deleted.id)
-    assert catalogue.tasks.ids("staff", None) == [created.id, running.id]
-    assert catalogue.tasks.ids("staff", TaskState.RUNNING) == [running.id]
-    assert catalogue.tasks.ids("other", None) == []
+    assert Overview(catalogue.engine, ["staff"]).ids() == [created.id, running.id]
+    assert Overview(catalogue.engine, ["staff"]).ids(state=TaskState.RUNNING) == [running.id]
+    assert Overview(catalogue.engine, ["other"]).ids() == []

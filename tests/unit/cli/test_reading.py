@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 import typer
 
-from face_import.cli.client import Source
+from face_import.cli.answers import Source
 from face_import.cli.reading import as_options, columns_field, sentence
 
 READ = {

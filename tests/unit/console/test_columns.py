@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from markupsafe import escape
 
 from api_shim.access import load_task
-from api_shim.models import CreateForm
+from api_shim.forms import CreateForm
 from face_console.texts import ENCODINGS
 from face_import.domain.reading import Reading
 from face_import.settings import Settings

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api_shim.models import CreateForm
+from api_shim.forms import CreateForm
 from face_console.create import READING_FIELDS
 from face_import.catalogue import Catalogue
 from face_import.control import Control
@@ -41,7 +41,7 @@ def test_every_option_of_the_api_is_there(get: Get) -> None:
             continue  # for programs, people choose a file; and in the preview
         assert f'name="{name}"' in page
         assert f'id="{name}-hint"' in page
-        if name in LIMITS.keys() | {"thread_num"}:
+        if name in LIMITS.keys() | {"thread_num", "host_threads", "max_failed", "max_failed_percent"}:
             assert f'value="{option.default}" \n' in page or f'value="{option.default}" ' in page
     assert LIMITS.keys() <= set(CreateForm.model_fields)
 
@@ -58,7 +58,15 @@ def test_every_option_of_the_api_is_there(get: Get) -> None:
         ({"blur_degree": "101"}, "Must be at most 100."),
         ({"thread_num": "-1"}, "Must be at least 0."),
         ({"thread_num": "201"}, "Must be at most 200."),
+        ({"host_threads": "-1"}, "Must be at least 0."),
+        ({"host_threads": "201"}, "Must be at most 200."),
+        ({"max_failed": "-1"}, "Must be at least 0."),
+        ({"max_failed_percent": "101"}, "Must be at most 100."),
+        ({"fail_on_errors": "2"}, "Must be at most 1."),
         ({"mode": "2"}, "Choose one of the two options."),
+        ({"alike": "1.5"}, "Must be at most 1."),
+        ({"alike_tag": "much"}, "Enter a number."),
+        ({"on_alike": "ignore"}, "Choose one of the two options."),
     ],
     ids=str,
 )
@@ -72,7 +80,7 @@ def test_a_wrong_field_is_explained(
     assert f'id="{name}-problem">{problem}' in page
     assert f'aria-describedby="{name}-hint {name}-problem" aria-invalid="true"' in page
     assert 'value="7"' in page
-    assert name == "mode" or f'value="{typed}"' in page
+    assert name in {"mode", "fail_on_errors", "on_alike"} or f'value="{typed}"' in page
     assert "<html" not in page
     assert stored(settings) == []
 
@@ -110,11 +118,43 @@ def test_a_refused_file_is_explained(
 
 def test_an_import_is_created(client: FlaskClient) -> None:
     """The page moves on to it, and it is as it was asked for."""
-    answer = send(client, pos_yaw="30", thread_num="", mode="1", then="")
+    answer = send(client, pos_yaw="30", thread_num="", host_threads="4", mode="1", then="")
     assert answer.status_code == 204
     task_id = answer.headers["HX-Redirect"].removeprefix("/tasks/")
     config = client.get(f"/v1/tasks/{task_id}/detail").json["config"]
-    assert (config["pos_yaw"], config["thread_num"], config["mode"]) == (30, 10, 1)
+    assert (config["pos_yaw"], config["thread_num"], config["host_threads"], config["mode"]) == (30, 10, 4, 1)
+
+
+def test_what_failures_do_is_asked_for(client: FlaskClient) -> None:
+    """A box that is ticked is 1, and stays ticked while another field is wrong."""
+    asked = {"max_failed": "5", "max_failed_percent": "20", "fail_on_errors": "1"}
+    page = send(client, group_name="No Group", **asked).get_data(as_text=True)
+    assert 'name="fail_on_errors" value="1" checked' in page
+    task_id = send(client, then="", **asked).headers["HX-Redirect"].removeprefix("/tasks/")
+    config = client.get(f"/v1/tasks/{task_id}/detail").json["config"]
+    assert (config["max_failed"], config["max_failed_percent"], config["fail_on_errors"]) == (5, 20, 1)
+
+
+def test_comparisons_are_asked_for(client: FlaskClient, get: Get) -> None:
+    """They are kept while another field is wrong, and the import's page has them."""
+    asked = {"same_picture": "1", "alike": "0.6", "alike_tag": "0.45", "on_alike": "note"}
+    page = send(client, group_name="No Group", **asked).get_data(as_text=True)
+    assert 'name="on_alike" value="note" checked' in page
+    assert 'value="0.6"' in page
+    assert 'name="same_picture" value="1" checked' in page
+    task_id = send(client, then="", **asked).headers["HX-Redirect"].removeprefix("/tasks/")
+    page = get(f"/tasks/{task_id}")
+    assert "<dt>Minimum score with the own tag</dt><dd>0.45</dd>" in page
+    assert "import it with a note" in page
+
+
+@pytest.mark.parametrize("name", ["host_threads", "max_failed", "max_failed_percent", "fail_on_errors", "alike"])
+@pytest.mark.parametrize(("typed", "opened"), [("", False), ("0", False), ("4", True), ("-1", True)])
+def test_options_that_few_need_are_folded(client: FlaskClient, name: str, typed: str, opened: bool) -> None:
+    """Unless one of them is set: what is wrong with it has to be seen. Those about tags are folded by themselves."""
+    page = send(client, group_name="No Group", **{name: typed}).get_data(as_text=True)
+    options, tags = re.findall(r"<details( open)?>", page)
+    assert (bool(options), bool(tags)) == (opened and name != "alike", opened and name == "alike")
 
 
 def test_a_second_click_creates_no_second_import(client: FlaskClient, get: Get, settings: Settings) -> None:
@@ -157,8 +197,15 @@ def test_the_preview_shows_what_was_understood(client: FlaskClient, settings: Se
     assert stored(settings) == []
 
 
+def problems(page: str) -> list[tuple[str, list[str], str, str]]:
+    """What is wrong with the rows of a preview: each problem with texts, number of rows, and lines."""
+    item = r"<li>\s*<p><b>(\d+) rows?</b>: ([^<]+)</p>\s*<p [^>]+>Lines ([^<]+)</p>(.*?)</li>"
+    found = re.findall(item, page, re.DOTALL)
+    return [(text, re.findall(r">([^<]+)</p>", examples), rows, lines) for rows, text, lines, examples in found]
+
+
 def test_the_preview_lists_every_unreadable_line(client: FlaskClient) -> None:
-    """By the file's line and the row's number, with the reason."""
+    """By the file's line, with the reason."""
     rows = [
         b"http://x/1.jpg,a,b",
         b"",
@@ -170,20 +217,24 @@ def test_the_preview_lists_every_unreadable_line(client: FlaskClient) -> None:
     ]
     page = preview(client, b"\n".join(rows))
     assert "5 rows cannot be imported" in page
-    reasons = ["no URI", "more values than columns", "FTP is not supported", "not a URI", "a path on a computer"]
-    for line, row, reason in zip((3, 4, 5, 6, 7), (2, 3, 4, 5, 6), reasons, strict=True):
-        assert f'<td class="num">{line}</td><td class="num">{row}</td><td>{reason}' in page
+    assert [(problem, rows, lines) for problem, _, rows, lines in problems(page)] == [
+        ("no URI", "1", "3"),
+        ("more values than columns", "1", "4"),
+        ("FTP is not supported: put the image on a web server and write its https URL", "1", "5"),
+        ("not a URI: use http, https or data", "1", "6"),
+        ("a path on a computer, not a URL: put the image on a web server, or write it as a data URI", "1", "7"),
+    ]
+    assert "data-refused" not in page
 
 
-def test_many_unreadable_lines_are_all_listed(client: FlaskClient) -> None:
-    """The first 200 with their reason, all others by their lines, those that follow each other together."""
+def test_equal_problems_are_one_sentence(client: FlaskClient) -> None:
+    """With their number, some of the texts, and all lines, those that follow each other together."""
     good, bad = b"http://x/1.jpg,a,b\n", b"nonsense,a,b\n"
-    page = preview(
-        client, good + bad * 200 + good + bad + good + bad * 30 + b'nonsense,"a\nb",c\n\n' + bad + good + bad
-    )
+    others = b"".join(b"nonsense-%d,a,b\n" % n for n in range(30))
+    page = preview(client, good + bad * 200 + good + bad + good + others + b'nonsense,"a\nb",c\n\n' + bad + good + bad)
     assert "234 rows cannot be imported" in page
-    assert page.count("not a URI") == 200
-    assert "203, 205–238, 240" in page.partition("Lines of the others:")[2]
+    texts = ["2: nonsense", "205: nonsense-0", "206: nonsense-1", "207: nonsense-2", "208: nonsense-3"]
+    assert problems(page) == [("not a URI: use http, https or data", texts, "234", "2–201, 203, 205–238, 240")]
     assert "more follow" not in page
 
 
@@ -192,8 +243,15 @@ def test_a_page_has_not_endlessly_many_numbers(client: FlaskClient, monkeypatch:
     monkeypatch.setattr("face_console.preview.MOST_STRETCHES", 50)
     page = preview(client, b"http://x,a,b\nnonsense,a,b\n" * 300)
     assert "300 rows cannot be imported" in page
-    assert "498, 500</p>" in page
-    assert "50 more follow." in page
+    assert "98, 100; 250 more follow.</p>" in page
+
+
+def test_a_file_of_which_nothing_can_be_imported_creates_nothing(client: FlaskClient) -> None:
+    """The preview says so, and the page turns its buttons off; a single good row is enough."""
+    page = preview(client, b"ftp://x/1.jpg,a,b\n,a,b\n")
+    assert "No row of this file can be imported." in page
+    assert 'role="alert" data-refused>' in page
+    assert "data-refused" not in preview(client, b"ftp://x/1.jpg,a,b\nhttp://x/1.jpg,a,b\n")
 
 
 def test_a_file_that_would_be_refused_says_so(client: FlaskClient) -> None:

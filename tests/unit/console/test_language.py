@@ -9,8 +9,9 @@ from flask.testing import FlaskClient
 
 import face_console
 from face_console.language import chinese, duration, number
-from face_import.contract import MEANINGS
-from face_import.domain.models import LIMITS
+from face_import.contract import MEANINGS, PASSED, REMOVED, Notice
+from face_import.domain.guard import GUARD
+from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE
 from face_import.domain.uri_form import UriFlaw
 
 PLACES = re.compile(r"%\(\w+\)s")
@@ -20,7 +21,8 @@ KEYWORDS = {"_": None, "gettext": None, "lazy": None, "ngettext": (1, 2)}
 
 def texts() -> set[str]:
     """Every text of the console that is to be translated, with those that the command line shows as well."""
-    found = {limit.title for limit in LIMITS.values()} | set(MEANINGS.values()) | set(map(str, UriFlaw))
+    found = {option.title for option in (LIMITS | FAILURE_POLICY | SCOPE).values()}
+    found |= {*GUARD.values(), *MEANINGS.values(), PASSED, REMOVED, *UriFlaw, *Notice}
     folder = Path(face_console.__file__).parent
     for _file, _line, message, _comments, _context in extract_from_dir(folder, METHODS, keywords=KEYWORDS):
         found.update([message] if isinstance(message, str) else message)

@@ -8,10 +8,12 @@ from flask.testing import FlaskClient
 import api_shim
 import face_console
 from face_import.catalogue import Catalogue
-from face_import.contract import Code
+from face_import.contract import Code, Notice
 from face_import.domain.identity import import_of_run, task_id_of_run
+from face_import.domain.models import Outcome, OutcomeBatch, Shard
 from face_import.settings import Settings
 from tests.conftest import MakeTask
+from tests.unit.api.test_results import run
 from tests.unit.console.conftest import Create, Fail, Get
 
 
@@ -80,6 +82,38 @@ def test_running_imports_move(client: FlaskClient, get: Get, make_task: MakeTask
     assert f'hx-swap-oob="innerHTML:#t-{task.id}-failed">2<' in live
     client.post(f"/tasks/{task.id}/stop")
     assert 'hx-trigger="every 15s"' in get(f"/live?id={task.id}")
+
+
+def test_an_import_that_waits_says_for_what(get: Get, catalogue: Catalogue, make_task: MakeTask) -> None:
+    """In the reader's language, also on a page that is open."""
+    task = make_task()
+    (mark,) = re.findall(r"/live\?mark=([^\"&]+)", get(f"/tasks/{task.id}"))
+    catalogue.tasks.notify(task.id, Notice.DAG_PAUSED)
+    assert Notice.DAG_PAUSED in get(f"/tasks/{task.id}/live?mark={mark}")
+    assert "导入任务正在等待" in get(f"/tasks/{task.id}", language="zh")
+    assert "在 Airflow 中已被暂停" in get(f"/tasks/{task.id}", language="zh")
+
+
+@pytest.mark.parametrize(("failed", "failures"), [(1, "1 failure"), (3, "3 failures")])
+def test_an_import_that_completed_with_failures_says_so(
+    get: Get, catalogue: Catalogue, make_task: MakeTask, failed: int, failures: str
+) -> None:
+    """In amber, in the list and on its page; one without failures is green and just completed."""
+    codes = (failed, 0)
+    tasks = [make_task() for _ in codes]
+    for task, bad in zip(tasks, codes, strict=True):
+        catalogue.leases.take(task.id, 0, "me", 10)
+        outcomes = (Outcome(n, "http://x", Code.NO_FACE if n <= bad else Code.OK, "", f"f-{n}") for n in range(1, 11))
+        catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", tuple(outcomes)))
+        assert catalogue.tasks.complete(task.id)
+    for page in ("/", f"/tasks/{tasks[0].id}", f"/live?id={tasks[0].id}", f"/tasks/{tasks[0].id}/live"):
+        shown = get(page)
+        assert f'<span class="badge state-4 flawed">Completed with {failures}</span>' in shown
+        assert '<progress class="state-4 flawed"' in shown
+        assert f">已完成，{failed} 行失败</span>" in get(page, language="zh")
+    clean = get(f"/tasks/{tasks[1].id}")
+    assert '<span class="badge state-4">Completed</span>' in clean
+    assert "flawed" not in clean
 
 
 def test_programs_learn_where_the_api_is(client: FlaskClient) -> None:
@@ -171,3 +205,54 @@ def test_other_sites_may_only_link(client: FlaskClient, method: str, mode: str, 
     """A link from elsewhere opens a page; nothing else that another site makes a browser do is done."""
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode}
     assert client.open(path, method=method, headers=headers).status_code == status
+
+
+def test_failed_rows_of_an_ended_import_can_be_retried(
+    client: FlaskClient, get: Get, catalogue: Catalogue, make_task: MakeTask, fail: Fail
+) -> None:
+    """By code or all, not while it runs; without Airflow the page says so."""
+    task = make_task(rows=3)
+    fail(task, (Code.URI_UNREACHABLE, "http://x/1", "404"), (Code.NO_FACE, "http://x/2", ""), (Code.NO_FACE, "", ""))
+    catalogue.leases.give_back(task.id, 0, "me", in_doubt=False)
+    assert "retry-" not in get(f"/tasks/{task.id}")
+    catalogue.tasks.complete(task.id)
+    page = get(f"/tasks/{task.id}")
+    assert set(re.findall(r'id="(retry-\w+)"', page)) == {"retry-101", "retry-201", "retry-all"}
+
+    answer = client.post(f"/tasks/{task.id}/retry", data={"code": "201"})
+    assert answer.status_code == 503
+    assert "Airflow is unavailable" in answer.text
+    assert catalogue.ledger.progress(task.id).by_code == {101: 1, 201: 2}
+    for code in ("7", "", "all", "201.0", "9" * 5000):
+        assert client.post(f"/tasks/{task.id}/retry", data={"code": code}).status_code == 400, code
+
+
+def test_failed_rows_are_downloaded_to_be_corrected(
+    client: FlaskClient, get: Get, create: Create, catalogue: Catalogue, settings: Settings
+) -> None:
+    """All columns of the file with the reasons, of the code that the log shows; imported again as it is."""
+    task_id = create(b"uri,tag,floor\nhttp://x/1.jpg,Ann,3\nhttp://x/2.jpg,Bob,4\n").json["id"]
+    outcomes = [Outcome(1, "", Code.URI_UNREACHABLE, "404"), Outcome(2, "", Code.NO_FACE, "no face found")]
+    run(catalogue, settings, task_id, outcomes)
+    (link,) = re.findall(r'href="([^"]*failed\.csv[^"]*)"', get(f"/tasks/{task_id}?code=201"))
+    answer = client.get(link.replace("&amp;", "&"))
+    header, *lines = answer.text.removeprefix("\ufeff").splitlines()
+    assert header.startswith("uri,tag,floor,row,line,code,reason,message,")
+    assert [line[:41] for line in lines] == ["http://x/2.jpg,Bob,4,2,3,201,,no face fou"]
+    assert create(answer.data).status_code == 200
+
+
+def test_rows_to_correct_are_those_of_the_shard(
+    client: FlaskClient, get: Get, create: Create, catalogue: Catalogue
+) -> None:
+    """As the log, when Airflow's link to a shard has narrowed it."""
+    task_id = create(b"uri\n" + b"http://x/1.jpg\n" * 4).json["id"]
+    catalogue.plans.commit(task_id, [Shard(0, 1, 2, 4, 34, 2), Shard(1, 3, 2, 34, 64, 4)], 4)
+    catalogue.tasks.start(task_id)
+    for number, rows in enumerate(((1, 2), (3, 4))):
+        catalogue.leases.take(task_id, number, "me", 10)
+        failed = tuple(Outcome(row, "", Code.NO_FACE, "") for row in rows)
+        catalogue.ledger.write(OutcomeBatch(task_id, number, "me", failed))
+    (link,) = re.findall(r'href="([^"]*failed\.csv[^"]*)"', get(f"/tasks/{task_id}?shard=1&code=201"))
+    lines = client.get(link.replace("&amp;", "&")).text.splitlines()[1:]
+    assert [line.split(",")[1] for line in lines] == ["3", "4"]

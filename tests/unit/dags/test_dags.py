@@ -14,12 +14,24 @@ from airflow.sdk.definitions.param import process_params
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
+from face_import.contract import OnAlike
 from face_import.control import run_conf
-from face_import.domain.models import LIMITS
+from face_import.domain.guard import Guard
+from face_import.domain.models import LIMITS, FailurePolicy
 from face_import.domain.reading import AS_FOUND, ReadingOptions
 from face_import.domain.recurring import Entry
 from face_import.errors import ConfigError
-from face_import.orchestration.dag.params import FACES, HOW, READING, RECURRING, WHAT, import_params, task_config
+from face_import.orchestration.dag.params import (
+    FACES,
+    HOW,
+    READING,
+    RECURRING,
+    TAGS,
+    TRIAL,
+    WHAT,
+    import_params,
+    task_config,
+)
 from face_import.settings import Settings, get_settings
 from tests.conftest import MakeTask
 
@@ -68,11 +80,17 @@ def test_retries_are_quick_and_finish_always_runs(dag: DAG) -> None:
         ("group_name", "Not A Group"),
         ("thread_num", 0),
         ("thread_num", 1001),
+        ("host_threads", -1),
+        ("host_threads", 1001),
         ("mode", 2),
+        ("max_failed", -1),
+        ("max_failed_percent", 101),
+        ("fail_on_errors", 2),
         ("pos_yaw", -1),
         ("pos_yaw", "many"),
         ("width", -1),
         ("blur_degree", 101),
+        ("faces", 101),
         ("entry", "Staff Nightly"),
     ],
 )
@@ -135,12 +153,15 @@ def test_an_entrys_conf_makes_its_task(dag: DAG, *, changes_only: bool) -> None:
     assert task_config(params.validate()).entry == ("nightly" if changes_only else "")
 
 
+GUARDED = Guard(alike=0.6, alike_tag=0.45, on_alike=OnAlike.NOTE)
+
+
 @pytest.mark.parametrize("entry", ["", "nightly"])
 def test_what_a_start_sends_passes_the_form(dag: DAG, make_task: MakeTask, entry: str) -> None:
     """A task that is started again under a run that is gone is the same task."""
     task = make_task(entry=entry)
     options = ReadingOptions("gbk", "员工", {"uri": "照片", "id": None}) if entry else AS_FOUND
-    task = replace(task, config=replace(task.config, options=options))
+    task = replace(task, config=replace(task.config, options=options, policy=FailurePolicy(5, 20, 1), guard=GUARDED))
     params = deepcopy(dag.params)
     params.update(run_conf(task))
     config = task_config(params.validate())
@@ -153,7 +174,7 @@ def test_every_parameter_is_explained(dag: DAG) -> None:
         param = dag.params.get_param(name)
         assert param.schema["title"], name
         assert param.description, name
-        assert param.schema["section"] in (WHAT, READING, HOW, FACES, RECURRING), name
+        assert param.schema["section"] in (WHAT, READING, HOW, FACES, TAGS, TRIAL, RECURRING), name
         assert f"`{name}`" in (dag.doc_md or ""), name
 
 

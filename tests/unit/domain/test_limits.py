@@ -3,8 +3,8 @@
 import pytest
 
 from face_import.contract import Code
-from face_import.domain.limits import blur_violation, largest, pose_violation, size_violation
-from face_import.domain.models import Face, Limits, Pose
+from face_import.domain.limits import Missing, judge, largest
+from face_import.domain.models import Face, Limits, Measurements, Pose
 
 
 def face(width: float, height: float, *, left: float = 5) -> Face:
@@ -27,10 +27,12 @@ def test_width_comes_before_height(
     width: float, height: float, limits: Limits, expected: tuple[Code, str] | None
 ) -> None:
     """A face may be as small as the limit; the text names what was measured and the limit."""
-    assert size_violation(face(width, height), limits) == expected
+    found = face(width, height)
+    assert judge(Measurements(width=found.width, height=found.height), limits) == expected
 
 
 ALL = Limits(pos_pitch=30, pos_yaw=30, pos_rol=30)
+UNKNOWN = "pose unknown: the face is blurred, half covered or seen from the side"
 
 
 @pytest.mark.parametrize(
@@ -43,14 +45,23 @@ ALL = Limits(pos_pitch=30, pos_yaw=30, pos_rol=30)
         (Pose(0, 0, -30.004), ALL, (Code.ROLL, "roll -30.004° exceeds 30°")),
         (Pose(80, 80, 80), Limits(), None),
         (Pose(80, 80, 10), Limits(pos_rol=30), None),
-        (None, ALL, (Code.PITCH, "pitch unknown (the pose could not be measured), limit 30°")),
-        (None, Limits(pos_yaw=30), (Code.YAW, "yaw unknown (the pose could not be measured), limit 30°")),
+        (
+            None,
+            ALL,
+            (Code.PITCH, f"{UNKNOWN}; pitch limit 30°"),
+        ),
+        (
+            None,
+            Limits(pos_yaw=30),
+            (Code.YAW, f"{UNKNOWN}; yaw limit 30°"),
+        ),
         (None, Limits(), None),
     ],
 )
 def test_pose_is_compared_by_magnitude(pose: Pose | None, limits: Limits, expected: tuple[Code, str] | None) -> None:
     """Pitch, yaw, roll in this order; an unknown pose breaks the first limit that is set."""
-    assert pose_violation(pose, limits) == expected
+    known = {} if pose is None else {"pitch": pose.pitch, "yaw": pose.yaw, "roll": pose.roll}
+    assert judge(Measurements(**known, pose_unknown=pose is None), limits) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +70,28 @@ def test_pose_is_compared_by_magnitude(pose: Pose | None, limits: Limits, expect
 )
 def test_blur_is_bounded_from_above(blur: int, limit: int, expected: tuple[Code, str] | None) -> None:
     """A face may be as blurred as the limit."""
-    assert blur_violation(blur, Limits(blur_degree=limit)) == expected
+    assert judge(Measurements(blur=blur), Limits(blur_degree=limit)) == expected
+
+
+@pytest.mark.parametrize(
+    ("measured", "limits", "expected"),
+    [
+        (Measurements(), Limits(), None),
+        (Measurements(), Limits(width=1), Missing.SIZE),
+        (Measurements(), Limits(faces=1), Missing.COUNT),
+        (Measurements(width=9), Limits(width=1, height=1), Missing.SIZE),
+        (Measurements(width=9, height=9), Limits(width=1, pos_yaw=1, blur_degree=1), Missing.POSE),
+        (Measurements(width=9, height=9, blur=50), Limits(pos_yaw=1, blur_degree=1), Missing.POSE),
+        (Measurements(width=9, pitch=0.0, yaw=0.0, roll=0.0), Limits(pos_yaw=1, blur_degree=1), Missing.BLUR),
+        (Measurements(width=9), Limits(width=10, pos_yaw=1), (Code.WIDTH, "width 9 px is below 10 px")),
+        (Measurements(pose_unknown=True), Limits(blur_degree=1), Missing.BLUR),
+    ],
+)
+def test_what_is_missing_is_said_where_the_verdict_depends_on_it(
+    measured: Measurements, limits: Limits, expected: object
+) -> None:
+    """What has no limit is not needed, nor is anything behind a broken limit."""
+    assert judge(measured, limits) == expected
 
 
 def test_the_largest_face_counts() -> None:

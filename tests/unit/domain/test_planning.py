@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from face_import.domain.models import Block, Shard, SourceIndex
-from face_import.domain.planning import MAX_SHARD_BYTES, MAX_SHARDS, plan_shards, pool_slots
+from face_import.domain.planning import MAX_SHARD_BYTES, MAX_SHARDS, plan_shards, pool_slots, sample_ranges
 from face_import.sources.reading import PLAIN
 
 MIB = 2**20
@@ -46,6 +46,20 @@ def test_rows_decide_where_they_are_small(rows: int, processes: int, shards: int
     """Shards have max(ceil(N/1000), clamp(N/2W, 500, 5000)) rows."""
     planned = plan_shards(uniform(rows), processes)
     assert (len(planned), max(shard.rows for shard in planned)) == (shards, largest)
+
+
+@given(st.integers(2, 10**7), st.data(), st.integers(1, 20))
+def test_a_sample_is_spread_evenly(rows: int, data: st.DataObject, processes: int) -> None:
+    """It has exactly as many rows as asked for, and equal parts of the file have equal shares, give or take one."""
+    sample = data.draw(st.integers(1, rows - 1))
+    ranges = sample_ranges(rows, sample, processes)
+    sizes = [size for _, size in ranges]
+    assert sum(sizes) == sample
+    assert 0 < min(sizes) <= max(sizes) <= min(sizes) + 1
+    assert min(20, sample) <= len(ranges) <= MAX_SHARDS
+    part = rows / len(ranges)
+    for number, (first, size) in enumerate(ranges):
+        assert number * part - 1 < first <= first + size - 1 <= (number + 1) * part
 
 
 def test_bytes_decide_where_rows_are_large() -> None:

@@ -36,8 +36,17 @@ def test_what_is_left_out_has_its_default() -> None:
         "source": "https://example.com/{{ ds }}.csv",
         "group_name": "staff",
         "thread_num": 10,
+        "host_threads": 0,
         "mode": 0,
-        **dict.fromkeys(("pos_pitch", "pos_yaw", "pos_rol", "width", "height", "blur_degree"), 0),
+        "max_failed": 0,
+        "max_failed_percent": 0,
+        "fail_on_errors": 0,
+        "measure": 0,
+        "same_picture": 0,
+        "alike": 0,
+        "alike_tag": 0,
+        "on_alike": "refuse",
+        **dict.fromkeys(("pos_pitch", "pos_yaw", "pos_rol", "width", "height", "blur_degree", "faces"), 0),
     }
 
 
@@ -47,6 +56,18 @@ def test_an_import_of_changes_is_told_whose() -> None:
     assert found.conf()["entry"] == "staff"
     (without,) = read(entry(changes_only="false")).entries
     assert "entry" not in without.conf()
+
+
+def test_the_bound_on_a_host_reaches_the_run() -> None:
+    """An entry bounds the fetches from one image host like any other import."""
+    (found,) = read(entry(host_threads=4)).entries
+    assert found.conf()["host_threads"] == 4
+
+
+def test_what_failures_do_reaches_the_run() -> None:
+    """Beside `mode`, not among the limits of faces."""
+    (found,) = read(entry(max_failed=5, max_failed_percent=20, fail_on_errors=1)).entries
+    assert [found.conf()[name] for name in ("max_failed", "max_failed_percent", "fail_on_errors")] == [5, 20, 1]
 
 
 def test_how_the_file_is_read_reaches_the_run() -> None:
@@ -72,9 +93,17 @@ def test_a_file_may_be_empty(text: str) -> None:
         ({"group": "Not A Group"}, "group_name: 'Not A Group' is not a group name"),
         ({"thread_num": 100000}, "thread_num: 100000 is above the limit"),
         ({"thread_num": "many"}, "thread_num: Input should be a valid integer"),
+        ({"host_threads": 100000}, "host_threads: 100000 is above the limit"),
+        ({"host_threads": -1}, "host_threads: Input should be greater than or equal to 0"),
         ({"threads": 3}, "threads: Extra inputs are not permitted"),
         ({"changes_only": "yes, please"}, "changes_only: Input should be a valid boolean"),
         ({"mode": 2}, "mode: "),
+        ({"max_failed": -1}, "max_failed: Input should be greater than or equal to 0"),
+        ({"max_failed_percent": 101}, "max_failed_percent: Input should be less than or equal to 100"),
+        ({"same_picture": 1, "changes_only": True}, "same_picture cannot be combined with changes_only"),
+        ({"alike": 1.5}, "alike: Input should be less than or equal to 1"),
+        ({"on_alike": "ask"}, "on_alike: Input should be 'refuse' or 'note'"),
+        ({"fail_on_errors": 2}, "fail_on_errors: Input should be less than or equal to 1"),
         ({"limits": "{pos_yaw: 181}"}, "limits.pos_yaw: "),
         ({"limits": "{yaw: 20}"}, "limits.yaw: Extra inputs are not permitted"),
         ({"encoding": "'../x'"}, "encoding: unknown encoding '../x'"),

@@ -117,7 +117,8 @@ def test_a_long_data_uri_is_shown_by_its_hash() -> None:
 )
 def test_secrets_stay_out_of_process_logs(uri: str, expected: str) -> None:
     """Neither user nor password nor query nor picture reaches a process log."""
-    assert redact(uri) == expected
+    no_host = expected.replace("///", "")  # as Python 3.13 writes it
+    assert redact(uri) in {expected, no_host}
 
 
 @given(st.text(max_size=200))

@@ -55,6 +55,7 @@ class FakeTaskInstance:
         self.id = uuid4()
         self.xcoms: list[Any] = []
         self.refuses: Exception | None = None
+        self.states: dict[str, str] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Store an XCom, or fail as an api-server that is unavailable does: after the backend has seen it."""
@@ -63,6 +64,11 @@ class FakeTaskInstance:
         if self.refuses is not None:
             raise self.refuses
         self.xcoms.append(stored)
+
+    def get_task_states(self, *, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
+        """As the test says, for its one run."""
+        assert dag_id == DAG_ID
+        return dict.fromkeys(run_ids, self.states)
 
 
 class FakeAirflow:

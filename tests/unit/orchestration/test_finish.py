@@ -6,6 +6,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from face_import.catalogue import Catalogue, ImportTask
 from face_import.contract import ASSET_ALIAS, Code, TaskState
+from face_import.domain.models import FailurePolicy
 from face_import.orchestration.dag import tasks
 from tests.conftest import MakeTask
 from tests.unit.orchestration.conftest import FakeAirflow, write_outcomes
@@ -51,6 +52,21 @@ def test_an_import_with_all_outcomes_is_completed(airflow: FakeAirflow, task: Im
     assert event.extra == counts
 
 
+def test_a_run_fails_for_failures_if_asked(airflow: FakeAirflow, make_task: MakeTask, catalogue: Catalogue) -> None:
+    """Its task is completed, and a second `finish` says the same; there is no event. Without failures it succeeds."""
+    task = make_task(policy=FailurePolicy(fail_on_errors=1))
+    airflow.run.run_id = task.run_id
+    write_outcomes(catalogue, task, {**ALL_OK, 3: Code.NO_FACE, 4: Code.BLUR})
+    for _ in range(2):
+        assert reason(airflow).startswith("the import is completed with 2 failures (201: 1, 207: 1), and fail_on_err")
+        completed = catalogue.tasks.get(task.id)
+        assert (completed.state, completed.last_error) == (TaskState.COMPLETED, "")
+    clean = make_task(policy=FailurePolicy(fail_on_errors=1))
+    airflow.run.run_id = clean.run_id
+    write_outcomes(catalogue, clean, ALL_OK)
+    assert airflow.call(tasks.finish)["succeeded"] == 10
+
+
 def test_an_import_of_changes_counts_them(airflow: FakeAirflow, make_task: MakeTask, catalogue: Catalogue) -> None:
     """Rows by change, beside rows by code."""
     task = make_task(entry="nightly")
@@ -63,12 +79,27 @@ def test_an_import_of_changes_counts_them(airflow: FakeAirflow, make_task: MakeT
 def test_unfinished_shards_are_named(airflow: FakeAirflow, task: ImportTask, catalogue: Catalogue) -> None:
     """The first five, with their rows; the task is stopped with that as its last error."""
     finished_shards(catalogue, task, 0)
+    airflow.ti.states = {f"shard_{number}": "failed" for number in range(7)}
     write_outcomes(catalogue, task, {11: Code.OK}, shard=1)
     said = reason(airflow)
     assert said.startswith("6 of the import's shards did not finish: 1 (rows 11-20), 2 (rows 21-30), ")
-    assert "5 (rows 51-60); see their logs" in said
+    assert "5 (rows 51-60), ...; see their logs" in said
     stopped = catalogue.tasks.get(task.id)
     assert (stopped.state, stopped.last_error) == (TaskState.STOPPED, said)
+
+
+def test_what_somebody_did_in_airflow_is_told_from_what_failed(
+    airflow: FakeAirflow, task: ImportTask, catalogue: Catalogue
+) -> None:
+    """A shard that was set to success has no log to look at; its rows are the ones to import."""
+    finished_shards(catalogue, task, 0, 1, 2, 3)
+    airflow.ti.states = {**{f"shard_{number}": "success" for number in range(5)}, "shard_5": "failed"}
+    assert reason(airflow) == (
+        "1 of the import's shards was set to success in Airflow before all rows were handled: 4 (rows 41-50); "
+        "1 of the import's shards did not finish: 5 (rows 51-60); "
+        "1 of the import's shards was deleted in Airflow: 6 (rows 61-70); "
+        f"see their logs in Airflow's run {task.run_id}, then start the task again to import these rows"
+    )
 
 
 def test_an_import_without_a_plan_points_to_it(airflow: FakeAirflow, catalogue: Catalogue, task: ImportTask) -> None:

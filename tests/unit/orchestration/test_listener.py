@@ -19,9 +19,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from face_import.audit import AuditLog
 from face_import.catalogue import Catalogue, ImportTask
 from face_import.contract import Code, TaskState
-from face_import.domain.identity import pool_of_run
+from face_import.domain.identity import pool_of_run, task_id_of_run
+from face_import.domain.models import FailurePolicy
 from face_import.orchestration.plugin import listener
 from face_import.settings import Settings
 from tests.conftest import MakeTask
@@ -79,7 +81,7 @@ def test_a_pool_that_is_there_gets_the_slots_anew(
     """A run that was cleared has a new thread_num perhaps, and is no longer paused."""
     run = make_run(task.run_id)
     hooks.on_dag_run_running(dag_run=run, msg="")
-    catalogue.tasks.set_concurrency(task.id, 64)
+    catalogue.tasks.configure(task.id, thread_num=64)
     hooks.on_dag_run_running(dag_run=run, msg="")
     assert pools(session) == {pool_of_run(task.run_id): 8}
 
@@ -155,8 +157,36 @@ def test_a_run_that_failed_stops_its_task(
     assert pools(session) == {}
     stopped = catalogue.tasks.get(task.id)
     assert stopped.state == TaskState.STOPPED
-    assert stopped.last_error == f"Airflow's run {task.run_id} failed: marked by a person"
+    assert stopped.last_error == f"Airflow's run {task.run_id} failed: marked by a person; start the task to resume"
     assert note(session, run) == f"staff: stopped. {stopped.last_error}"
+
+
+def audited(settings: Settings) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """Action, user, import and details of each entry by Airflow, oldest first."""
+    found = [one for one in AuditLog.of(settings).last(100) if one.by == "airflow"]
+    return [(one.action, one.who, one.task, one.details) for one in reversed(found)]
+
+
+def test_what_people_do_in_airflow_is_audited(
+    hooks: Any, make_run: MakeRun, task: ImportTask, catalogue: Catalogue, settings: Settings
+) -> None:
+    """A run from the form with its user, a run that was marked failed, and a clear; not what the API has started."""
+    own = make_run(task.run_id, queued_at=time.time() - 100)
+    catalogue.runs.note_queued(task.id, task.attempt, own.queued_at.timestamp())
+    hooks.on_dag_run_running(dag_run=own, msg="")
+    assert audited(settings) == []
+    hooks.on_dag_run_failed(dag_run=own, msg="marked by a person")
+    hooks.on_dag_run_failed(dag_run=own, msg="marked by a person")
+    own.queued_at = make_run("later", queued_at=time.time() + 60).queued_at
+    hooks.on_dag_run_running(dag_run=own, msg="")
+    of_form = make_run(group_name="staff", entry="nightly")
+    of_form.triggering_user_name = "carol"
+    hooks.on_dag_run_running(dag_run=of_form, msg="")
+    assert audited(settings) == [
+        ("stop", "", task.id, {"reason": f"Airflow's run {task.run_id} failed: marked by a person"}),
+        ("start", "", task.id, {}),
+        ("start", "carol", task_id_of_run(RUN_ID), {"entry": "nightly"}),
+    ]
 
 
 def test_a_failed_run_of_an_earlier_attempt_stops_nothing(
@@ -176,7 +206,23 @@ def test_a_failed_run_with_all_outcomes_completes_its_task(
     run = make_run(task.run_id)
     hooks.on_dag_run_failed(dag_run=run, msg="")
     assert catalogue.tasks.get(task.id).state == TaskState.COMPLETED
-    assert note(session, run) == "staff: 9 of 10 imported, 1 failed (207 x1)"
+    assert note(session, run) == "staff: completed with 1 failure (207 x1): 9 of 10 imported"
+
+
+def test_a_run_that_fails_for_failures_leaves_its_task_completed(
+    hooks: Any, session: Session, make_run: MakeRun, catalogue: Catalogue, make_task: MakeTask
+) -> None:
+    """`finish` has completed it and failed as asked (`fail_on_errors`): the note says so, and nothing is in trouble."""
+    task = make_task(policy=FailurePolicy(fail_on_errors=1))
+    write_outcomes(catalogue, task, dict.fromkeys(range(1, 10), Code.OK) | {10: Code.BLUR})
+    run = make_run(task.run_id)
+    catalogue.runs.note_queued(task.id, task.attempt, run.queued_at.timestamp())
+    assert catalogue.tasks.complete(task.id)
+    before = catalogue.tasks.get(task.id)
+    hooks.on_dag_run_failed(dag_run=run, msg="task_failure")
+    assert catalogue.tasks.get(task.id) == before
+    assert (before.state, before.last_error) == (TaskState.COMPLETED, "")
+    assert note(session, run) == "staff: completed with 1 failure (207 x1): 9 of 10 imported"
 
 
 def test_a_run_that_succeeded_has_a_result_and_no_pool(

@@ -4,13 +4,14 @@ import pytest
 
 from face_import.contract import TaskState
 from face_import.domain.models import Changes
-from face_import.orchestration.plugin.notes import LONGEST, opening, result
+from face_import.domain.notes import LONGEST, opening
+from face_import.orchestration.plugin.notes import result
 
 
 def test_a_completed_import_tells_its_counts() -> None:
     """The most frequent failure comes first."""
     note = result("staff", TaskState.COMPLETED, "", {0: 95, 101: 2, 201: 3})
-    assert note == "staff: 95 of 100 imported, 5 failed (201 x3, 101 x2)"
+    assert note == "staff: completed with 5 failures (201 x3, 101 x2): 95 of 100 imported"
 
 
 def test_an_import_without_failures_is_short() -> None:
@@ -25,7 +26,7 @@ def test_an_import_of_changes_tells_them_too() -> None:
         "staff: 7 of 7 imported; 2 new, 1 changed, 4 unchanged, 3 gone"
     )
     assert result("staff", TaskState.COMPLETED, "", {0: 7, 101: 1}, changes).endswith(
-        "1 failed (101 x1); 2 new, 1 changed, 4 unchanged, 3 gone"
+        "1 failure (101 x1): 7 of 8 imported; 2 new, 1 changed, 4 unchanged, 3 gone"
     )
     assert result("staff", TaskState.STOPPED, "", {0: 7}, changes) == "staff: stopped."
 

@@ -9,9 +9,11 @@ from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import ParamValidationError
 
-from face_import.contract import Mode
-from face_import.domain.models import Limits
+from face_import.contract import MAX_ROW, Mode, OnAlike
+from face_import.domain.guard import NO_GUARD, Guard
+from face_import.domain.models import NO_POLICY, FailurePolicy, Limits, Scope
 from face_import.domain.reading import AS_FOUND
+from face_import.errors import InvalidRequest
 from face_import.orchestration.dag.params import import_params, run_params, source_pattern, task_config
 from face_import.settings import Settings
 
@@ -29,18 +31,27 @@ def test_a_form_that_is_left_alone_has_no_limits() -> None:
     """The defaults are those of the API."""
     config = task_config(validated())
     assert (config.limits, config.thread_num, config.mode, config.entry) == (Limits(), 10, Mode.SKIP, "")
+    assert (config.host_threads, config.policy) == (0, NO_POLICY)
     assert config.options == AS_FOUND
 
 
 def test_every_value_reaches_the_task() -> None:
     """Under its own name, and the source without secrets."""
-    limits = {"pos_pitch": 1, "pos_yaw": 2, "pos_rol": 3, "width": 4, "height": 5, "blur_degree": 6}
+    limits = {"pos_pitch": 1, "pos_yaw": 2, "pos_rol": 3, "width": 4, "height": 5, "blur_degree": 6, "faces": 1}
     source = "https://u:p4ss@h/faces.csv?key=t0k"
     reading = {"encoding": "gbk", "sheet": "员工", "columns": {"uri": "照片", "tag": 2, "id": None}}
-    config = task_config(validated(**limits, **reading, source=source, thread_num=7, mode=1, entry="nightly"))
+    how = {"thread_num": 7, "host_threads": 2, "mode": 1, "entry": "nightly", "measure": 1}
+    policy = {"max_failed": 5, "max_failed_percent": 20, "fail_on_errors": 1}
+    config = task_config(validated(**limits, **reading, source=source, **how, **policy))
+    assert config.policy == FailurePolicy(**policy)
+    assert config.scope == Scope(measure=1)
+    assert config.guard == NO_GUARD
+    guard = {"same_picture": 1, "alike": 1, "alike_tag": 0.45, "on_alike": "note"}
+    assert task_config(validated(**guard)).guard == Guard(1, 1.0, 0.45, OnAlike.NOTE)
+    assert task_config(validated(dry_run=1, sample=1000)).scope == Scope(dry_run=1, sample=1000)
     assert config.limits == Limits(**limits)
     assert (config.group_name, config.source) == ("staff", "https://h/faces.csv?…")
-    assert (config.thread_num, config.mode, config.entry) == (7, Mode.STOP, "nightly")
+    assert (config.thread_num, config.host_threads, config.mode, config.entry) == (7, 2, Mode.STOP, "nightly")
     assert asdict(config.options) == reading
 
 
@@ -53,8 +64,17 @@ def test_every_value_reaches_the_task() -> None:
         ("width", 0, 100_000),
         ("height", 0, 100_000),
         ("blur_degree", 0, 100),
+        ("faces", 0, 100),
         ("thread_num", 1, 1000),
+        ("host_threads", 0, 1000),
         ("mode", 0, 1),
+        ("max_failed", 0, MAX_ROW),
+        ("max_failed_percent", 0, 100),
+        ("fail_on_errors", 0, 1),
+        ("measure", 0, 1),
+        ("dry_run", 0, 1),
+        ("sample", 0, MAX_ROW),
+        ("same_picture", 0, 1),
     ],
 )
 def test_numbers_have_bounds(name: str, least: int, most: int) -> None:
@@ -150,3 +170,16 @@ def test_tasks_take_the_sources_of_all_settings() -> None:
     for source in ("", "/etc/passwd", "s3:/bucket/a.csv", "https://h/two words.csv", "https://h/" + "x" * 4087):
         with pytest.raises(ParamValidationError):
             param.resolve(source)
+
+
+@pytest.mark.parametrize("trial", [{"dry_run": 1}, {"sample": 10}])
+def test_changes_of_an_entry_are_imported_in_earnest(trial: dict[str, int]) -> None:
+    """What it has in the group is on record: a dry run would leave that wrong, and rows outside a sample look gone."""
+    with pytest.raises(InvalidRequest, match="dry run or sample"):
+        task_config(validated(entry="nightly", **trial))
+
+
+def test_a_parameter_that_does_not_exist_is_named() -> None:
+    """Airflow lets it pass; a misspelt limit must not be off silently."""
+    with pytest.raises(InvalidRequest, match=r"^pos_yaww: there is no such parameter; there are source, group_name, "):
+        task_config(validated(pos_yaww=30))

@@ -13,14 +13,14 @@ from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from face_import.catalogue import Catalogue, ImportTask, TaskConfig
 from face_import.clients.transfer import FetchError, TransientFetchError
-from face_import.contract import Mode, TaskState
+from face_import.contract import Code, Mode, TaskState
 from face_import.control import run_conf
 from face_import.domain.identity import UPLOADED, new_task_id, task_id_of_run
-from face_import.domain.models import Limits, Shard
+from face_import.domain.models import Limits, Outcome, OutcomeBatch, Shard
 from face_import.errors import Interrupted, RefusalKind, ServiceRefusal, ServiceUnavailable
 from face_import.orchestration.dag import tasks
 from face_import.orchestration.dag.operators import InterruptibleTask
@@ -57,9 +57,9 @@ def uploaded(catalogue: Catalogue, settings: Settings) -> ImportTask:
     return catalogue.tasks.get(task_id)
 
 
-def refused(airflow: FakeAirflow) -> str:
-    """The reason for which `plan` fails without a retry."""
-    with pytest.raises(AirflowFailException) as refusal:
+def refused(airflow: FakeAirflow, by: type[Exception] = AirflowFailException) -> str:
+    """The reason for which `plan` fails, or is skipped, without a retry."""
+    with pytest.raises(by) as refusal:
         airflow.call(tasks.plan)
     return str(refusal.value)
 
@@ -301,7 +301,11 @@ def test_a_transient_failure_is_left_to_airflows_retry(
 
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
-    [("group_name", "Not_A_Group", "is not a group name"), ("thread_num", 201, "above the limit of 200")],
+    [
+        ("group_name", "Not_A_Group", "is not a group name"),
+        ("thread_num", 201, "above the limit of 200"),
+        ("host_threads", 201, "above the limit of 200"),
+    ],
 )
 def test_settings_are_applied_before_anything_is_stored(
     airflow: FakeAirflow,
@@ -413,7 +417,7 @@ def test_a_deleted_task_is_not_planned(
     """Its run leaves nothing behind."""
     catalogue.tasks.add(TASK_ID, RUN_ID, TaskConfig("staff", "", Limits(), 10, Mode.SKIP), state=TaskState.RUNNING)
     catalogue.tasks.mark_deleted(TASK_ID)
-    assert "there is no task" in refused(airflow)
+    assert "there is no task" in refused(airflow, by=AirflowSkipException)
     assert stored(settings) == set()
 
 
@@ -447,9 +451,9 @@ def test_a_cleared_run_waits_for_the_keeper(
 def test_a_cleared_run_does_not_wait_for_ever(
     airflow: FakeAirflow, stopped_before: ImportTask, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a keeper it fails, and the task stays stopped."""
+    """Without a keeper it is skipped, and the task stays stopped."""
     monkeypatch.setattr(tasks, "KEEPER_S", -1.0)
-    assert "is not running" in refused(airflow)
+    assert "is not running" in refused(airflow, by=AirflowSkipException)
     assert catalogue.tasks.get(TASK_ID).state == TaskState.STOPPED
 
 
@@ -464,3 +468,56 @@ def test_an_earlier_attempt_does_not_stop_a_later_one(
     assert "cannot be opened" in refused(airflow)
     task = catalogue.tasks.get(TASK_ID)
     assert (task.state, task.last_error) == (TaskState.RUNNING, "")
+
+
+def test_an_undo_lists_the_faces_to_remove(
+    airflow: FakeAirflow, catalogue: Catalogue, settings: Settings, library: FakeLibrary
+) -> None:
+    """As its own source, without making the group; from then on the undone import may be gone."""
+    task = uploaded(catalogue, settings)
+    catalogue.plans.commit(task.id, [Shard(0, 1, 3, 8, len(CSV), 2)], 3)
+    catalogue.leases.take(task.id, 0, "me", 1)
+    outcomes = (
+        Outcome(1, "http://h/1.jpg", Code.OK, face_id="one"),
+        Outcome(2, "http://h/2.jpg", Code.NO_FACE),
+        Outcome(3, "http://h/3.jpg", Code.OK, face_id=f"{task.id}-3"),
+    )
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", outcomes))
+    catalogue.tasks.stop(task.id)
+    undo = catalogue.undoing.begin(task.id, new_task_id())
+    catalogue.tasks.start(undo.id)
+    catalogue.runs.note_queued(undo.id, 1, 1.0)
+    airflow.run = SimpleNamespace(run_id=undo.run_id, start_date=airflow.run.start_date)
+    airflow.params = {**airflow.params, **run_conf(undo)}
+    assert airflow.call(tasks.plan) == [0]
+    assert library.groups == []
+    undo = catalogue.tasks.get(undo.id)
+    assert undo.total_num == 2
+    assert stored(settings, undo.id) == {f"{undo.source_name}.csv", f"{undo.source_name}.json"}
+    (part,) = catalogue.plans.shards(undo.id)
+    faces = list(Storage.of(settings).open_added(undo.id, part, undo.source_name))
+    assert [(face.number, face.uri, face.tag, face.id, face.added.row) for face in faces] == [
+        (1, "http://h/1.jpg", "a", "one", 1),
+        (2, "http://h/3.jpg", "c", f"{task.id}-3", 3),
+    ]
+    catalogue.tasks.mark_deleted(task.id)
+    assert airflow.call(tasks.plan) == [0]
+
+
+def test_an_undo_of_an_import_that_is_gone_says_so(
+    airflow: FakeAirflow, catalogue: Catalogue, settings: Settings, library: FakeLibrary
+) -> None:
+    """It was deleted before `plan` had listed its faces."""
+    task = uploaded(catalogue, settings)
+    catalogue.plans.commit(task.id, [Shard(0, 1, 3, 8, len(CSV), 2)], 3)
+    catalogue.leases.take(task.id, 0, "me", 1)
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (Outcome(1, "u", Code.OK, face_id="one"),)))
+    catalogue.tasks.stop(task.id)
+    undo = catalogue.undoing.begin(task.id, new_task_id())
+    catalogue.tasks.start(undo.id)
+    catalogue.runs.note_queued(undo.id, 1, 1.0)
+    catalogue.tasks.mark_deleted(task.id)
+    airflow.run = SimpleNamespace(run_id=undo.run_id, start_date=airflow.run.start_date)
+    airflow.params = {**airflow.params, **run_conf(undo)}
+    assert f"task {task.id} was deleted before" in refused(airflow)
+    assert "delete this one, too" in catalogue.tasks.get(undo.id).last_error

@@ -99,7 +99,7 @@ def test_a_result_has_the_counts(
         assert catalogue.tasks.complete(task.id)
         run = make_run(task.run_id)
         note_result(session, run, catalogue)
-        assert note(session, run) == f"staff: 3 of 4 imported, 1 failed (201 x1){told}"
+        assert note(session, run) == f"staff: completed with 1 failure (201 x1): 3 of 4 imported{told}"
 
 
 def test_a_long_reason_fits(session: Session, make_run: MakeRun, make_task: MakeTask, catalogue: Catalogue) -> None:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pendulum
 import pytest
 from airflow.sdk import DAG
+from airflow.serialization.encoders import coerce_to_core_timetable
+from airflow.timetables.base import TimeRestriction
 
 from face_import.domain.identity import import_of_run, is_task_id
 from face_import.orchestration.recurring.dags import recurring_imports
@@ -80,6 +83,29 @@ def test_a_broken_schedule_does_not_take_the_others_down(tmp_path: Path, schedul
     assert [dag.dag_id for dag in recurring.dags] == ["recurring_e0", "recurring_e2"]
     (problem,) = recurring.problems
     assert problem.startswith(f"{tmp_path}/recurring_imports.yaml: entry e1: schedule: ")
+
+
+@pytest.mark.parametrize(
+    ("cron", "night", "times"),
+    [
+        ("30 2 * * *", "2027-03-28", ["03:30+02:00"]),
+        ("30 2 * * *", "2026-10-25", ["02:30+01:00"]),
+        ("0 1,2,3 * * *", "2027-03-28", ["01:00+01:00", "03:00+02:00"]),
+        ("0 1,2,3 * * *", "2026-10-25", ["01:00+02:00", "02:00+01:00", "03:00+01:00"]),
+        ("0 * * * *", "2027-03-28", ["00:00+01:00", "01:00+01:00", "03:00+02:00"]),
+        ("0 * * * *", "2026-10-25", ["00:00+02:00", "01:00+02:00", "02:00+02:00", "02:00+01:00", "03:00+01:00"]),
+    ],
+)
+def test_when_the_clocks_change(tmp_path: Path, cron: str, night: str, times: list[str]) -> None:
+    """As docs/how-to/recurring.md says; runs between midnight and four o'clock in Berlin."""
+    (dag,) = recurring_imports(settings_with(tmp_path, f"{{cron: '{cron}', timezone: Europe/Berlin}}")).dags
+    timetable = coerce_to_core_timetable(dag.timetable)
+    start = pendulum.parse(night, tz="Europe/Berlin")
+    within, last, found = TimeRestriction(earliest=start, latest=start.at(3, 59), catchup=True), None, []
+    while run := timetable.next_dagrun_info(last_automated_data_interval=last, restriction=within):
+        last = run.data_interval
+        found.append(run.run_after.in_timezone("Europe/Berlin").format("HH:mmZ"))
+    assert found == times
 
 
 def test_the_file_need_not_be_there_unless_it_is_named(tmp_path: Path) -> None:

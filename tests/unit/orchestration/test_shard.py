@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError, ErrorType
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, AirflowSkipException, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from face_import.catalogue import Catalogue, ImportTask
@@ -15,10 +15,10 @@ from face_import.contract import Code, TaskState
 from face_import.domain.identity import task_id_of_run
 from face_import.domain.models import Outcome, OutcomeBatch, Row
 from face_import.errors import ConfigError, Interrupted, LeaseLost, SourceError, TaskFailed, TaskStopped
-from face_import.orchestration.dag import tasks
+from face_import.orchestration.dag import enduring, tasks
 from face_import.orchestration.dag.metrics import send_metrics
 from face_import.orchestration.dag.operators import InterruptibleTask
-from face_import.pipeline.shard import ShardWork
+from face_import.pipeline.work import ShardWork
 from face_import.settings import Settings
 from face_import.sources.storage import Storage
 from tests.unit.orchestration.conftest import RUN_ID, FakeAirflow, FakeLibrary
@@ -58,6 +58,7 @@ def attempt(monkeypatch: pytest.MonkeyPatch) -> FakeTry:
     """The try at a shard."""
     attempt = FakeTry()
     monkeypatch.setattr(tasks, "opened", attempt.opened)
+    monkeypatch.setattr(enduring, "BUSY_S", 0.0)
     return attempt
 
 
@@ -93,6 +94,39 @@ def test_a_shard_gets_its_rows(airflow: FakeAirflow, task: ImportTask, attempt: 
     assert sum(part.rows for part in shards) == ROWS
 
 
+@pytest.mark.parametrize("dry_run", [0, 1])
+def test_a_dry_run_that_was_made_real_gets_its_group(
+    airflow: FakeAirflow, task: ImportTask, attempt: FakeTry, library: FakeLibrary, dry_run: int
+) -> None:
+    """The run's parameters are those of the dry run, for which `plan` makes none."""
+    made = list(library.groups)
+    airflow.params["dry_run"] = dry_run
+    airflow.call(tasks.shard, 0)
+    assert attempt.work is not None
+    assert library.groups == made + [(task.config.group_name, made[0][1])] * dry_run
+
+
+def test_airflows_own_handler_is_there_again_after_a_try(
+    airflow: FakeAirflow, task: ImportTask, attempt: FakeTry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one, the signal would kill a process that waits before it takes the lease again."""
+    heard: list[int] = []
+    losses = iter([LeaseLost("late")])
+
+    def lose_once(_work: ShardWork) -> None:
+        for error in losses:
+            raise error
+
+    attempt.does = lose_once
+    monkeypatch.setattr(enduring, "_pause", lambda _s: signal.raise_signal(signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
+    try:
+        airflow.call(tasks.shard, 0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
 def pushes(catalogue: Catalogue, outcomes: tuple[Outcome, ...]) -> Callable[[ShardWork], None]:
     """A try that takes the lease and pushes these outcomes."""
 
@@ -114,7 +148,7 @@ def test_outcomes_go_through_the_xcom_to_the_ledger(
     attempt.does = pushes(catalogue, OUTCOMES)
     airflow.call(tasks.shard, 0)
     (stored,) = airflow.ti.xcoms
-    assert (stored["task"], stored["shard"], stored["succeeded"], stored["failed"]) == (TASK_ID, 0, 1, {"201": 1})
+    assert stored == f"shard 0 of import {TASK_ID}: 1 succeeded, 1 failed (201 x1)"
     assert catalogue.ledger.progress(TASK_ID, 0).by_code == {Code.OK: 1, Code.NO_FACE: 1}
     assert f"imported task={TASK_ID} shard=0 succeeded=1 failed=201:1" in caplog.text
 
@@ -156,31 +190,53 @@ def test_what_an_operator_has_to_fix_stops_the_task(
 
 
 @pytest.mark.parametrize("error", [LeaseLost("the lease ran out"), Interrupted("asked to end")], ids=["lease", "end"])
-def test_what_ends_a_try_alone_is_retried(
-    airflow: FakeAirflow, task: ImportTask, attempt: FakeTry, catalogue: Catalogue, error: Exception
+def test_what_ends_a_try_alone_is_retried(  # noqa: PLR0917 - fixtures
+    airflow: FakeAirflow,
+    task: ImportTask,
+    attempt: FakeTry,
+    catalogue: Catalogue,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
 ) -> None:
-    """The next try resumes the shard of the running task."""
+    """The next try resumes the shard of the running task; the log has a line, and Airflow adds no traceback."""
     attempt.does = raises(error)
-    with pytest.raises(AirflowException, match=f"{error}; the next try resumes the shard") as end:
+    with pytest.raises(SystemExit, match=str(tasks.TRY_AGAIN)):
         airflow.call(tasks.shard, 0)
-    assert not isinstance(end.value, AirflowFailException)
+    assert f"{error}; the next try resumes the shard" in caplog.text
     assert catalogue.tasks.get(TASK_ID) == task
 
 
-def test_a_shard_of_a_stopped_task_is_not_retried(
+def test_a_shard_of_a_stopped_task_is_skipped(
     airflow: FakeAirflow, task: ImportTask, attempt: FakeTry, catalogue: Catalogue
 ) -> None:
-    """Neither if it is stopped in the middle nor if it was before; the stop has no error."""
+    """Both if it is stopped in the middle and if it was before: nothing has failed, and the stop has no error."""
+
+    def stopped(_work: ShardWork) -> None:
+        catalogue.tasks.stop(TASK_ID)
+        raise TaskStopped("the task was stopped")
+
+    attempt.does = stopped
+    with pytest.raises(AirflowSkipException, match="the task was stopped"):
+        airflow.call(tasks.shard, 0)
+    attempt.work = None
+    with pytest.raises(AirflowSkipException, match="is not running"):
+        airflow.call(tasks.shard, 0)
+    assert attempt.work is None
+    assert catalogue.tasks.get(TASK_ID).last_error == ""
+
+
+def test_a_shard_of_a_task_that_an_error_stopped_fails(
+    airflow: FakeAirflow, task: ImportTask, attempt: FakeTry, catalogue: Catalogue
+) -> None:
+    """Without a retry; and so does one of an attempt whose task was started again."""
     attempt.does = raises(TaskStopped("the task was stopped"))
     with pytest.raises(AirflowFailException, match="the task was stopped"):
         airflow.call(tasks.shard, 0)
     assert catalogue.tasks.get(TASK_ID) == task
-    catalogue.tasks.stop(TASK_ID)
-    attempt.work = None
+    catalogue.tasks.halt(TASK_ID, "row 7: no face")
     with pytest.raises(AirflowFailException, match="is not running"):
         airflow.call(tasks.shard, 0)
-    assert attempt.work is None
-    assert catalogue.tasks.get(TASK_ID).last_error == ""
+    assert catalogue.tasks.get(TASK_ID).last_error == "row 7: no face"
 
 
 def test_a_storage_that_lost_the_source_stops_the_task(

@@ -1,21 +1,71 @@
-"""When a try of a recurring import's task may go on with an import that was stopped."""
+"""How a recurring import waits for its source."""
 
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import pytest
+from airflow.sdk import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
-from face_import.orchestration.recurring.waiting import is_retry
+from face_import.clients.transfer import TransientFetchError
+from face_import.orchestration.recurring import waiting
+from face_import.orchestration.recurring.waiting import SourceSensor
+from face_import.settings import Settings
 
-RETRIES = 5
+
+@pytest.fixture
+def sensor(settings: Settings, inbox: Path, monkeypatch: pytest.MonkeyPatch) -> SourceSensor:
+    """A sensor for a file that is not there yet."""
+    monkeypatch.setattr(waiting, "get_settings", lambda: settings)
+    return SourceSensor(task_id="wait_for_source", source=(inbox / "faces.csv").as_uri(), patience_s=300)
 
 
-@pytest.mark.parametrize(
-    ("try_number", "max_tries", "expected"),
-    [(1, 5, False), (2, 5, True), (6, 5, True), (2, 6, False), (3, 6, True), (4, 8, False)],
-    ids=["first", "retry", "last retry", "cleared after the first", "retry after that", "cleared after a retry"],
-)
-def test_only_a_person_goes_on_with_a_stopped_import(try_number: int, max_tries: int, *, expected: bool) -> None:
-    """Clearing raises the tries to those made and the retries; so the try after a clearing is no retry."""
-    context: Any = {"ti": SimpleNamespace(try_number=try_number, max_tries=max_tries)}
-    assert is_retry(context, RETRIES) is expected
+def test_a_source_is_there_once_it_can_be_opened(sensor: SourceSensor, inbox: Path) -> None:
+    """Until then the sensor remembers why not."""
+    assert sensor.poke(cast("Any", {})) is False
+    assert "No such file" in sensor.why
+    (inbox / "faces.csv").write_text("uri\n")
+    assert sensor.poke(cast("Any", {})) is True
+
+
+def test_a_host_that_is_down_may_come_back(sensor: SourceSensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that is not the file is no reason to fail."""
+
+    @contextmanager
+    def open_http(_url: str, _settings: Settings) -> Iterator[BinaryIO]:
+        raise TransientFetchError("503 Service Unavailable")
+        yield BytesIO()
+
+    monkeypatch.setattr(waiting, "open_http", open_http)
+    sensor.source = "https://h/faces.csv"
+    assert sensor.poke(cast("Any", {})) is False
+    assert sensor.why == "503 Service Unavailable"
+
+
+def test_a_source_that_is_not_allowed_is_not_waited_for(sensor: SourceSensor) -> None:
+    """It fails without a retry."""
+    sensor.source = "file:///etc/passwd"
+    with pytest.raises(AirflowFailException, match="not allowed"):
+        sensor.poke(cast("Any", {}))
+
+
+def test_the_end_of_the_patience_has_a_reason(sensor: SourceSensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the last look has found, and no secret of the URL."""
+
+    def timed_out(self: SourceSensor, context: Any) -> None:
+        self.poke(context)
+        raise AirflowSensorTimeout("Sensor has timed out")
+
+    monkeypatch.setattr(BaseSensorOperator, "execute", timed_out)
+    with pytest.raises(AirflowFailException, match=r"waited 300 s for the source file:.*No such file"):
+        sensor.execute(cast("Any", {}))
+
+
+@pytest.mark.parametrize(("patience_s", "interval_s"), [(3, 1), (300, 30), (86_400, 60)])
+def test_the_sensor_looks_often_enough(patience_s: int, interval_s: float) -> None:
+    """Ten times within its patience, between every second and every minute; in between no process waits."""
+    sensor = SourceSensor(task_id="wait", source="https://h/a.csv", patience_s=patience_s)
+    assert (sensor.poke_interval, sensor.timeout, sensor.mode) == (interval_s, patience_s, "reschedule")

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from face_import.domain.models import Row, Shard
-from face_import.domain.planning import plan_shards
+from face_import.domain.planning import plan_shards, sample_ranges
 from face_import.errors import SourceError
 from face_import.sources import read_rows
 from face_import.sources import records as module
 from face_import.sources.reading import PLAIN, SAMPLE_ROWS
+from face_import.sources.stored import StoredSource
 from tests.unit.sources.helpers import all_rows, shard_rows, taken_in
 
 CELL = st.text(st.sampled_from('ab,"\n\r €女𠮷\u2028\x0b'), max_size=6)
@@ -47,6 +48,36 @@ def test_shards_are_what_a_plain_reader_reads(
         ]
         rows = [row for shard in shards for row in shard_rows(stored, index, shard, step)]
     assert rows == list(expected_rows(text.getvalue()))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    records=st.lists(RECORD, min_size=1, max_size=12),
+    repeat=st.integers(1, 90),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    sample=st.integers(1, 30),
+    long_line=LONG_LINE,
+)
+def test_shards_of_a_sample_are_what_a_plain_reader_reads(
+    records: list[list[str]], repeat: int, end: str, sample: int, long_line: int
+) -> None:
+    """They begin and end within blocks; each row is that of its number, and nothing follows it."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end).writerows([["http://u", "first"]] * SAMPLE_ROWS + records * repeat)
+    with patch.object(module, "_LONG_LINE", long_line):
+        index, stored = taken_in(text.getvalue().encode())
+        shards = list(StoredSource(index, io.BytesIO(stored)).shards(sample_ranges(index.rows, sample, 1)))
+        rows = [row for shard in shards for row in shard_rows(stored, index, shard)]
+    assert len(rows) == sample
+    expected = {row.number: row for row in expected_rows(text.getvalue())}
+    assert rows == [expected[row.number] for row in rows]
+
+
+def test_a_sample_of_a_file_that_was_cut_is_refused() -> None:
+    """Not fewer rows, without a word."""
+    index, stored = taken_in(b"http://u\n" * 200)
+    with pytest.raises(SourceError, match="lacks 1 rows"):
+        list(StoredSource(index, io.BytesIO(stored[:-9])).shards([(191, 10)]))
 
 
 def expected_rows(text: str) -> list[Row]:

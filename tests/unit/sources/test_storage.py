@@ -5,6 +5,7 @@ import json
 import stat
 import uuid
 from dataclasses import replace
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from face_import.domain.planning import plan_shards
 from face_import.errors import ConfigError, SourceError, TaskNotFound
 from face_import.sources import Storage
+from face_import.sources import storage as module
 from face_import.sources.storage import dump_index, load_index
 from tests.unit.sources.helpers import BOUNDS, taken_in
 
@@ -52,6 +54,17 @@ def test_a_refused_source_leaves_nothing(root: str) -> None:
     with pytest.raises(SourceError):
         storage.store("task", io.BytesIO(CSV + b'"open'))
     assert storage.index("task") is None
+    assert storage._fs.find(storage._path("task", "")) == []
+
+
+def test_a_source_leaves_the_room_that_is_kept_free(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up in the middle of it, before the disk is full, and removed."""
+    monkeypatch.setattr(module, "_CHECK_BYTES", 1000)
+    told = iter(["", "the disk is almost full"])
+    storage = Storage(root, BOUNDS, lambda: next(told))
+    with pytest.raises(OSError, match="almost full") as refusal:
+        storage.store("task", io.BytesIO(CSV * 200))
+    assert refusal.value.errno == ENOSPC
     assert storage._fs.find(storage._path("task", "")) == []
 
 

@@ -42,8 +42,10 @@ def layout(settings: Settings) -> Iterator[Layout]:
     end_members(layout.stack_id, grace=0)
 
 
-def face_import(settings: Settings, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run the `face-import` command on the stack of these settings."""
+def face_import(
+    settings: Settings, *arguments: str, umask: int = -1, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the `face-import` command on the stack of these settings, by default with this process's umask."""
     environment = {
         **os.environ,
         "FACE_IMPORT_HOME": str(settings.home),
@@ -53,4 +55,6 @@ def face_import(settings: Settings, *arguments: str, **variables: str) -> "subpr
         **variables,
     }
     command = [sys.executable, "-m", "face_import.cli", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=180)
+    return subprocess.run(
+        command, env=environment, umask=umask, capture_output=True, text=True, check=False, timeout=180
+    )

@@ -1,13 +1,14 @@
 """Where a stack lives."""
 
-import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from face_import.catalogue.engine import migrate
 from face_import.errors import ConfigError
 from face_import.stack.layout import Layout
+from tests.unit.stack.conftest import make_settings
 
 
 def test_two_homes_have_two_ids_and_one_home_has_one_through_a_link(tmp_path: Path) -> None:
@@ -20,15 +21,24 @@ def test_two_homes_have_two_ids_and_one_home_has_one_through_a_link(tmp_path: Pa
 
 def test_directories_are_private(layout: Layout) -> None:
     """Nobody else can look into the home."""
-    for directory in (layout.home, layout.airflow_home, layout.secrets, layout.logs, layout.run):
+    for directory in (layout.home, layout.airflow_home, layout.secrets, layout.logs, layout.run, layout.temporary):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
-def test_a_deep_home_keeps_its_socket_elsewhere(tmp_path: Path) -> None:
-    """The socket's path fits into what Linux allows, however deep the home is."""
-    socket = Layout.of(tmp_path / ("x" * 120)).socket
-    assert len(os.fsencode(socket)) < 100
-    assert not socket.is_relative_to(tmp_path)
+def test_everything_is_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the socket of a deep one: a second command finds it whatever its TMPDIR, and no cleaner of /tmp does."""
+    monkeypatch.setenv("TMPDIR", "/elsewhere")
+    layout = Layout.of(tmp_path / ("x" * 120))
+    assert layout.socket.is_relative_to(layout.home)
+    assert layout.temporary.is_relative_to(layout.home)
+
+
+@pytest.mark.parametrize("name", ["100%41", "a #b?c;d&e", 'it\'s "项目"', "a+b = c"])
+def test_databases_may_be_in_a_home_of_any_name(tmp_path: Path, name: str) -> None:
+    """A URL has meanings of its own for some characters."""
+    url = make_settings(tmp_path / name).catalogue_url
+    migrate(url)
+    assert (tmp_path / name / "catalogue.db").exists()
 
 
 def test_a_home_that_cannot_be_made_is_said_in_a_line(tmp_path: Path) -> None:

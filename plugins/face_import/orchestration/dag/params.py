@@ -7,14 +7,26 @@ from typing import Any
 from airflow.sdk import Param
 
 from face_import.catalogue import TaskConfig
-from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, MAX_CONCURRENCY, MAX_SOURCE_URL, UPLOAD, Mode
-from face_import.domain.models import LIMITS, Limit, Limits
+from face_import.contract import (
+    DEFAULT_THREAD_NUM,
+    ENTRY_NAME_PATTERN,
+    MAX_CONCURRENCY,
+    MAX_SOURCE_URL,
+    UPLOAD,
+    Mode,
+    OnAlike,
+)
+from face_import.domain.failures import JUDGED_FROM
+from face_import.domain.guard import GUARD, Guard
+from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, FailurePolicy, Limit, Limits, Scope
 from face_import.domain.reading import COLUMNS_SCHEMA, ENCODINGS, MAX_ENCODING, MAX_SHEET, reading_options
 from face_import.domain.uri import redact
-from face_import.settings import Settings
+from face_import.errors import InvalidRequest
+from face_import.settings import Settings, get_settings
 
-WHAT, READING, HOW, FACES, RECURRING = (
-    *("Source and group", "How the file is read", "How it runs", "Limits", "Recurring import"),
+WHAT, READING, HOW, FACES, TAGS, TRIAL, RECURRING = (
+    *("Source and group", "How the file is read", "How it runs", "Limits", "Doubtful tags", "Trial"),
+    "Recurring import",
 )
 """Sections of the form, in its order."""
 SOURCE_PATTERN = r"^(upload:|[A-Za-z][A-Za-z0-9+.-]*://)\S+$"
@@ -37,6 +49,17 @@ def _limit(limit: Limit) -> Param:
         description=f"{limit.title}, {limit.unit}: 0 to {limit.most}; 0 means no limit.",
         section=FACES,
     )
+
+
+def _option(limit: Limit, description: str, section: str = HOW) -> Param:
+    is_choice = limit.most == 1
+    choice = {"enum": [0, 1], "values_display": {0: "no", 1: "yes"}}
+    bounds = choice if is_choice else {"minimum": 0, "maximum": limit.most}
+    return Param(0, type="integer", **bounds, title=limit.title, description=description, section=section)
+
+
+def _score(name: str, description: str) -> Param:
+    return Param(0, type="number", minimum=0, maximum=1, title=GUARD[name], description=description, section=TAGS)
 
 
 def import_params(settings: Settings) -> dict[str, Param]:
@@ -104,6 +127,16 @@ def import_params(settings: Settings) -> dict[str, Param]:
             f"at most {settings.max_threads}.",
             section=HOW,
         ),
+        "host_threads": Param(
+            0,
+            type="integer",
+            minimum=0,
+            maximum=MAX_CONCURRENCY,
+            title="Concurrency per image host",
+            description="Maximum number of images that are fetched from one image host at a time, "
+            f"at most {settings.max_threads}; 0 means no limit of its own.",
+            section=HOW,
+        ),
         "mode": Param(
             int(Mode.SKIP),
             type="integer",
@@ -113,7 +146,56 @@ def import_params(settings: Settings) -> dict[str, Param]:
             description="Skip bad rows, or stop the import at the first one.",
             section=HOW,
         ),
+        "max_failed": _option(
+            FAILURE_POLICY["max_failed"],
+            "Stops the import when more rows have failed since its last start; 0 means any number may fail.",
+        ),
+        "max_failed_percent": _option(
+            FAILURE_POLICY["max_failed_percent"],
+            "Stops the import when a larger share of the rows handled since its last start has failed, from "
+            f"{JUDGED_FROM:,} rows on, or once all are handled; 0 means any share may fail.",
+        ),
+        "fail_on_errors": _option(
+            FAILURE_POLICY["fail_on_errors"], "Whether this run fails if the import is completed with failed rows."
+        ),
         **{name: _limit(limit) for name, limit in LIMITS.items()},
+        "measure": _option(
+            SCOPE["measure"],
+            "Whether faces are measured in full, not only as far as the limits need: other limits can be judged later.",
+            FACES,
+        ),
+        "same_picture": Param(
+            0,
+            type="integer",
+            enum=[0, 1],
+            values_display={0: "no", 1: "yes"},
+            title=GUARD["same_picture"],
+            description="Whether a row fails whose image, byte by byte, another row of the file has imported.",
+            section=TAGS,
+        ),
+        "alike": _score(
+            "alike",
+            "The library's score, 0 to 1, from which a face counts as that of another tag in the group; 0 is off.",
+        ),
+        "alike_tag": _score(
+            "alike_tag",
+            "Score, 0 to 1, that a face must have with one of its own tag, if the group has such faces; 0 is off.",
+        ),
+        "on_alike": Param(
+            str(OnAlike.REFUSE),
+            type="string",
+            enum=[str(word) for word in OnAlike],
+            values_display={OnAlike.REFUSE: "refuse them", OnAlike.NOTE: "import them, and note it in the results"},
+            title=GUARD["on_alike"],
+            description="Whether rows that these comparisons speak against fail, or are imported with a note.",
+            section=TAGS,
+        ),
+        "dry_run": _option(
+            SCOPE["dry_run"], "Whether faces are measured and judged only, and none is added to the group.", TRIAL
+        ),
+        "sample": _option(
+            SCOPE["sample"], "How many rows are handled, spread evenly over the file; 0 handles all of them.", TRIAL
+        ),
         "entry": Param(
             None,
             type=["null", "string"],  # what may be left empty in the form
@@ -126,6 +208,10 @@ def import_params(settings: Settings) -> dict[str, Param]:
     }
 
 
+PARAMETERS = tuple(import_params(get_settings()))
+"""Names of the parameters."""
+
+
 def run_params() -> dict[str, Param]:
     """Task-level parameters, wider than the form's: a run can be resumed whatever sources are allowed by then."""
     return {"source": Param("", type="string", minLength=1, maxLength=MAX_SOURCE_URL, pattern=SOURCE_PATTERN)}
@@ -135,8 +221,17 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
     """The configuration of a task, from a run's validated parameters.
 
     Raises:
-        InvalidRequest: how the file is to be read is malformed in a way that Airflow's validation lets pass.
+        InvalidRequest: what Airflow's validation lets pass: how the file is to be read is malformed, or parameters
+            that exclude each other, or that do not exist.
     """
+    if unknown := [name for name in params if name not in PARAMETERS]:  # a misspelt limit must not be silently off
+        raise InvalidRequest(f"{unknown[0]}: there is no such parameter; there are {', '.join(PARAMETERS)}")
+    scope = Scope(**{name: params[name] for name in SCOPE})
+    if params["entry"] and (scope.dry_run or scope.sample):
+        raise InvalidRequest("entry: only changes since a recurring import cannot be combined with a dry run or sample")
+    guard = Guard.of(params)
+    if params["entry"] and guard.same_picture:
+        raise InvalidRequest("entry: only changes since a recurring import cannot be combined with same_picture")
     return TaskConfig(
         group_name=params["group_name"],
         source=redact(params["source"]),
@@ -145,4 +240,8 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
         mode=Mode(params["mode"]),
         entry=params["entry"] or "",
         options=reading_options(params),
+        host_threads=params["host_threads"],
+        policy=FailurePolicy(**{name: params[name] for name in FAILURE_POLICY}),
+        scope=scope,
+        guard=guard,
     )

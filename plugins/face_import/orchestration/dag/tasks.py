@@ -5,12 +5,19 @@ import gc
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, cast
 from uuid import uuid4
 
 from airflow.sdk import Asset, AssetAlias, get_current_context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowRuntimeError,
+    AirflowSkipException,
+)
 from airflow.sdk.types import DagRunProtocol
 
 from face_import.catalogue import Catalogue, ImportTask, get_catalogue
@@ -18,11 +25,12 @@ from face_import.catalogue.reports import counts_of
 from face_import.clients.download import open_http
 from face_import.clients.services import LibraryService
 from face_import.clients.transfer import FetchError, TransientFetchError
-from face_import.contract import ASSET_ALIAS, GROUP_ASSET, LOG_XCOM_KEY, UPLOAD, TaskState
+from face_import.contract import ASSET_ALIAS, DAG_ID, GROUP_ASSET, LOG_XCOM_KEY, SHARD_TASK, UPLOAD, TaskState
+from face_import.domain.failures import failed_run
 from face_import.domain.identity import UPLOADED, task_id_of_run
-from face_import.domain.limits import check_group_name, check_thread_num
-from face_import.domain.models import OutcomeBatch, Shard, SourceIndex
-from face_import.domain.planning import plan_shards, pool_for
+from face_import.domain.limits import check_group_name, check_threads
+from face_import.domain.models import OutcomeBatch, Row, Shard, SourceIndex
+from face_import.domain.planning import plan_shards, pool_for, sample_ranges, shard_names
 from face_import.domain.reading import Reading
 from face_import.domain.uri import redact
 from face_import.errors import (
@@ -31,25 +39,31 @@ from face_import.errors import (
     LeaseLost,
     RequestError,
     ServiceRefusal,
+    ShardWaits,
     SourceError,
     TaskFailed,
     TaskNotFound,
     TaskStopped,
 )
+from face_import.orchestration.dag.enduring import enduring, wait_for_room
 from face_import.orchestration.dag.metrics import send_metrics
 from face_import.orchestration.dag.operators import InterruptibleTask
 from face_import.orchestration.dag.params import task_config
+from face_import.orchestration.dag.progress import told_progress
 from face_import.pipeline.opening import opened
 from face_import.pipeline.outage import Outage
-from face_import.pipeline.shard import ShardWork
+from face_import.pipeline.work import ShardWork
 from face_import.settings import Settings, get_settings
 from face_import.sources.location import open_source
 from face_import.sources.storage import Storage
+from face_import.undo import store_added
 
 log = logging.getLogger(__name__)
 ASKED_TO_END = "Airflow asked this process to end"
 LOGGED_TITLE, LOGGED_IGNORED = 60, 20
 """What the log shows of a title, in characters, and of the columns that are not imported."""
+TRY_AGAIN = 1
+"""Exit status after which Airflow retries a task instance like after an exception, but logs no traceback."""
 KEEPER_S = 10.0
 """How long the keeper may take to notice a run that was cleared in Airflow."""
 
@@ -77,7 +91,7 @@ def plan() -> list[int]:
         shards = catalogue.plans.shards(task_id)
         if not shards:
             check_group_name(config.group_name, settings)
-            check_thread_num(config.thread_num, settings)
+            check_threads(settings, thread_num=config.thread_num, host_threads=config.host_threads)
             shards = _commit_plan(task, source, catalogue, settings)
     except TransientFetchError:
         raise
@@ -98,18 +112,34 @@ def _commit_plan(task: ImportTask, source: str, catalogue: Catalogue, settings: 
     An earlier try of `plan` may still be running. Whichever commits first decides: its shards are read back, and
     any other copy of the source is removed.
     """
-    index, name = _store_source(task, source, settings)
+    wait_for_room(settings)
+    index, name = _store_source(task, source, catalogue, settings)
     log.info("read task=%s %s", task.id, _in_words(index.reading))
-    shards = plan_shards(index, pool_for(task.run_id, task.config.thread_num, settings).slots)
-    asyncio.run(_make_group(task.config.group_name, settings))
-    catalogue.plans.commit(task.id, shards, index.rows, name, index.reading)
+    shards = _shards(task, index, name, settings)
+    if not (task.config.scope.dry_run or task.config.undoes):
+        asyncio.run(_make_group(task.config.group_name, settings))
+    catalogue.plans.commit(task.id, shards, sum(part.rows for part in shards), name, index.reading)
     Storage.of(settings).keep_only(task.id, catalogue.tasks.get(task.id).source_name)
     return catalogue.plans.shards(task.id)
 
 
-def _store_source(task: ImportTask, source: str, settings: Settings) -> tuple[SourceIndex, str]:
+def _shards(task: ImportTask, index: SourceIndex, name: str, settings: Settings) -> Sequence[Shard]:
+    """The shards of a source: of all its rows, or of as many as the task samples."""
+    slots = pool_for(task.run_id, task.config.thread_num, settings).slots
+    sample = task.config.scope.rows_of(index.rows)
+    if sample == index.rows:
+        return plan_shards(index, slots)
+    with Storage.of(settings).opened(task.id, index, name) as source:
+        return list(source.shards(sample_ranges(index.rows, sample, slots)))
+
+
+def _store_source(task: ImportTask, source: str, catalogue: Catalogue, settings: Settings) -> tuple[SourceIndex, str]:
     """The index of the task's source, and the name under which this try stored it or found the upload."""
     storage = Storage.of(settings)
+    if task.config.undoes:
+        log.info("listing the faces to remove task=%s undoes=%s", task.id, task.config.undoes)
+        name = uuid4().hex
+        return store_added(task, catalogue, storage, name), name
     if source.startswith(UPLOAD):
         if source != f"{UPLOAD}{task.id}":
             raise SourceError(f"the upload of task {source.removeprefix(UPLOAD)} belongs to that task alone")
@@ -153,16 +183,35 @@ def shard(number: int) -> None:
     catalogue, settings = get_catalogue(), get_settings()
     run, ti = context["dag_run"], context["ti"]
     task_id = task_id_of_run(run.run_id)
-    try:
+
+    def work() -> None:
         task = _wait_until_running(catalogue, task_id, run)
         part = catalogue.plans.shard(task_id, number)
         cast("dict[str, Any]", context)["rows"] = f"rows {part.first_row}-{part.last_row}"  # for Airflow's grid
+        if (
+            context["params"].get("dry_run") and not task.config.scope.dry_run
+        ):  # made real since: `plan` has made no group
+            asyncio.run(_make_group(task.config.group_name, settings))
         log.info("importing task=%s shard=%s rows=%s-%s", task_id, number, part.first_row, part.last_row)
-        asyncio.run(_import_shard(task, part, str(ti.id), _pusher(ti), catalogue, settings))
+        heard = signal.getsignal(signal.SIGTERM)
+        try:
+            asyncio.run(_import_shard(task, part, str(ti.id), _pusher(ti), catalogue, settings))
+        finally:
+            signal.signal(
+                signal.SIGTERM, heard
+            )  # the event loop leaves the default, which would kill a process that waits
+
+    try:
+        enduring(work, lambda: catalogue.ledger.progress(task_id, number).handled, settings)
     except (ConfigError, TaskFailed, TaskStopped, SourceError, TaskNotFound) as error:
         _give_up(catalogue, run, error)
+    except ShardWaits as waits:
+        log.info("waiting task=%s shard=%s seconds=%.0f reason=%s", task_id, number, waits.seconds, waits)
+        again = datetime.now(UTC) + timedelta(seconds=waits.seconds)
+        raise AirflowRescheduleException(again) from None  # type: ignore[no-untyped-call]
     except (LeaseLost, Interrupted) as error:
-        raise AirflowException(f"{error}; the next try resumes the shard") from None
+        log.warning("%s; the next try resumes the shard", error)
+        raise SystemExit(TRY_AGAIN) from None
     progress = catalogue.ledger.progress(task_id, number)
     failed = ",".join(f"{code}:{rows}" for code, rows in progress.failures.items()) or "none"
     log.info("imported task=%s shard=%s succeeded=%s failed=%s", task_id, number, progress.succeeded, failed)
@@ -196,17 +245,23 @@ async def _import_shard(  # noqa: PLR0913, PLR0917 - all that a try needs
     catalogue: Catalogue,
     settings: Settings,
 ) -> None:
-    rows = Storage.of(settings).open_shard(task.id, part, task.source_name)
+    storage = Storage.of(settings)
+    opening = storage.open_added if task.config.undoes else storage.open_shard
+    rows: Iterator[Row] = opening(task.id, part, task.source_name)
     todo = ShardWork(task, part, owner, rows, push, observe=send_metrics)
     async with opened(todo, catalogue, settings) as work:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.stop, ASKED_TO_END)
         if InterruptibleTask.asked_to_end:
             work.stop(ASKED_TO_END)
-        await work.run()
+        async with told_progress(catalogue, task.id, part):
+            await work.run()
 
 
 def finish() -> dict[str, Any]:
     """Complete the task if every row has an outcome; otherwise fail the run, and say which shards are unfinished.
+
+    With `fail_on_errors`, the run of a task that was completed with failures fails as well: there is no event then, nor
+    after a dry run.
 
     Returns:
         Rows by result. The group's asset gets an event with them, which Airflow emits if this task instance succeeds.
@@ -217,26 +272,52 @@ def finish() -> dict[str, Any]:
     catalogue.tasks.complete(task_id)
     task = catalogue.tasks.peek(task_id)
     if task is None or task.ended:
-        _give_up(catalogue, run, TaskStopped(f"task {task_id} is not running"))
+        raise AirflowFailException(f"task {task_id} is not running")  # if it was skipped, the run would be a success
     if task.state == TaskState.RUNNING:
-        _give_up(catalogue, run, TaskFailed(_unfinished(catalogue, task)))
+        _give_up(catalogue, run, TaskFailed(_unfinished(catalogue, task, _states(context["ti"], run))))
     counts = counts_of(catalogue.ledger, task)
+    if reason := failed_run(task.config.policy, counts["failed"]):
+        raise AirflowFailException(reason)
+    if task.config.scope.dry_run:
+        return counts
     group = Asset(GROUP_ASSET.format(group=task.config.group_name))
     context["outlet_events"][AssetAlias(ASSET_ALIAS)].add(group, extra=counts)
     return counts
 
 
-def _unfinished(catalogue: Catalogue, task: ImportTask) -> str:
-    """Why the task could not be completed, and what to do."""
-    done = catalogue.plans.finished_shards(task.id)
-    missing = [s for s in catalogue.plans.shards(task.id) if s.number not in done]
+def _states(ti: Any, run: DagRunProtocol) -> dict[str, str | None]:
+    """States of the run's task instances by name, that of a shard with its number."""
+    states: dict[str, dict[str, str | None]] = ti.get_task_states(dag_id=DAG_ID, run_ids=[run.run_id])
+    return states.get(run.run_id, {})
+
+
+def _unfinished(catalogue: Catalogue, task: ImportTask, states: Mapping[str, str | None]) -> str:
+    """Why the task could not be completed, and what to do.
+
+    A shard succeeds only when its rows are handled, so one that has succeeded without was set to success by a person.
+    """
+    missing = catalogue.plans.unfinished(task.id)
     if not missing:
         return f"the import was not planned; see the log of `plan` in Airflow's run {task.run_id}, then start it again"
-    places = ", ".join(f"{s.number} (rows {s.first_row}-{s.last_row})" for s in missing[:5])
-    return (
-        f"{len(missing)} of the import's shards did not finish: {places}; see their logs in Airflow's run "
-        f"{task.run_id}, then start the task again"
-    )
+    by_cause: dict[str, list[Shard]] = {}
+    for part in missing:
+        state = states.get(f"{SHARD_TASK}_{part.number}", "removed")
+        by_cause.setdefault(_BY_HAND.get(state or "", _UNFINISHED), []).append(part)
+    causes = [
+        f"{len(parts)} of the import's shards {cause.format(were='were' if parts[1:] else 'was')}: {shard_names(parts)}"
+        for cause, parts in by_cause.items()
+    ]
+    look = f"see their logs in Airflow's run {task.run_id}, then " if _UNFINISHED in by_cause else ""
+    return f"{'; '.join(causes)}; {look}start the task again to import these rows"
+
+
+_UNFINISHED = "did not finish"
+_BY_HAND = {
+    "success": "{were} set to success in Airflow before all rows were handled",
+    "skipped": "{were} skipped in Airflow",
+    "removed": "{were} deleted in Airflow",
+}
+"""What a person has done with a shard, by its state there."""
 
 
 def _began(run: DagRunProtocol) -> float:
@@ -269,10 +350,14 @@ def _wait_until_running(catalogue: Catalogue, task_id: str, run: DagRunProtocol)
 def _give_up(catalogue: Catalogue, run: DagRunProtocol, error: Exception) -> NoReturn:
     """Fail this task instance without a retry; an error that an operator has to fix becomes the task's last error.
 
-    Not if the task was started again since: this task instance then belongs to an earlier attempt.
+    Not if the task was started again since: this task instance then belongs to an earlier attempt. If somebody has
+    stopped the task, nothing has failed: what is left of it is skipped.
     """
     if isinstance(error, SourceError | FetchError):
         error = TaskFailed(f"the source cannot be read: {error}")
+    task_id = task_id_of_run(run.run_id)
     if not isinstance(error, TaskStopped):
-        catalogue.tasks.halt(task_id_of_run(run.run_id), str(error), run_began=_began(run))
+        catalogue.tasks.halt(task_id, str(error), run_began=_began(run))
+    elif (task := catalogue.tasks.peek(task_id)) and task.stopped_on_purpose:
+        raise AirflowSkipException(str(error)) from None
     raise AirflowFailException(str(error)) from None

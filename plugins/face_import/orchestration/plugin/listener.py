@@ -19,10 +19,11 @@ from airflow.models.pool import Pool
 from sqlalchemy import Table, delete
 from sqlalchemy.orm import Session, object_session
 
-from face_import.catalogue import Catalogue
+from face_import.audit import AuditLog, By, Entry
+from face_import.catalogue import Catalogue, ImportTask
 from face_import.catalogue.engine import upsert_for
 from face_import.contract import DAG_ID, DEFAULT_THREAD_NUM
-from face_import.domain.identity import pool_of_run
+from face_import.domain.identity import pool_of_run, task_id_of_run
 from face_import.domain.planning import pool_for
 from face_import.domain.uri import redact
 from face_import.orchestration.plugin.notes import make_group_asset, note_opening, note_result
@@ -66,13 +67,16 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
     """Make the run's pool, and start the task again if somebody cleared the run in Airflow."""
     threads = _requested_threads(dag_run)
     try:
-        task = _catalogue(os.getpid()).runs.run_queued(dag_run.run_id, _seconds(dag_run.queued_at))
+        catalogue = _catalogue(os.getpid())
+        before = catalogue.tasks.by_run([dag_run.run_id]).get(dag_run.run_id)
+        task = catalogue.runs.run_queued(dag_run.run_id, _seconds(dag_run.queued_at))
         threads = task.config.thread_num if task else threads
     finally:
         _set_pool(dag_run, threads)
     conf = dag_run.conf or {}
     group = task.config.group_name if task else str(conf.get("group_name", ""))
     source = task.config.source if task else redact(str(conf.get("source", "")))
+    _audit_start(dag_run, before, task, group)
     note_opening(_session(dag_run), dag_run, group, source)
     if group:
         make_group_asset(_session(dag_run), group)
@@ -83,11 +87,10 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
 def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
     """Drop the pool, stop the task unless it has ended, and note the result."""
     _drop_pool(dag_run)
-    _catalogue(os.getpid()).runs.run_failed(
-        dag_run.run_id,
-        _seconds(dag_run.start_date or dag_run.queued_at),
-        f"Airflow's run {dag_run.run_id} failed: {msg}",
-    )
+    reason = f"Airflow's run {dag_run.run_id} failed: {msg.rstrip('.') or 'no reason given'}"
+    began = _seconds(dag_run.start_date or dag_run.queued_at)
+    if task := _catalogue(os.getpid()).runs.run_failed(dag_run.run_id, began, f"{reason}; start the task to resume"):
+        _audit("stop", task.id, task.config.group_name, reason=reason)
     note_result(_session(dag_run), dag_run, _catalogue(os.getpid()))
 
 
@@ -97,6 +100,21 @@ def on_dag_run_success(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001
     """Drop the pool and note the result; `finish` has completed the task, or else the keeper stops it."""
     _drop_pool(dag_run)
     note_result(_session(dag_run), dag_run, _catalogue(os.getpid()))
+
+
+def _audit_start(dag_run: DagRun, before: ImportTask | None, task: ImportTask | None, group: str) -> None:
+    """Audit a start by somebody in Airflow, or by a recurring import; what the API starts, it audits itself."""
+    if task is None:
+        entry = str((dag_run.conf or {}).get("entry") or "")
+        details = {"entry": entry} if entry else {}
+        _audit("start", task_id_of_run(dag_run.run_id), group, who=dag_run.triggering_user_name or "", **details)
+    elif before and task.attempt > before.attempt and task.launched_attempt == task.attempt:  # cleared in Airflow
+        _audit("start", task.id, group)
+
+
+def _audit(action: str, task_id: str, group: str, *, who: str = "", **details: str) -> None:
+    entry = Entry(by=By.AIRFLOW, who=who, action=action, task=task_id, group=group, details=details)
+    AuditLog.of(get_settings()).write(entry)
 
 
 def _requested_threads(dag_run: DagRun) -> int:

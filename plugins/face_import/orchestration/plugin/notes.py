@@ -14,24 +14,24 @@ from sqlalchemy.orm import Session
 
 from face_import.catalogue import Catalogue
 from face_import.catalogue.engine import upsert_for
-from face_import.contract import ASSET_ALIAS, GROUP_ASSET, TaskState
+from face_import.contract import ASSET_ALIAS, GROUP_ASSET, MEANINGS, Code, TaskState
+from face_import.domain.failures import completed
 from face_import.domain.identity import task_id_of_run
 from face_import.domain.models import Changes
+from face_import.domain.notes import LONGEST, opening
 
 NOTES = cast("Table", DagRunNote.__table__)
 ASSETS = cast("Table", AssetModel.__table__)
 ALIASES = cast("Table", AssetAliasModel.__table__)
-LONGEST = 1000
-"""Characters that Airflow keeps of a note."""
 
 
-def opening(group: str, source: str) -> str:
-    """The note of an import that is under way."""
-    return f"{group}: {source}"[:LONGEST]
-
-
-def result(
-    group: str, state: TaskState, last_error: str, by_code: dict[int, int], changes: Changes | None = None
+def result(  # noqa: PLR0913, PLR0917 - all that a note says
+    group: str,
+    state: TaskState,
+    last_error: str,
+    by_code: dict[int, int],
+    changes: Changes | None = None,
+    success: str = MEANINGS[Code.OK],
 ) -> str:
     """The note of an import whose run has ended.
 
@@ -41,6 +41,7 @@ def result(
         last_error: why it was stopped, empty if somebody did it on purpose.
         by_code: rows by code. Left out if the import was stopped: its last rows may not be counted yet.
         changes: rows by change, if only changes were imported.
+        success: what code 0 means.
     """
     if state != TaskState.COMPLETED:
         return f"{group}: stopped. {last_error}".rstrip()[:LONGEST]
@@ -50,11 +51,11 @@ def result(
     if changes is not None:
         by_change = "; " + ", ".join(f"{count} {change}" for change, count in asdict(changes).items())
     if not failures:
-        return f"{group}: {rows} of {rows} imported{by_change}"
+        return f"{group}: {rows} of {rows} {success}{by_change}"
     often = sorted(failures.items(), key=lambda failure: (-failure[1], failure[0]))
     codes = ", ".join(f"{code} x{count}" for code, count in often)
     failed = sum(failures.values())
-    return f"{group}: {rows - failed} of {rows} imported, {failed} failed ({codes}){by_change}"
+    return f"{group}: {completed(failed)} ({codes}): {rows - failed} of {rows} {success}{by_change}"
 
 
 def note_opening(session: Session, dag_run: DagRun, group: str, source: str) -> None:
@@ -69,8 +70,8 @@ def note_result(session: Session, dag_run: DagRun, catalogue: Catalogue) -> None
         return
     by_code = catalogue.ledger.progress(task.id).by_code
     group = task.config.group_name
-    changes = catalogue.ledger.changes(task.id) if task.config.entry else None
-    content = result(group, task.state, task.last_error, by_code, changes)
+    changes = catalogue.ledger.changes(task.id) if task.config.counts_changes else None
+    content = result(group, task.state, task.last_error, by_code, changes, task.config.success)
     _write(session, dag_run, content, instead_of=f"{group}: ")
 
 

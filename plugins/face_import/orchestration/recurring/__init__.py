@@ -1,1 +1,1 @@
-"""Recurring imports: their DAGs, and the tasks that wait for a source and run its import."""
+"""Recurring imports: their DAGs, and the task that waits for a source."""

@@ -9,14 +9,16 @@ from airflow.exceptions import AirflowTimetableInvalid
 from airflow.sdk import DAG, Asset, CronTriggerTimetable
 from airflow.serialization.encoders import coerce_to_core_timetable, encode_timetable
 
+from face_import.domain.identity import IMPORT_TASK
 from face_import.domain.recurring import Entry, Schedule, read_entries
 from face_import.domain.uri import redact
 from face_import.errors import ConfigError
-from face_import.orchestration.recurring.waiting import RunImportOperator, SourceSensor
+from face_import.orchestration.importing import FaceImportOperator
+from face_import.orchestration.recurring.waiting import SourceSensor
 from face_import.settings import Settings
 
 PREFIX = "recurring_"
-WAIT_TASK, IMPORT_TASK = "wait_for_source", "import"
+WAIT_TASK = "wait_for_source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def _dag(entry: Entry) -> DAG:
         default_args={"owner": "face-import", "retries": 5, "retry_delay": timedelta(seconds=10)},
     ) as dag:
         waiting = SourceSensor(task_id=WAIT_TASK, source=entry.source, patience_s=entry.patience_s)
-        waiting >> RunImportOperator(task_id=IMPORT_TASK, conf=entry.conf(), entry=entry.name)
+        waiting >> FaceImportOperator(task_id=IMPORT_TASK, **entry.conf())
     return dag
 
 

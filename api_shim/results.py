@@ -1,0 +1,120 @@
+"""The endpoints that show what became of every row: as a CSV file, and as JSON a page at a time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, stream_with_context
+
+from api_shim.app_context import app_context
+from api_shim.bodies import ResultsQuery, RowsQuery
+from api_shim.documentation import answers, documentation
+from api_shim.responses import ResultPage
+from api_shim.results_csv import results_csv
+from api_shim.slots import DOWNLOADS
+from api_shim.tasks import check_task_id
+from face_import.catalogue import Selection
+from face_import.catalogue.schema import MEASURED
+from face_import.contract import MAX_ROW, Code, Reason, Rows
+from face_import.domain.models import Shard
+from face_import.errors import InvalidRequest
+from face_import.results import Found, ResultRow, Results, Search
+
+blueprint = Blueprint("results", __name__, url_prefix="/v1/tasks")
+blueprint.before_request(check_task_id)
+
+
+@blueprint.get("/<task_id>/download_rows")
+@documentation.validate(operation_id="download_rows", query=ResultsQuery, resp=answers("text/csv", 404, 409, 503))
+def download_rows(task_id: str, query: ResultsQuery) -> Response:
+    """The rows of the file with what became of them, as a CSV file that `create` takes as it is."""
+    return results_file(task_id, query.rows, query.code, query.reason)
+
+
+@blueprint.get("/<task_id>/rows")
+@documentation.validate(operation_id="get_rows", query=RowsQuery, resp=answers(ResultPage, 404, 409, 503))
+def rows(task_id: str, query: RowsQuery) -> dict[str, Any]:
+    """A page of the file's rows with what became of them.
+
+    A request looks at a bounded part of the file: as long as `next` is not null, there may be more from there on.
+    """
+    page = search(task_id, query)
+    return {
+        "columns": page.found.titles,
+        "rows": [_described(row) for row in page.found.rows],
+        "skipped": page.found.skipped,
+        "looked_to": page.found.looked_to,
+        "next": page.next,
+        "total_num": page.total,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows that a query found.
+
+    Attributes:
+        next: `row` of the query that continues from there, None at the end.
+        total: rows of the file.
+    """
+
+    found: Found
+    next: str | None
+    total: int
+
+
+def search(task_id: str, query: RowsQuery) -> Page:
+    """Search a bounded part of a task's file.
+
+    Raises:
+        TaskNotFound: no file is stored for the task.
+        WrongState: its file has not been read yet.
+    """
+    results = _results(task_id)
+    first, last = query.between
+    selection = _selection(Rows.ALL, query.code, None, first, min(last, results.total))
+    found = results.search(selection, Search(query.id, query.tag, query.q), query.skip, query.limit)
+    end = "" if last >= results.total else last
+    return Page(found, f"{found.looked_to + 1}-{end}" if found.looked_to < selection.last else None, results.total)
+
+
+def results_file(
+    task_id: str, rows: Rows, code: Code | None, reason: Reason | None = None, within: Shard | None = None
+) -> Response:
+    """These rows as a file download, streamed; only those of a shard if there is one."""
+    first, last = (within.first_row, within.last_row) if within else (1, MAX_ROW)
+    pieces = DOWNLOADS.sending(results_csv(_results(task_id), _selection(rows, code, reason, first, last)))
+    headers = {"Content-Disposition": f'attachment; filename="{task_id}-{rows}.csv"'}
+    return Response(stream_with_context(pieces), mimetype="text/csv", headers=headers)
+
+
+def _results(task_id: str) -> Results:
+    context = app_context()
+    return Results(context.catalogue, context.storage, task_id)
+
+
+def _selection(rows: Rows, code: Code | None, reason: Reason | None, first: int = 1, last: int = MAX_ROW) -> Selection:
+    """The selection that a query means; a code or a reason says itself what became of its rows."""
+    if code is not None:
+        is_of = Rows.IMPORTED if code == Code.OK else Rows.FAILED
+        if rows not in {Rows.ALL, is_of}:
+            raise InvalidRequest(f"code: no {rows} row has code {int(code)}", field="code")
+        rows = is_of
+    if reason is not None:
+        if rows not in {Rows.ALL, Rows.FAILED}:
+            raise InvalidRequest("reason: only failed rows have one", field="reason")
+        rows = Rows.FAILED
+    return Selection(rows, code, reason, first, last)
+
+
+def _described(row: ResultRow) -> dict[str, Any]:
+    (number, code, reason, message, face_id, *measured), (line, cells) = row
+    return {
+        "row": number,
+        "line": line,
+        "cells": cells,
+        "code": code,
+        "reason": reason,
+        "message": message,
+        "face_id": face_id,
+        **dict(zip(MEASURED, measured, strict=True)),
+    }

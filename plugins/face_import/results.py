@@ -1,0 +1,158 @@
+"""Results: the rows of a task as they are in its file, each with what became of it.
+
+The file and the ledger are read side by side, in row order: of the ledger a page, of the file the blocks with rows of
+that page.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import chain, islice
+
+from face_import.catalogue import Catalogue, RowResult, Selection
+from face_import.domain.models import SourceIndex
+from face_import.domain.reading import Reading
+from face_import.domain.uri import cleaned, scheme_of
+from face_import.errors import TaskNotFound, WrongState
+from face_import.sources import Record, Storage, StoredSource
+from face_import.sources.records import unwrapped
+
+MOST_ROWS, MOST_BYTES = 100_000, 64 * 2**20
+"""What one search looks at, in rows and in bytes of the file; it stops at a row soon after."""
+MOST_SHOWN = 4 * 2**20
+"""Characters that one search returns; it stops at the first row beyond."""
+
+ResultRow = tuple[RowResult, Record]
+"""What became of a row, and the row as it is in the file: a task has millions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a row must have; empty is anything.
+
+    Attributes:
+        id: the whole of its id.
+        tag: the whole of its tag.
+        text: a part of any of its cells or of its message, in any case; data URIs are not searched.
+    """
+
+    id: str = ""
+    tag: str = ""
+    text: str = ""
+
+    def finds(self, row: ResultRow, reading: Reading) -> bool:
+        """Whether a row has all of this."""
+        (_, _, _, message, *_), (_, cells) = row
+        return (
+            (not self.id or _has(cells, reading.columns.get("id"), self.id))
+            and (not self.tag or _has(cells, reading.columns.get("tag"), self.tag))
+            and (not self.text or self._is_in(message, *cells))
+        )
+
+    def _is_in(self, *cells: str) -> bool:
+        text = self.text.casefold()
+        return any(text in cell.casefold() for cell in cells if scheme_of(cell) != "data")
+
+
+def _has(cells: list[str], position: int | None, wanted: str) -> bool:
+    """Whether a cell is the wanted text, of which nothing may be left once it is cleaned."""
+    cell = cell_at(cells, position)
+    return bool(cell) and cell == cleaned(wanted)
+
+
+def cell_at(cells: list[str], position: int | None) -> str:
+    """A cell as it is imported; empty if there is none."""
+    return "" if position is None or position >= len(cells) else cleaned(unwrapped(cells[position]))
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        titles: the file's columns.
+        columns: position of each of our columns among them.
+        rows: the rows.
+        skipped: rows found before these and left out, as asked.
+        looked_to: number of the last row that was looked at; the bounds of a search may end it before the last row.
+    """
+
+    titles: list[str]
+    columns: Mapping[str, int]
+    rows: list[ResultRow] = field(default_factory=list)
+    skipped: int = 0
+    looked_to: int = 0
+
+
+class Results:
+    """The results of one task.
+
+    Args:
+        catalogue: where the ledger is.
+        storage: where the file is.
+        task_id: the import task.
+
+    Raises:
+        TaskNotFound: there is no such task, or no file is stored for it.
+        WrongState: its file has not been read yet.
+    """
+
+    def __init__(self, catalogue: Catalogue, storage: Storage, task_id: str) -> None:
+        task = catalogue.tasks.get(task_id)
+        self._outcomes, self._storage = catalogue.outcomes, storage
+        self._task_id, self._source_name = task_id, task.source_name
+        self._index = storage.index(task_id, task.source_name) or _no_source(task_id, has_rows=task.total_num > 0)
+        self.total = self._index.rows
+
+    def opened(self) -> AbstractContextManager[StoredSource]:
+        """The task's file, open."""
+        return self._storage.opened(self._task_id, self._index, self._source_name)
+
+    def batches(self, source: StoredSource, selection: Selection, skip: int = 0) -> Iterator[list[ResultRow]]:
+        """Selected rows in row order, some at a time, so that memory use is constant.
+
+        Args:
+            source: the task's file, as `opened`.
+            selection: which rows.
+            skip: selected rows to skip.
+
+        Raises:
+            TaskNotFound: while iterating: the task was deleted.
+            SourceError: while iterating: the stored file was changed.
+        """
+        for page in self._outcomes.pages(self._task_id, selection, self.total, skip):
+            results = iter(page)
+            for records in source.batches([result[0] for result in page]):
+                yield list(zip(islice(results, len(records)), records, strict=True))
+
+    def search(self, selection: Selection, search: Search, skip: int, limit: int) -> Found:
+        """Rows among the selected ones, of which at most `MOST_ROWS` are looked at.
+
+        Args:
+            selection: which rows.
+            search: what they must have.
+            skip: rows found that are to be left out.
+            limit: how many to return, at least 1.
+        """
+        is_any = search == Search()
+        with self.opened() as source:
+            found = Found(source.titles(), source.reading.columns, skipped=skip * is_any)
+            left, shown = MOST_ROWS, 0
+            for row in chain.from_iterable(self.batches(source, selection, skip * is_any)):
+                found.looked_to, left = row[0][0], left - 1
+                if is_any or search.finds(row, source.reading):
+                    if found.skipped < skip:
+                        found.skipped += 1
+                    else:
+                        found.rows.append(row)
+                        shown += sum(map(len, row[1][1]))
+                if len(found.rows) >= limit or shown > MOST_SHOWN or not left or source.bytes_read > MOST_BYTES:
+                    return found
+        found.looked_to = min(selection.last, self.total)
+        return found
+
+
+def _no_source(task_id: str, *, has_rows: bool) -> SourceIndex:
+    if has_rows:
+        raise TaskNotFound(f"no file is stored for task {task_id}")
+    raise WrongState(f"task {task_id} has not read its file yet: start it first")

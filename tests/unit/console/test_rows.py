@@ -1,0 +1,95 @@
+"""The page of rows: a search of the file and of what became of its rows."""
+
+import re
+
+import pytest
+
+from face_import.catalogue import Catalogue
+from face_import.contract import Code, Reason
+from face_import.domain.models import Outcome
+from face_import.settings import Settings
+from tests.conftest import MakeTask
+from tests.unit.api.test_results import run
+from tests.unit.console.conftest import Create, Get
+
+FILE = (
+    "照片,姓名,工号\n"
+    "https://x/1.jpg,Ann,e-1\n"
+    "https://ann:pass-word@x/2.jpg?sig=secret,Bob <b>,e-2\n"
+    "https://x/3.jpg,Cem,e-3\n"
+    f"https://x/{'long-' * 40}4.jpg,Ann,e-4\n"
+).encode()
+
+
+@pytest.fixture
+def rows_page(create: Create, catalogue: Catalogue, settings: Settings) -> str:
+    """The page of an import whose last row is not handled."""
+    task_id = create(FILE, columns='{"uri": "照片", "tag": "姓名", "id": "工号"}').get_json()["id"]
+    outcomes = [
+        Outcome(1, "", Code.OK, face_id="e-1"),
+        Outcome(2, "", Code.URI_UNREACHABLE, "404 Not Found", reason=Reason.NOT_FOUND),
+        Outcome(3, "", Code.NO_FACE, "no face found"),
+    ]
+    run(catalogue, settings, task_id, outcomes)
+    return f"/tasks/{task_id}/rows"
+
+
+def found(page: str) -> list[int]:
+    """Numbers of the rows on a page."""
+    return [int(number) for number in re.findall(r'data-label="Row">(\d+)<', page)]
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("", [1, 2, 3, 4]),
+        ("q=ann", [1, 2, 4]),
+        ("q=E-3", [3]),
+        ("q=not+found", [2]),
+        ("row=2-3", [2, 3]),
+        ("row=4", [4]),
+        ("code=0", [1]),
+        ("code=201&q=x/3", [3]),
+        ("q=nobody", []),
+    ],
+)
+def test_rows_are_found(get: Get, rows_page: str, query: str, rows: list[int]) -> None:
+    """By number, result, and any text of the row or its message, in any case."""
+    assert found(get(f"{rows_page}?{query}")) == rows
+
+
+def test_a_row_says_whose_it_is(get: Get, rows_page: str) -> None:
+    """Name and id, what became of it, its image if there may be one, and the whole URI on demand, without secrets."""
+    page = get(rows_page)
+    for text in ("<b>Ann</b>", "Bob &lt;b&gt;", ">e-2<", "404 Not Found", "not processed yet", "imported"):
+        assert text in page, text
+    assert re.findall(r"/console/thumbnail/[^/]+/(\d+)", page) == ["1", "3"]
+    assert f"<code>https://x/{'long-' * 40}4.jpg</code></details>" in page
+    assert page.count("<details>") == 1
+    for secret in ("pass-word", "secret"):
+        assert secret not in page
+    assert "尚未处理" in get(rows_page, language="zh")
+
+
+def test_a_long_search_goes_on(get: Get, rows_page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search looks at a part of a large file; a link goes on from there with the same query."""
+    monkeypatch.setattr("face_import.results.MOST_ROWS", 2)
+    page = get(f"{rows_page}?q=cem")
+    assert "No matching rows up to row 2." in page
+    (address,) = re.findall(r'rel="next" href="([^"]+)"', page)
+    assert found(get(address.replace("&amp;", "&"))) == [3]
+
+
+@pytest.mark.parametrize("row", ["0", "9-3", "x", "-1", "1-2-3", "9" * 100])
+def test_rows_that_cannot_be_are_explained(get: Get, rows_page: str, row: str) -> None:
+    """Beside what was typed."""
+    page = get(f"{rows_page}?row={row}", status=400)
+    assert 'role="alert">Enter a number, or a range such as 12-40.<' in page
+    assert f'value="{row}"' in page
+
+
+def test_a_file_that_is_not_read_yet_has_no_rows(get: Get, catalogue: Catalogue, make_task: MakeTask) -> None:
+    """The page says so; other people's imports are 404, as everywhere."""
+    task = make_task(rows=0, running=False)
+    assert "The file has not been read yet" in get(f"/tasks/{task.id}/rows")
+    get("/tasks/AAAAAAAAAAAA/rows", status=404)
