@@ -34,7 +34,7 @@ def services() -> dict[str, dict[str, Any]]:
 
 def ours() -> dict[str, dict[str, Any]]:
     """Those that run our image."""
-    return {name: service for name, service in services().items() if "build" in service}
+    return {name: service for name, service in services().items() if service["image"] == "face-import"}
 
 
 def example() -> dict[str, str]:

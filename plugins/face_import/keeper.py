@@ -22,6 +22,7 @@ from face_import.domain.identity import POOL_PREFIX, pool_of_run
 from face_import.domain.notes import with_waiting
 from face_import.domain.planning import pool_for, shard_names
 from face_import.errors import AirflowError, AirflowRefused, FaceImportError, RequestError, WrongState
+from face_import.lifetime import beat
 from face_import.settings import Settings, get_settings
 from face_import.sources.storage import Storage
 from face_import.stalls import OUT_OF_REACH, Revival, StallWatch
@@ -255,5 +256,6 @@ def run(revival: Revival = OUT_OF_REACH) -> NoReturn:
             log.warning("catalogue unavailable error=%s", error.orig)
         except (FaceImportError, SQLAlchemyError, OSError):
             log.exception("round failed; retrying")
+        beat(settings.heartbeat_file)
         rounds += 1
         time.sleep(ROUND_S)

@@ -1,6 +1,7 @@
 """Files for their owner's eyes only, from their first byte on, that are there whole or not at all."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,4 +43,5 @@ def write_once(path: Path, text: str) -> None:
         with suppress(FileExistsError):
             os.link(new, path)
         new.unlink()
-    path.chmod(0o600)
+    if stat.S_IMODE(path.stat().st_mode) != 0o600:
+        path.chmod(0o600)

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     start_timeout_s: Seconds = 120
     log_level: LogLevel = "INFO"
     log_format: LogFormat = "text"
+    heartbeat_file: Path | None = None
 
     # server of the commands, if not this home's stack
     url: str = ""
@@ -162,7 +163,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("home", "airflow_password_file", "api_keys_file", "ca_file"),
-        *("fetch_headers_file", "recurring_file"),
+        *("fetch_headers_file", "recurring_file", "heartbeat_file"),
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

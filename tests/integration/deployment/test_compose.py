@@ -3,7 +3,9 @@
 import importlib
 import json
 import os
+import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -13,6 +15,12 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 import typer
+from airflow.api_fastapi.core_api.datamodels.monitor import (
+    BaseInfoResponse,
+    HealthInfoResponse,
+    SchedulerInfoResponse,
+    TriggererInfoResponse,
+)
 from sqlalchemy import make_url
 
 from face_import.cli import app
@@ -24,6 +32,15 @@ from tests.compose import COMPOSE, HOME, VARIABLE, example, fill, load, ours, se
 from tests.doubles.object_store import ObjectStore
 
 SCHEMA = Path(__file__).parent / "schema" / "compose_spec.json"
+ALONE = {
+    "airflow-scheduler": {
+        "AIRFLOW__CORE__PARALLELISM",
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST",
+    },
+    "airflow-worker": {"AIRFLOW__CELERY__WORKER_CONCURRENCY"},
+}
+"""What only one service is told."""
 PORTS = {"airflow-api-server": 8080, "shim": 8000, "face-info": 8100, "face-library": 8100}
 
 
@@ -108,15 +125,24 @@ def test_airflow_is_set_like_the_embedded_one() -> None:
         if not service["depends_on"]:
             continue  # the face services have no Airflow
         given = {k: v for k, v in service["environment"].items() if k.startswith("AIRFLOW")}
-        assert given.keys() - embedded.keys() == {
+        alone = ALONE.get(name, set())
+        assert given.keys() - embedded.keys() - alone == {
             "AIRFLOW__CORE__AUTH_MANAGER",
             "AIRFLOW__CELERY__BROKER_URL",
-            "AIRFLOW__CELERY__WORKER_CONCURRENCY",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
         }, name
+        assert alone <= given.keys()
+        elsewhere = set().union(*ALONE.values()) - alone
         assert {k: v for k, v in given.items() if k in embedded.keys() - here} == {
-            k: v for k, v in embedded.items() if k not in here
+            k: v for k, v in embedded.items() if k not in here | elsewhere
         }, name
+
+
+def test_more_workers_replace_nothing_but_the_scheduler() -> None:
+    """What is set for `--scale` is in the environment of those that read it, so no other container is made anew."""
+    for variable in ("FACE_IMPORT_EXECUTOR_SLOTS", "AIRFLOW_WORKER_SLOTS"):
+        users = {name for name, service in load()["services"].items() if f"${{{variable}" in json.dumps(service)}
+        assert len(users) == 1, variable
 
 
 def test_the_databases_are_those_that_are_made() -> None:
@@ -143,10 +169,9 @@ def test_the_commands_of_ours_exist() -> None:
 
 
 def test_airflows_own_parser_takes_its_commands(tmp_path: Path) -> None:
-    """Services and health checks call Airflow the way this release wants it."""
-    checks = [service["healthcheck"]["test"][1:] for service in ours().values() if "healthcheck" in service]
-    calls = [words[1:] for words in (*commands(), *checks) if words[0] == "airflow"]
-    named = {"api-server", "scheduler", "celery", "dag-processor", "triggerer", "db", "jobs"}
+    """Services call Airflow the way this release wants it."""
+    calls = [words[1:] for words in commands() if words[0] == "airflow"]
+    named = {"api-server", "scheduler", "celery", "dag-processor", "triggerer", "db"}
     assert {words[0] for words in calls} == named
     code = (
         "import json, sys; from airflow.cli.cli_parser import get_parser; parser = get_parser()\n"
@@ -162,16 +187,11 @@ def test_airflows_own_parser_takes_its_commands(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_modules_and_apps_that_are_called_exist() -> None:
-    """`python -m` and Celery's check name what is there."""
+def test_modules_that_are_called_exist() -> None:
+    """`python -m` names what is there."""
     modules = {words[2] for words in commands() if words[:2] == ["python", "-m"]} - {"gunicorn"}
     assert modules == {"face_import.orchestration.users"}
-    ping = ours()["airflow-worker"]["healthcheck"]["test"][-1].split()
-    assert ping[:2] == ["celery", "--app"]
-    module, _, name = ping[2].rpartition(".")
-    for one in (*modules, module):
-        assert importlib.util.find_spec(one) is not None
-    assert f"import {name}" in Path(str(importlib.util.find_spec(module).origin)).read_text()  # type: ignore[union-attr]
+    assert all(importlib.util.find_spec(module) for module in modules)
 
 
 def test_the_workers_run_what_the_scheduler_hands_out() -> None:
@@ -228,7 +248,7 @@ def test_gunicorn_is_called_as_in_the_embedded_stack() -> None:
 @pytest.mark.parametrize(("service", "port"), PORTS.items())
 def test_ports_agree(service: str, port: int) -> None:
     """Health check, published port, and the URLs by which others reach the service name one port."""
-    assert f"http://127.0.0.1:{port}/" in ours()[service]["healthcheck"]["test"][-1]
+    assert ours()[service]["healthcheck"]["test"][:3] == ["CMD", "answers", str(port)]
     for published in ours()[service].get("ports", []):
         assert fill(published) == f"127.0.0.1:{port}:{port}"
     urls = [value for one in ours().values() for value in one["environment"].values() if f"//{service}:" in value]
@@ -249,16 +269,120 @@ def test_volumes_are_declared_used_and_writable() -> None:
     assert {source for source, *_ in mounts if not source.startswith(".")} == load()["volumes"].keys()
     assert all((CHECKOUT / source).is_file() for source, *_ in mounts if source.startswith("."))
     targets = {m.split(":")[1] for service in ours().values() for m in service["volumes"]}
-    assert all(f" {target}" in dockerfile() for target in targets)
+    assert all(target in dockerfile().split() for target in targets)
+    assert ours()["shim"]["environment"]["TMPDIR"] == str(Layout(Path(HOME)).temporary)
+    assert targets > {str(Layout(Path(HOME)).temporary), str(Layout(Path(HOME)).logs)}
+
+
+def test_only_the_initialiser_writes_secrets() -> None:
+    """All others mount the volume with the passwords read-only, and the face services not at all."""
+    mounts = {name: [m for m in one["volumes"] if m.split(":")[1] == HOME] for name, one in ours().items()}
+    assert mounts.pop("airflow-init") == [f"face-import:{HOME}"]
+    assert {name for name, mount in mounts.items() if not mount} == {"face-info", "face-library"}
+    assert {mount for found in mounts.values() for mount in found} == {f"face-import:{HOME}:ro"}
+
+
+def test_every_container_is_confined() -> None:
+    """No privileges, no unbounded memory, processes or logs; ours write in volumes and /tmp only."""
+    for name, service in services().items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service or name == "postgres"
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert service["networks"], name
+    assert all(service["read_only"] for service in ours().values())
+
+
+def test_networks_are_apart() -> None:
+    """Face services and the servers are on networks without a way out, and reach each other over none."""
+    networks = {name: set(service["networks"]) for name, service in services().items()}
+    inside = {name for name, network in load()["networks"].items() if network}
+    assert inside == {"data", "faces"}
+    assert all(load()["networks"][name] == {"internal": True} for name in inside)
+    assert {name for name, used in networks.items() if "faces" in used} == {
+        "face-info",
+        "face-library",
+        "airflow-worker",
+    }
+    for name in ("face-info", "face-library"):
+        assert networks[name] == {"faces"}
+    for name in ("postgres", "redis", "minio"):
+        assert networks[name] == {"data"}
+    assert {name for name, used in networks.items() if "default" in used} == {
+        "airflow-worker",  # fetches images
+        *(name for name, service in services().items() if "ports" in service),
+    }
+
+
+def test_the_image_is_built_once_and_never_pulled() -> None:
+    """One service builds it for all; an image of that name in a registry is not ours."""
+    assert [name for name, service in services().items() if "build" in service] == ["airflow-init"]
+    assert {service["pull_policy"] for service in ours().values()} == {"never"}
+
+
+def test_health_checks_are_cheap() -> None:
+    """Everything that stays has one, and none starts Python: a dozen of them would keep a processor busy."""
+    for name, service in services().items():
+        if service["restart"] != "no":
+            assert not {"python", "airflow", "celery"} & set(" ".join(service["healthcheck"]["test"]).split()), name
+    airflow = {name: ours()[name]["healthcheck"]["test"][2:] for name in ("airflow-dag-processor", "airflow-triggerer")}
+    assert {tuple(words[:-1]) for words in airflow.values()} == {
+        ("airflow-api-server:8080", "/api/v2/monitor/health"),
+    }
+    assert {words[-1] for words in airflow.values()} <= HealthInfoResponse.model_fields.keys()
+    beating = {name for name, one in ours().items() if "FACE_IMPORT_HEARTBEAT_FILE" in one["environment"]}
+    assert beating == {"airflow-worker", "keeper"}
+    for name in beating:
+        assert ours()[name]["environment"]["FACE_IMPORT_HEARTBEAT_FILE"] in ours()[name]["healthcheck"]["test"][1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "part", "healthy"),
+    [
+        ("HTTP/1.1 200 OK", (), True),
+        ("HTTP/1.0 503 no", (), False),
+        ("HTTP/1.1 200 OK", ("scheduler",), True),
+        ("HTTP/1.1 200 OK", ("triggerer",), False),
+        ("HTTP/1.1 200 OK", ("dag_processor",), False),
+    ],
+)
+def test_a_health_check_believes_what_it_is_answered(answer: str, part: tuple[str, ...], healthy: bool) -> None:
+    """deploy/answers takes a 200, and of Airflow's report only a part that is called healthy."""
+    report = HealthInfoResponse(
+        metadatabase=BaseInfoResponse(status="healthy"),
+        scheduler=SchedulerInfoResponse(status="healthy", latest_scheduler_heartbeat="now"),
+        triggerer=TriggererInfoResponse(status="unhealthy", latest_triggerer_heartbeat="then"),
+    ).model_dump_json()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [CHECKOUT / "deploy" / "answers", str(server.getsockname()[1]), "/health", *part]
+        check = subprocess.Popen(command)
+        server.settimeout(30)
+        connection, _ = server.accept()
+        with connection, connection.makefile("rb") as request:
+            asked = list(iter(request.readline, b"\r\n"))
+            assert asked[:2] == [b"GET /health HTTP/1.0\r\n", b"Host: localhost\r\n"]
+            connection.sendall(f"{answer}\r\n\r\n{report}".encode())
+        assert (check.wait(30) == 0) is healthy
+
+
+def test_a_health_check_needs_somebody_who_answers() -> None:
+    """Nobody on the port is a failure, and so is a name that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for address in (str(port), f"nobody.invalid:{port}"):
+        done = subprocess.run([CHECKOUT / "deploy" / "answers", address, "/"], check=False, capture_output=True)
+        assert done.returncode != 0
 
 
 def test_who_resumes_imports_waits_for_stop_active() -> None:
-    """The programs that the embedded stack starts late wait here for the one-shot, and everybody for the migrations."""
+    """The programs that the embedded stack starts late wait here for it, and everybody for the migrations."""
     late = {program.name for program in programs(Settings()) if program.late}
     waiting = {
         name.removeprefix("airflow-")
         for name, service in ours().items()
-        if service["depends_on"].get("stop-active") == {"condition": "service_completed_successfully"}
+        if service["depends_on"].get("stop-active") == {"condition": "service_healthy"}
     }
     assert waiting == late | {"worker"}
     for name, service in ours().items():
@@ -268,16 +392,34 @@ def test_who_resumes_imports_waits_for_stop_active() -> None:
             assert once == (wanted["condition"] == "service_completed_successfully"), name
 
 
+def test_a_start_of_the_whole_stops_what_ran_and_more_workers_do_not() -> None:
+    """The daemon starts it again with all others, and `up` leaves it alone, since it does not end."""
+    service = ours()["stop-active"]
+    assert service["restart"] == "unless-stopped"
+    script = service["command"][2]
+    assert script.endswith("exec sleep infinity")
+    assert f"touch {service['healthcheck']['test'][-1]};" in script
+    assert not any(mount.split(":")[1] == "/tmp" for mount in service["volumes"])  # noqa: S108 - a container's own
+
+
+def test_face_services_go_after_those_that_need_them() -> None:
+    """Compose stops dependents first, so a shard does not wait for services that are gone."""
+    for name in ("face-info", "face-library"):
+        assert ours()["airflow-worker"]["depends_on"][name] == {"condition": "service_healthy"}
+
+
 def test_the_image_is_built_from_what_is_there() -> None:
     """Each COPY has its source, which .dockerignore lets through; it does not run as root."""
     lines = dockerfile().splitlines()
     let_through = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    sources = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+    copies = [line for line in lines if line.startswith("COPY ") and "--from=" not in line]
+    sources = [word for line in copies for word in line.split()[1:-1]]
     assert sources
     for source in sources:
         assert (CHECKOUT / source).exists(), source
-        assert source.split("/")[0] in let_through, source
+        assert {source, source.split("/")[0]} & let_through, source
     assert [line for line in lines if line.startswith("USER ")] == ["USER face-import"]
+    assert len({line.split()[1] for line in lines if line.startswith("FROM ")}) == 1
     assert dockerfile_environment()["FACE_IMPORT_HOME"] == HOME
 
 
@@ -286,7 +428,10 @@ def commands() -> list[list[str]]:
     found = []
     for service in ours().values():
         words = service["command"]
-        found += [part.split() for part in words[2].split("&&")] if words[0] == "bash" else [words]
+        if words[0] != "bash":
+            found.append(words)
+            continue
+        found += [part.split() for part in re.split("&&|;", words[2].replace("until ", ""))]
     return found
 
 

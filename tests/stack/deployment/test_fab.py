@@ -166,7 +166,7 @@ def test_a_start_of_the_whole_finds_what_runs(deployed: Deployed) -> None:
     """The one-shot before the scheduler ends a run that has no task yet, with the API's own rights."""
     with Airflow(deployed.settings) as airflow:
         airflow.trigger("left", {"source": "http://x/a.csv", "group_name": "staff"}, "note")
-        deployed.run(*ours()["stop-active"]["command"])
+        deployed.run("face-import", "stop-active")
         run = airflow.run("left")
     assert run is not None
     assert run.state == "failed"
