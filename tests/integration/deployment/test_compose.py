@@ -28,13 +28,13 @@ from face_import.settings import CHECKOUT, Settings
 from face_import.stack.environment import airflow_settings
 from face_import.stack.layout import Layout
 from face_import.stack.supervisor import programs
+from face_import.stack.workers import worker_command
 from tests.compose import COMPOSE, HOME, VARIABLE, example, fill, load, ours, services
 from tests.doubles.object_store import ObjectStore
 
 SCHEMA = Path(__file__).parent / "schema" / "compose_spec.json"
 ALONE = {
     "airflow-scheduler": {
-        "AIRFLOW__CORE__PARALLELISM",
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST",
     },
@@ -112,25 +112,26 @@ def test_airflow_is_set_like_the_embedded_one() -> None:
     here = {
         "AIRFLOW__CORE__DAGS_FOLDER",
         "AIRFLOW__CORE__PLUGINS_FOLDER",
-        "AIRFLOW__CORE__EXECUTOR",
+        "AIRFLOW__CELERY__BROKER_URL",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
         "AIRFLOW__API__HOST",
     }
-    embedded = airflow_settings(Settings(home=Path(HOME)), Layout(Path(HOME)))
+    layout = Layout(Path(HOME))
+    embedded = airflow_settings(Settings(home=Path(HOME)), layout)
+    servers = {"broker_url": "redis://redis", "airflow_database_url": "postgresql+psycopg://postgres/airflow"}
+    embedded |= airflow_settings(Settings(home=Path(HOME), executor_slots=8, **servers), layout)
+    assert embedded.pop("AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX")  # the server is nobody else's
     assert embedded.pop("AIRFLOW_HOME") == dockerfile_environment()["AIRFLOW_HOME"]
     for name, service in ours().items():
         if not service["depends_on"]:
             continue  # the face services have no Airflow
         given = {k: v for k, v in service["environment"].items() if k.startswith("AIRFLOW")}
         alone = ALONE.get(name, set())
-        assert given.keys() - embedded.keys() - alone == {
-            "AIRFLOW__CORE__AUTH_MANAGER",
-            "AIRFLOW__CELERY__BROKER_URL",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
-        }, name
+        assert given.keys() - embedded.keys() - alone == {"AIRFLOW__CORE__AUTH_MANAGER"}, name
         assert alone <= given.keys()
         elsewhere = set().union(*ALONE.values()) - alone
         assert {k: v for k, v in given.items() if k in embedded.keys() - here} == {
@@ -138,11 +139,10 @@ def test_airflow_is_set_like_the_embedded_one() -> None:
         }, name
 
 
-def test_more_workers_replace_nothing_but_the_scheduler() -> None:
-    """What is set for `--scale` is in the environment of those that read it, so no other container is made anew."""
-    for variable in ("FACE_IMPORT_EXECUTOR_SLOTS", "AIRFLOW_WORKER_SLOTS"):
-        users = {name for name, service in load()["services"].items() if f"${{{variable}" in json.dumps(service)}
-        assert len(users) == 1, variable
+def test_more_workers_replace_nothing() -> None:
+    """What is set for a worker is in the environment of workers alone, so `up` makes no other container anew."""
+    users = [name for name, one in load()["services"].items() if "${AIRFLOW_WORKER_SLOTS" in json.dumps(one)]
+    assert users == ["airflow-worker"]
 
 
 def test_the_databases_are_those_that_are_made() -> None:
@@ -194,14 +194,17 @@ def test_modules_that_are_called_exist() -> None:
     assert all(importlib.util.find_spec(module) for module in modules)
 
 
-def test_the_workers_run_what_the_scheduler_hands_out() -> None:
-    """Not more is handed out than runs, or what waits in the broker would be taken for stuck."""
+def test_workers_are_those_of_the_embedded_stack() -> None:
+    """They take from both queues, into which the DAG puts shards where our own setting names the broker."""
     worker = ours()["airflow-worker"]
     assert "container_name" not in worker
     assert "ports" not in worker
+    embedded = list(worker_command(Settings(home=Path(HOME)), "one"))[3:]
+    del embedded[(name := embedded.index("--celery-hostname")) : name + 4]  # with --concurrency, which a setting says
+    assert [word for word in worker["command"][1:] if not word.startswith("--pid=")] == embedded
     broker = urlsplit(worker["environment"]["AIRFLOW__CELERY__BROKER_URL"])
+    assert worker["environment"]["FACE_IMPORT_BROKER_URL"] == broker.geturl()
     assert (broker.scheme, broker.hostname, broker.port) == ("redis", "redis", 6379)
-    assert example()["AIRFLOW_WORKER_SLOTS"] == example()["FACE_IMPORT_EXECUTOR_SLOTS"]
     assert "requirepass $$REDISCLI_AUTH" in services()["redis"]["command"][-1]
     assert services()["redis"]["environment"] == {"REDISCLI_AUTH": broker.password}
 
