@@ -90,6 +90,10 @@ test-services:
 test-as-root: setup-dev
 	$(BIN)/python -m pytest tests/unit $(AS_ROOT)
 
+.PHONY: test-containers
+test-containers: setup-dev ## Run docker-compose.yaml in a Docker daemon of its own, as root, in half an hour
+	@$(BIN)/python -m tests.containers
+
 .PHONY: fix
 fix: setup-dev ## Repair what the linter can repair, and format
 	$(BIN)/ruff check --fix .

@@ -111,7 +111,8 @@ def running(folder: Path) -> Iterator[Daemon]:
         yield daemon
     finally:
         daemon.stop()
-        _run("ip", "link", "delete", BRIDGE)
+        for bridge in (BRIDGE, *_bridges()):
+            _run("ip", "link", "delete", bridge)
         for name, policy in policies.items():
             _forget(name, policy)
         FORWARDING.write_text(forwarding)
@@ -125,6 +126,11 @@ def _run(*words: str, given: str | None = None) -> str:
         done = subprocess.run(words, input=given, capture_output=True, text=True, check=False)
         return done.stdout if done.returncode == 0 else ""
     return ""
+
+
+def _bridges() -> list[str]:
+    """Those of Compose's networks that the daemon did not live to remove."""
+    return re.findall(r"^\d+: (br-\w+) +inet 10\.214\.", _run("ip", "-4", "-oneline", "address"), re.MULTILINE)
 
 
 def _policy(firewall: str) -> str:
