@@ -31,6 +31,7 @@ ALLOWED = {
 }
 REVIEWED = {
     "codespell": "GPL: a command of `make check`; none of our code imports or ships it",
+    "kubernetes-validate": "Apache License 2.0, by its licence file; only a test uses it",
     "pillow_heif": "BSD; its wheels bundle libheif and libde265 (LGPL) and the encoder x265 (GPL), which we never call",
     "psycopg": "LGPL: used unmodified and replaceable, which places no conditions on our code",
     "psycopg-binary": "the C part of psycopg, as above",

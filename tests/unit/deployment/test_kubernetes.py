@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -32,8 +33,7 @@ def test_airflow_is_set_as_in_the_compose_file() -> None:
     compose = ours()["airflow-worker"]["environment"] | ours()["airflow-scheduler"]["environment"]
     given = airflow_config()
     assert given.keys() <= compose.keys()
-    theirs = {name for name in compose if "HEALTH_CHECK" in name} - given.keys()  # the chart has checks of its own
-    theirs |= {"AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "AIRFLOW__CELERY__BROKER_URL"}
+    theirs = {"AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "AIRFLOW__CELERY__BROKER_URL"}
     missing = {name for name in compose if name.startswith("AIRFLOW__")} - given.keys() - theirs
     assert all(re.match(r"AIRFLOW__(API|DATABASE|LOGGING)__", name) for name in missing), missing
     numbers = {"AIRFLOW__CORE__PARALLELISM"}
@@ -91,6 +91,57 @@ def test_the_migration_job_does_what_airflow_init_does() -> None:
     steps = " ".join(ours()["airflow-init"]["command"][2].split()).removeprefix("face-import credentials && ")
     assert VALUES["migrateDatabaseJob"]["args"] == ["bash", "-c", steps]
     assert VALUES["createUserJob"]["enabled"] is False
+
+
+@pytest.mark.parametrize("version", ["1.31", "1.37"])
+def test_manifests_fit_the_api(version: str) -> None:
+    """Each object is one of that release of Kubernetes, without a key that it does not know."""
+    for one in OBJECTS:
+        kubernetes_validate.validate(one, version, strict=True)
+
+
+def test_pods_are_confined() -> None:
+    """No privileges, no token, volumes alone to write in, bounded memory, and a restart if they hang."""
+    pods = [one["spec"]["template"]["spec"] for one in OBJECTS if one["kind"] in {"Deployment", "StatefulSet"}]
+    for pod in pods:
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for name, container in containers().items():
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, name
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+        assert "memory" in container["resources"]["limits"], name
+        assert "livenessProbe" in container, name
+        assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, name  # noqa: S108 - a volume
+
+
+def test_only_workers_reach_face_services_and_these_reach_nothing() -> None:
+    """The policy selects both by the labels that their pods have, and workers by those of the chart's."""
+    (policy,) = (one["spec"] for one in OBJECTS if one["metadata"]["name"] == "face-services")
+    (selected,) = policy["podSelector"]["matchExpressions"]
+    labels = {
+        one["spec"]["template"]["metadata"]["labels"]["app"]
+        for one in OBJECTS
+        if one["kind"] in {"Deployment", "StatefulSet"}
+    }
+    assert set(selected["values"]) == {"face-info", "face-library"} <= labels
+    assert policy["egress"] == []
+    (rule,) = policy["ingress"]
+    (budget,) = (one["spec"] for one in OBJECTS if one["kind"] == "PodDisruptionBudget")
+    assert rule["from"] == [{"podSelector": budget["selector"]}]
+
+
+def test_probes_of_the_charts_pods_are_those_of_the_compose_file() -> None:
+    """Its own start Airflow every time; each command is the health check of the same service."""
+    worker, scheduler = (ours()[f"airflow-{name}"] for name in ("worker", "scheduler"))
+    assert VALUES["workers"]["livenessProbe"]["command"][-1] == worker["healthcheck"]["test"][-1]
+    assert VALUES["scheduler"]["livenessProbe"]["command"] == scheduler["healthcheck"]["test"][1:]
+    (heartbeat,) = VALUES["workers"]["env"]
+    assert worker["environment"][heartbeat["name"]] == heartbeat["value"]
+    assert containers()["keeper"]["livenessProbe"]["exec"]["command"][-1] == ours()["keeper"]["healthcheck"]["test"][-1]
 
 
 def test_services_lead_to_what_listens() -> None:
