@@ -91,7 +91,7 @@ test-as-root: setup-dev
 	$(BIN)/python -m pytest tests/unit $(AS_ROOT)
 
 .PHONY: test-containers
-test-containers: setup-dev ## Run docker-compose.yaml in a Docker daemon of its own, as root, in half an hour
+test-containers: setup-dev ## Run docker-compose.yaml in a Docker daemon of its own, as root
 	@$(BIN)/python -m tests.containers
 
 .PHONY: fix

@@ -67,6 +67,7 @@ def log_in_to_airflow(stack: Stack) -> None:
 
 def kill_each(stack: Stack) -> None:
     """`kill -9` of every kind of server and two workers more: nothing is lost, nothing is there twice."""
+    stack.slow_down(1)
     task = stack.create("killed", ROWS)
     stack.start(task)
     stack.progresses(task, 50)
@@ -78,6 +79,7 @@ def kill_each(stack: Stack) -> None:
     stack.progresses(task)
     tell(f"kill -9 airflow-worker-1 at {stack.detail(task)['handled_num']} rows")
     stack.kill("airflow-worker-1")
+    stack.slow_down(0)
     complete(stack, task, ROWS, ROWS)
 
 
@@ -113,6 +115,7 @@ def stopped_by_restart(stack: Stack, task: str) -> None:
 
 def restarts(stack: Stack, daemon: Daemon, rows: int = 1000) -> str:
     """One service's restart and an `up` beside it stop nothing; the daemon's, the whole's, and `down` and `up` do."""
+    stack.slow_down(8)
     task = stack.create("restarted", rows)
     stack.start(task)
     stack.progresses(task)
@@ -129,6 +132,7 @@ def restarts(stack: Stack, daemon: Daemon, rows: int = 1000) -> str:
     stack.compose("down")
     stack.compose("up", "--detach")
     stopped_by_restart(stack, task)
+    stack.slow_down(0)
     return task
 
 

@@ -22,14 +22,13 @@ services:
   # Not ours: the host of the pictures that are imported.
   images:
     image: python:3.12-slim-bookworm
-    command: [python, -m, http.server, "9000"]
-    working_dir: /srv
-    volumes: ["./examples/demo:/srv:ro"]
+    command: [python, tests/containers/standins/pictures, /srv]
+    working_dir: /checkout
+    volumes: ["./:/checkout:ro", "./pictures:/srv:ro"]
     networks: [default]
     restart: unless-stopped
     init: true
 """
-PICTURE = "http://images:9000/grace_hopper.jpg"
 GROUP = "staff"
 
 
@@ -61,6 +60,13 @@ class Stack:
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(CHECKOUT / name, self.folder / name)
         (self.folder / "docker-compose.override.yaml").write_text(OVERRIDE)
+        (self.folder / "pictures").mkdir()
+        shutil.copy(CHECKOUT / "examples" / "demo" / "grace_hopper.jpg", self.folder / "pictures" / "picture.jpg")
+        self.slow_down(0)
+
+    def slow_down(self, seconds: float) -> None:
+        """Have the host of pictures take so long for each: an import still has to run when something happens to it."""
+        (self.folder / "pictures" / "latency").write_text(str(seconds))
 
     def settle(self) -> None:
         """Change in the .env that was made what this machine needs otherwise."""
@@ -128,7 +134,7 @@ class Stack:
 
     def create(self, name: str, rows: int) -> str:
         """An import of the same picture as often, under ids that are made for each row; returns its id."""
-        lines = ["uri", *(f"{PICTURE}?{name}-{n}" for n in range(rows))]
+        lines = ["uri", *(f"http://images:9000/{name}-{n}.jpg" for n in range(rows))]
         form = {"group_name": GROUP, "thread_num": "16"}
         file = {"file": ("rows.csv", "\n".join(lines).encode(), "text/csv")}
         return str(self.api("POST", "create", data=form, files=file)["id"])

@@ -30,6 +30,7 @@ from face_import.stack.layout import Layout
 from face_import.stack.supervisor import programs
 from face_import.stack.workers import worker_command
 from tests.compose import COMPOSE, HOME, VARIABLE, example, fill, load, ours, services
+from tests.containers.stack import commands_of
 from tests.doubles.object_store import ObjectStore
 
 SCHEMA = Path(__file__).parent / "schema" / "compose_spec.json"
@@ -231,6 +232,16 @@ def test_the_bucket_is_made_once(tmp_path: Path) -> None:
             subprocess.run(command, env=os.environ | store.environment, check=True)
             store.client.put_object(Bucket="face-import", Key="inbox/a.csv", Body=b"a")
         assert store.keys("face-import") == ["inbox/a.csv"]
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
+def test_the_one_command_is_the_guides_first_start(readme: str) -> None:
+    """What is copied from the front page is what `make test-containers` runs, line by line."""
+    guide = [line.partition("#")[0].strip() for line in commands_of("Containers", "deploy/make-env")]
+    (command,) = re.findall(
+        r"^```sh\n(deploy/make-env.*?)```$", (CHECKOUT / readme).read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert " ".join(command.split()).split(" && ") == guide
 
 
 def test_gunicorn_is_called_as_in_the_embedded_stack() -> None:
