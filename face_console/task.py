@@ -19,12 +19,13 @@ from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
 from face_console.snapshot import Snapshot, overview, snapshot_of
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, link, moved
-from face_import.catalogue import LogEntry
+from face_import.catalogue import LogEntry, Selection
 from face_import.contract import DAG_ID, MAX_ROW, Code, Rows
 from face_import.domain.failed_rows import failed_rows
 from face_import.domain.limits import check_threads
 from face_import.domain.models import Shard
 from face_import.domain.planning import MAX_SHARDS
+from face_import.domain.row_spans import ALL_ROWS
 from face_import.errors import AirflowError, InvalidRequest, RequestError, SourceError, TaskNotFound
 
 LOG_PAGE = 25
@@ -122,7 +123,9 @@ def task_log(task_id: str) -> Response:
 def task_failed_rows(task_id: str) -> Response:
     """The failed rows with all columns of the file, filtered as on the page, to be corrected and imported."""
     load_task(task_id)
-    return results_file(task_id, Rows.FAILED, _code() or None, within=_shard(task_id))
+    shard = _shard(task_id)
+    spans = ((shard.first_row, shard.last_row),) if shard else ALL_ROWS
+    return results_file(task_id, Selection(Rows.FAILED, _code() or None, spans=spans))
 
 
 @blueprint.get("/console/thumbnail/<task_id>/<int:row>")
