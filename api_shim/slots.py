@@ -65,8 +65,8 @@ FORMS = Slots(16, "requests with a long or chunked body")
 DOWNLOADS = Slots(32, "downloads of logs or rows")
 SEARCHES = Slots(4, "searches by picture")
 """Each may have a picture in memory, as it came and decoded, and waits for the face services."""
-LOOKS = Slots(4, "looks into the face library")
-"""A page waits a few seconds for one, so a library that hangs must not take all threads."""
+SIZES = Slots(4, "questions for the size of a group")
+"""A page waits some seconds for one, so a library that hangs must not take all threads."""
 INTAKE = Semaphore(16)
 """So many received uploads are ingested at a time, since that takes memory; the others wait."""
 

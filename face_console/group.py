@@ -2,13 +2,14 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from flask import abort, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api_shim import access, auditing
 from api_shim.app_context import app_context
-from api_shim.slots import LOOKS
+from api_shim.slots import SIZES
 from api_shim.uploads import takes_picture
 from face_console.language import gettext
 from face_console.search import NoAnswer, NoGroup, Searched, TooLarge, search, size_of
@@ -29,7 +30,7 @@ MOST_BOXES = 50
 def show_group(group: str) -> str:
     """What is known of a group."""
     _check(group)
-    return _page(group)
+    return _page(group, **_result(group))
 
 
 @blueprint.post("/groups/<path:group>")
@@ -42,7 +43,9 @@ def search_group(group: str) -> tuple[str, int]:
         searched = search(app_context().settings, group, _picture())
     except NoAnswer as error:
         problem = error
-    return _page(group, searched, problem), problem.status if problem else 200
+    result = _result(group, searched, problem)
+    page = render_template("group_found.html", **result) if by_htmx() else _page(group, **result)
+    return page, problem.status if problem else 200
 
 
 def _check(group: str) -> None:
@@ -67,21 +70,25 @@ def _picture() -> bytes:
     return data
 
 
-def _page(group: str, searched: Searched | None = None, problem: NoAnswer | None = None) -> str:
-    """The page with the result of a search, if there is one; for htmx, the result."""
-    context = app_context()
-    record = GroupRecord(context.catalogue.engine, group)
-    result = {
+def _result(group: str, searched: Searched | None = None, problem: NoAnswer | None = None) -> dict[str, Any]:
+    """What a search has found, or why it has not, for group_found.html; neither without a search."""
+    return {
         "searched": searched,
         "problem": problem,
-        "origins": record.origins([match.face_id for match in searched.matches]) if searched else {},
+        "origins": _record(group).origins([match.face_id for match in searched.matches]) if searched else {},
         "threshold": SAME_PERSON,
         "most_boxes": MOST_BOXES,
     }
-    if request.method == "POST" and by_htmx():
-        return render_template("group_found.html", **result)
+
+
+def _record(group: str) -> GroupRecord:
+    return GroupRecord(app_context().catalogue.engine, group)
+
+
+def _page(group: str, **result: Any) -> str:
+    """The page with the result of a search, if there is one."""
     size, unknown = _size(group)
-    imports, entries = record.imports(), _entries(group)
+    imports, entries = _record(group).imports(), _entries(group)
     if isinstance(unknown, NoGroup) and not imports.total and not entries:
         abort(404, f"there is no group {group!r}")
     return render_template(
@@ -91,7 +98,7 @@ def _page(group: str, searched: Searched | None = None, problem: NoAnswer | None
         unknown=unknown,
         imports=imports,
         entries=entries,
-        airflow=context.settings.airflow_pages,
+        airflow=app_context().settings.airflow_pages,
         **result,
     )
 
@@ -99,7 +106,7 @@ def _page(group: str, searched: Searched | None = None, problem: NoAnswer | None
 def _size(group: str) -> tuple[GroupSize | None, NoAnswer | None]:
     """How large the group is, or why that is not known; neither if the library does not say such things."""
     try:
-        LOOKS.take()
+        SIZES.take()
         return size_of(app_context().settings, group), None
     except Busy:
         return None, NoAnswer(gettext("The face library is asked by many others at the moment."), status=503)

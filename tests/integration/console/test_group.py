@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import face_console
-from api_shim.slots import LOOKS, SEARCHES, Slots
+from api_shim.slots import SEARCHES, SIZES, Slots
 from api_shim.uploads import IN_MEMORY
 from face_console import search as searching
 from face_import.audit import AuditLog
@@ -426,9 +426,9 @@ def test_searches_side_by_side_are_bounded(search: Search, get: Get, fill: Fill,
         assert answer.headers["Retry-After"]
         assert services.record()["calls"] == before
         assert "Faces in the group" in get("/groups/staff")
-    for _ in range(LOOKS.number + 1):
+    for _ in range(SIZES.number + 1):
         assert "Faces in the group" in get("/groups/staff")
-    with taken(LOOKS):
+    with taken(SIZES):
         assert "The face library is asked by many others at the moment." in get("/groups/staff")
         assert search().status_code == 200
 
