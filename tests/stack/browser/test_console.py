@@ -306,6 +306,7 @@ def test_no_page_has_a_serious_violation(
         f"/tasks/{done}",
         f"/tasks/{done}/rows",
         f"/tasks/{done}/imported",
+        "/groups/axe",
         "/docs",
         "/nowhere",
         "/runs/none",
@@ -358,13 +359,13 @@ def test_faces_have_their_boxes_when_they_scroll_into_view(pages: Pages, stack: 
     page, asked = pages(width=390), []
     page.on("request", lambda request: asked.append(request.url) if "thumbnail" in request.url else None)
     page.goto(f"{home(stack)}/tasks/{task_id}/imported")
-    first, last = page.locator(".faces img").first, page.locator(".faces img").last
+    first, last = page.locator(".portraits img").first, page.locator(".portraits img").last
     first.scroll_into_view_if_needed()
-    until(lambda: page.evaluate("document.querySelector('.faces img').naturalWidth === 320"))
+    until(lambda: page.evaluate("document.querySelector('.portraits img').naturalWidth === 320"))
     assert len(asked) < 25
     with page.expect_request(re.compile(r"/25\?face=1$")):
         last.scroll_into_view_if_needed()
-    page.locator(".faces a").first.click()
+    page.locator(".portraits a").first.click()
     page.wait_for_url(re.compile(r"/rows\?row=1$"))
 
 

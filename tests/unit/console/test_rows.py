@@ -197,7 +197,7 @@ def test_imported_rows_are_shown_with_their_faces(get: Get, faces_page: str) -> 
     assert found(page) == rows[:25]
     assert re.findall(r"/console/thumbnail/[^/]+/(\d+)\?face=1", page) == [str(n) for n in rows[:25]]
     assert page.count('loading="lazy"') == 25
-    first = page[page.index('class="faces"') : page.index('value="2"')]
+    first = page[page.index('class="portraits"') : page.index('value="2"')]
     for text in (
         "Tag 1<",
         ">id-1<",
