@@ -18,6 +18,7 @@ from api_shim.slots import INTAKE
 from api_shim.uploads import takes_file
 from face_console.columns import table_to_settle
 from face_console.language import gettext
+from face_console.messages import translated
 from face_console.preview import preview
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved
@@ -68,7 +69,7 @@ def _refused(error: Exception, upload: FileStorage | None, options: ReadingOptio
     is_text = isinstance(error, SourceError) and upload is not None and _is_text(cast("BinaryIO", upload.stream))
     return render_template(
         "preview.html",
-        refusal=ambiguous.problem if ambiguous else next(iter(problems.values())),
+        refusal=translated(ambiguous.problem) if ambiguous else next(iter(problems.values())),
         ambiguous=ambiguous,
         refused=error if isinstance(error, SourceError) else None,
         table=table_to_settle(ambiguous, options) if ambiguous else None,
@@ -124,7 +125,7 @@ def _problems(error: Exception) -> tuple[dict[str, str], int]:
     if isinstance(error, RequestError):
         return {error.field or "file": request_problem(error, app_context().settings)}, error.status
     if isinstance(error, SourceError):
-        return {"file": str(error)}, 400
+        return {"file": translated(str(error))}, 400
     if isinstance(error, RequestEntityTooLarge):
         return {"file": gettext("The file is too large.")}, 413
     log.error("an import could not be created error=%s", error)
