@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from dataclasses import asdict
 from typing import BinaryIO, cast
 
 from flask import Response, render_template, request
@@ -19,6 +20,7 @@ from api_shim.uploads import takes_file
 from face_console.columns import table_to_settle
 from face_console.language import gettext
 from face_console.messages import translated
+from face_console.presets import PRESETS
 from face_console.preview import preview
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved
@@ -40,8 +42,9 @@ Answer = str | Response | tuple[str, int]
 
 @blueprint.get("/new")
 def new() -> str:
-    """The empty form."""
-    return _form({}, {})
+    """The empty form, with the limits that the query names a preset of."""
+    preset = PRESETS.get(request.args.get("limits", ""))
+    return _form({name: str(limit) for name, limit in asdict(preset.limits).items()} if preset else {}, {})
 
 
 @blueprint.post("/new/preview")
@@ -140,5 +143,6 @@ def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
         problems=problems,
         settings=app_context().settings,
         own_groups=access.groups(),
+        presets=PRESETS,
         key=(KEY_FIELD, uuid.uuid4().hex),
     )
