@@ -19,6 +19,7 @@ from face_import.catalogue import Catalogue
 from face_import.contract import Code
 from face_import.domain.models import Outcome
 from face_import.settings import Settings
+from tests.conftest import MakeTask
 from tests.unit.api.test_results import run
 from tests.unit.console.conftest import Create, Get, MakeApp
 
@@ -112,7 +113,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 NO_MESSAGES = {
     *("the library does not search, or finds too many", "not under this id", "(not a URL)", "already exist"),
-    *("the very image, under this id, with these labels", "undo of 7", "too big", "its retention is over"),
+    *("the very image, under this id, with these labels", "undo of 7", "too big"),
     *("the very image, under this id, with another tag or description", "Multiple exceptions: "),
     *("info service", "library service", "7… (7 bytes, sha256 7)", "data:… (7 characters)", "… and 7 more"),
     *("a workbook could not be read", "the stored source has no row 7", "the stored source lacks 7 rows"),
@@ -321,3 +322,11 @@ def test_the_preview_says_it_in_chinese(client: FlaskClient, file: bytes, shown:
         "/new/preview", data={"file": (io.BytesIO(file), "people.csv")}, headers={"Accept-Language": "zh"}
     )
     assert shown in html.unescape(answer.text)
+
+
+def test_a_refused_action_says_why_in_chinese(client: FlaskClient, make_task: MakeTask) -> None:
+    """The API's own words for a wrong state."""
+    task = make_task(running=True)
+    answer = client.post(f"/tasks/{task.id}/start", headers={"Accept-Language": "zh"})
+    assert answer.status_code == 409
+    assert f"导入任务 {task.id} 正在运行，不能启动" in answer.text
