@@ -52,7 +52,7 @@ def test_a_whole_import_by_the_keyboard_alone(
     press = page.keyboard.press
     page.goto(f"{home(stack)}/new")
     file = source(tmp_path, images, 35)
-    file.write_text(file.read_text().replace("uri,tag,description", "Adresse,Wer,Mehr"))
+    file.write_text(file.read_text().replace("uri,tag,description", "Bildadresse,Wer,Mehr"))
     page.locator("#file").set_input_files(file)
     expect(page.locator("#use-columns")).to_be_visible()
     tab_to(page, "#use-columns")
