@@ -8,7 +8,6 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from face_console.columns import FIRST_ROWS, Table, cell, shortened, table_of
-from face_console.messages import translated
 from face_console.view import shown_uri
 from face_import.domain.models import Row, Shard, SourceIndex
 from face_import.domain.reading import AS_FOUND, ReadingOptions
@@ -128,7 +127,7 @@ def _range(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
 def _problem(row: Row) -> tuple[str, str] | None:
     """Why a row cannot be imported, a key of `PROBLEMS`, and the offending text."""
     if row.problem:
-        return "columns", translated(row.problem)
+        return "columns", row.problem
     if not row.uri:
         return "no_uri", ""
     if flaw := flaw_of(row.uri):
