@@ -59,12 +59,13 @@ NOT_SHOWN = {
 SAID = {"self._name": "info service"}
 FOREIGN = {
     *(f"{status} %(phrase)s" for status in (400, 401, 403, 404, 410, 429, 500, 502, 503, 504)),
+    "Connect call failed %(address)s",
     *("Connection refused", "Connection reset by peer", "Connection timed out", "Network is unreachable"),
     *("No route to host", "No such file or directory", "Permission denied", "certificate has expired"),
     *("self-signed certificate", "self-signed certificate in certificate chain"),
     "unable to get local issuer certificate",
 }
-"""Made by others: HTTP, the operating system, OpenSSL."""
+"""Made by others: HTTP, the operating system, Python, OpenSSL."""
 WORDS = re.compile(r"[A-Za-z]{2}.* |[ ].*[A-Za-z]{2}", re.DOTALL)
 
 
