@@ -16,7 +16,7 @@ _PLACE = re.compile(r"%\((\w+)\)s")
 _NUMBER = r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?"
 _LOOKED_UP = frozenset(("message", "what", "who", "why"))
 """Names of places whose text is looked up itself. A single letter is the place of a number, others are left alone."""
-_LONGEST = 2000
+_LONGEST = 1000
 """Characters; a longer message is not looked up, so that no text takes long to match."""
 
 

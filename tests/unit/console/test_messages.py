@@ -285,8 +285,10 @@ def test_values_stay_and_unknown_messages_too(make_app: MakeApp, settings: Setti
         assert translated(english) == english
 
 
-def test_a_long_message_is_not_looked_up() -> None:
-    """A hostile text cannot keep a page busy."""
+def test_a_message_is_looked_up_however_deep_it_is_but_no_long_one() -> None:
+    """A hostile text can neither keep a page busy nor exhaust the stack."""
+    nested = messages._LONGEST // len("line 1: ") - 1
+    assert messages._in_chinese("line 1: " * nested + "x") == "文本第 1 行：" * nested + "x"
     ending = ": the file has no rows"
     assert messages._in_chinese(f"line 1{ending}") == "文本第 1 行：文件中没有行"
     long = f"line {'1' * messages._LONGEST}{ending}"
