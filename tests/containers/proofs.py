@@ -114,7 +114,7 @@ def stopped_by_restart(stack: Stack, task: str) -> None:
 
 
 def restarts(stack: Stack, daemon: Daemon, rows: int = 1000) -> str:
-    """One service's restart and an `up` beside it stop nothing; the daemon's, the whole's, and `down` and `up` do."""
+    """One service's restart and an `up` beside it stop nothing; the daemon's does, and `down` and `up`."""
     stack.slow_down(8)
     task = stack.create("restarted", rows)
     stack.start(task)

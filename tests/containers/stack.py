@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 
+from face_import.contract import TaskState
 from face_import.settings import CHECKOUT
 from tests.containers.daemon import POOL, Daemon
 from tests.containers.images import run
@@ -154,12 +155,13 @@ class Stack:
 
         def further() -> bool:
             now = self.detail(task)
-            return bool(now["handled_num"] >= before + rows or now["state"] != 2)
+            return bool(now["handled_num"] >= before + rows or now["state"] != TaskState.RUNNING)
 
         try:
             until(further, deadline_s, 2)
+            assert (now := self.detail(task))["state"] != TaskState.STOPPED, now
         except AssertionError:
-            raise AssertionError(f"no progress in {deadline_s} s: {self.detail(task)}") from None
+            raise AssertionError(f"stopped, or no progress in {deadline_s} s: {self.detail(task)}") from None
 
     def faces(self) -> int:
         """How many faces the library has; asked by a worker, since nothing else may."""
