@@ -16,7 +16,7 @@ from face_console.pictures import NOT_TRIED
 from face_console.snapshot import meaning
 from face_console.texts import field_problem
 from face_console.view import blueprint
-from face_import.catalogue import ImportTask
+from face_import.catalogue import ImportTask, Neighbour
 from face_import.errors import WrongState
 from face_import.results import Found, cell_at
 
@@ -31,6 +31,7 @@ class ShownRow:
     Attributes:
         meaning: that of its code; empty without an outcome.
         pictured: whether its image may be shown.
+        neighbour: the face because of which its tag is doubtful, if it is.
     """
 
     number: int
@@ -41,6 +42,7 @@ class ShownRow:
     meaning: str
     message: str
     pictured: bool
+    neighbour: Neighbour | None
 
 
 @blueprint.get("/tasks/<task_id>/rows")
@@ -75,6 +77,7 @@ def _problem(problem: Any) -> str:
 
 
 def _shown(task: ImportTask, found: Found) -> Iterator[ShownRow]:
+    neighbours = app_context().catalogue.outcomes.neighbours(task.id, [row[0] for row, _ in found.rows])
     for (number, code, _, message, *_), (_, cells) in found.rows:
         cell = {field: cell_at(cells, position) for field, position in found.columns.items()}
         yield ShownRow(
@@ -86,4 +89,5 @@ def _shown(task: ImportTask, found: Found) -> Iterator[ShownRow]:
             "" if code is None else meaning(task, code),
             message,
             code is not None and code not in NOT_TRIED and bool(cell.get("uri")),
+            neighbours.get(number),
         )

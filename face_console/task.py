@@ -177,12 +177,13 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tu
     pages = -(-total // LOG_PAGE)
     number = min(max(request.args.get("page", 1, int), 1), max(pages, 1))
     skip = (number - 1) * LOG_PAGE
-    log = context.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard)
+    log = list(context.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard))
     airflow = f"{context.settings.airflow_pages}/dags/{DAG_ID}/runs/{quote(snapshot.task.run_id, safe='')}"
     return render_template(
         "task.html",
         snapshot=snapshot,
         log=[(entry, _pictured(entry)) for entry in log],
+        neighbours=context.catalogue.outcomes.neighbours(task_id, [entry.row for entry in log]),
         shard=shard,
         failures=failures,
         code=code,

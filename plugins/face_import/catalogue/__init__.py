@@ -15,7 +15,8 @@ from face_import.catalogue.journal import Holder, Journal
 from face_import.catalogue.leases import Lease, Leases, Taken
 from face_import.catalogue.ledger import Ledger, LogEntry, LogPage, Progress
 from face_import.catalogue.new_limits import Affected, Changed, NewLimits
-from face_import.catalogue.outcomes import Outcomes, RowResult, Selection
+from face_import.catalogue.outcomes import Neighbour, Outcomes, RowResult, Selection
+from face_import.catalogue.pictures import Pictures, Twin
 from face_import.catalogue.places import Demand, Places
 from face_import.catalogue.plans import Plans
 from face_import.catalogue.records import ImportTask, TaskConfig
@@ -44,9 +45,11 @@ __all__ = [
     "Ledger",
     "LogEntry",
     "LogPage",
+    "Neighbour",
     "NewLimits",
     "Once",
     "Outcomes",
+    "Pictures",
     "Places",
     "Plans",
     "Progress",
@@ -59,6 +62,7 @@ __all__ = [
     "Tasks",
     "Trouble",
     "Turns",
+    "Twin",
     "Undoing",
     "WaitingHost",
     "get_catalogue",
@@ -80,6 +84,7 @@ class Catalogue:
     outcomes: Outcomes
     journal: Journal
     turns: Turns
+    pictures: Pictures
     hosts: Hosts
     places: Places
     reopening: Reopening
@@ -108,6 +113,7 @@ class Catalogue:
             Outcomes(engine),
             Journal(engine),
             Turns(engine),
+            Pictures(engine),
             Hosts(engine, settings.fetch_patience_s, settings.host_give_up_s),
             Places(engine),
             Reopening(engine),

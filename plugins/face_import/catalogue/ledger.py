@@ -323,6 +323,8 @@ def _values(task_id: str, o: Outcome, clock: float | None) -> dict[str, object]:
         "reason": o.reason or "",
         "face_id": o.face_id,
         "picture": o.picture or None,
+        "nearest_id": o.nearest.face_id if o.nearest else None,
+        "nearest_score": o.nearest.score if o.nearest else None,
         "handled_at": clock,
         **_measured(o.measurements),
     }

@@ -177,6 +177,8 @@ outcome = Table(
     Column("reason", String(20), nullable=False, server_default=""),
     Column("face_id", Words, nullable=False),
     Column("picture", LargeBinary),
+    Column("nearest_id", Words),
+    Column("nearest_score", Double),
     *(Column(name, kind) for name, kind in MEASURED.items()),
     Column("pose_unknown", Boolean, nullable=False, default=False, server_default=false()),
     Column("handled_at", Double, nullable=False),
@@ -278,9 +280,11 @@ holding = Table(
     Column("sent_id", Words, nullable=False, default="", server_default=""),
     Column("sent_digest", LargeBinary, nullable=False, default=b"", server_default=text("''")),
     Column("shaky", Boolean, nullable=False, default=False, server_default=false()),
+    Column("picture", LargeBinary),
     Column("task_id", String(12), nullable=False),
     Column("row", Integer, nullable=False),
     Column("seen_by", String(12), nullable=False),
+    Index("ix_holding_picture", "entry", "group_name", "picture", postgresql_where=PICTURE, sqlite_where=PICTURE),
     sqlite_with_rowid=False,
 )
 """Holdings of recurring imports; `seen_by` is the last import whose file had the row. Outlives tasks."""

@@ -122,12 +122,6 @@ class Entry(_Strict):
         return value
 
     @model_validator(mode="after")
-    def _pictures(self) -> "Entry":
-        if self.same_picture and self.changes_only:
-            raise ValueError("same_picture cannot be combined with changes_only")
-        return self
-
-    @model_validator(mode="after")
     def _ends(self) -> "Entry":
         if self.schedule.asset == GROUP_ASSET.format(group=self.group):
             raise ValueError(f"an import into {self.group!r} triggered by {self.group!r} itself would never end")

@@ -100,7 +100,6 @@ def test_a_file_may_be_empty(text: str) -> None:
         ({"mode": 2}, "mode: "),
         ({"max_failed": -1}, "max_failed: Input should be greater than or equal to 0"),
         ({"max_failed_percent": 101}, "max_failed_percent: Input should be less than or equal to 100"),
-        ({"same_picture": 1, "changes_only": True}, "same_picture cannot be combined with changes_only"),
         ({"alike": 1.5}, "alike: Input should be less than or equal to 1"),
         ({"on_alike": "ask"}, "on_alike: Input should be 'refuse' or 'note'"),
         ({"fail_on_errors": 2}, "fail_on_errors: Input should be less than or equal to 1"),

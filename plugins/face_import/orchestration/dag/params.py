@@ -229,9 +229,6 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
     scope = Scope(**{name: params[name] for name in SCOPE})
     if params["entry"] and (scope.dry_run or scope.sample):
         raise InvalidRequest("entry: only changes since a recurring import cannot be combined with a dry run or sample")
-    guard = Guard.of(params)
-    if params["entry"] and guard.same_picture:
-        raise InvalidRequest("entry: only changes since a recurring import cannot be combined with same_picture")
     return TaskConfig(
         group_name=params["group_name"],
         source=redact(params["source"]),
@@ -243,5 +240,5 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
         host_threads=params["host_threads"],
         policy=FailurePolicy(**{name: params[name] for name in FAILURE_POLICY}),
         scope=scope,
-        guard=guard,
+        guard=Guard.of(params),
     )
