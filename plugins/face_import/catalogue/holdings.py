@@ -75,7 +75,7 @@ class Holdings:
         nothing = {"face_id": "", "digest": b"", "cells": b"", "validator": "", "shaky": False}
         statement = upsert(holding).values({**where, **nothing, **claim})
         if picture is not None:
-            claim["picture"] = case((HELD.picture == picture, HELD.picture))
+            claim["picture"] = case((HELD.picture == picture, HELD.picture), else_=b"")
         statement = statement.on_conflict_do_update(
             index_elements=[HELD.entry, HELD.group_name, HELD.key],
             set_=claim,
@@ -124,7 +124,7 @@ class Holdings:
         """Record that a row keeps no other one from the image of its face, which is to be replaced."""
         with self._engine.begin() as connection:
             change = update(holding).where(self._is(held.key), HELD.digest == held.digest)
-            connection.execute(change.values(picture=None))
+            connection.execute(change.values(picture=b""))
 
     def release(self, key: bytes, row: int) -> None:
         """Record that the library has no face of this row: it refused the new one."""

@@ -249,8 +249,8 @@ class Holding:
         sent_id: id of the face that is being added, empty while the old one is being deleted.
         sent_digest: the new `digest`.
         shaky: whether a delete of this id was sent without a response: it may be executed late, and hit the new face.
-        picture: digest of the image's bytes, by which the row keeps others from importing it (`same_picture`). None if
-            unknown, or if the row has given the image up.
+        picture: digest of the image's bytes, by which the row keeps others from importing it (`same_picture`). Empty if
+            the row has given the image up, None if it is unknown.
         task_id: the import that last handled it.
         row: its row in that import.
     """

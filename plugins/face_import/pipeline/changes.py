@@ -9,7 +9,7 @@ from face_import.clients.services import Found
 from face_import.contract import Code, Reason
 from face_import.domain.image import check_image
 from face_import.domain.limits import Violation
-from face_import.domain.models import Change, Holding, Outcome, Row, Sent
+from face_import.domain.models import Change, Holding, Measurements, Outcome, Row, Sent
 from face_import.domain.recurring import cells_digest, content_digest, face_id_of, row_key
 from face_import.domain.uri import display, to_data_uri
 from face_import.errors import ServiceRefusal, ServiceUnavailable
@@ -102,7 +102,7 @@ class ChangesImporter(RowImporter):
                 f"an earlier try of the row may have added a face as {held.sent_id!r}; start a new import of the entry"
             )
             return Removed(verdict=Verdict(Code.LIBRARY_UNAVAILABLE, text, is_open=True, reason=Reason.UNAVAILABLE))
-        reserve = partial(self.holdings.reserve, key, row.number, was=held.digest, adding=None, picture=None)
+        reserve = partial(self.holdings.reserve, key, row.number, was=held.digest, adding=None)
         if not await self._in_catalogue(reserve):
             return await self._removed_of(key, row, sent)
         removed = await self.remover.remove(sent)
@@ -130,6 +130,8 @@ class ChangesImporter(RowImporter):
                 there = await self._is_there(row, image.data, held.face_id) if held.shaky else Found.THERE
                 lost = there is Found.NOT_THERE
                 if not lost:
+                    if refused := await self._returned(row, held, image.data):
+                        return refused.outcome(row, Measurements())
                     return await self._unchanged(row, held, replace(now, shaky=there is not Found.THERE))
             replacement = _Replacement(held, now, lost)
             outcome = await self._import_image(row, image.data, partial(self._replace, replacement))
@@ -140,14 +142,21 @@ class ChangesImporter(RowImporter):
         return replace(outcome, change=change, holding=has)
 
     def _learns(self, held: Holding) -> bool:
-        """Whether it is to be found out which picture the entry has of a row: of one that is older than the guard."""
-        return bool(self.lookalikes.guard.same_picture) and held.picture is None
+        """Whether it is to be found out which picture a row has: if that is unknown, or was given up."""
+        return bool(self.lookalikes.guard.same_picture) and not held.picture
 
     async def _picture(self, held: Holding | None, digest: bytes, data: bytes) -> bytes | None:
         """Digest of a row's image, which for an unchanged row is known, or not asked for."""
         if held is not None and held.digest == digest and not self._learns(held):
             return held.picture
         return await self.adder.digest_of(data)
+
+    async def _returned(self, row: Row, held: Holding, data: bytes) -> Verdict | None:
+        """Why a row that had given its picture up, and comes back to it, does not get it: another row has it now."""
+        if held.picture != b"" or not self.lookalikes.guard.same_picture:
+            return None
+        image = await self._decoding(check_image, data, self.max_pixels)
+        return await self.lookalikes.twice(row, data, to_data_uri(image.still))
 
     async def _is_there(self, row: Row, data: bytes, face_id: str) -> Found:
         """Whether the group has a row's picture under this id, as it would be sent now."""

@@ -21,6 +21,7 @@ from face_import.contract import Code, Reason
 from face_import.domain.guard import Guard
 from face_import.domain.likeness import Doubt, Hit, doubt
 from face_import.domain.models import Row
+from face_import.domain.uri import DataUri
 from face_import.errors import RefusalKind, ServiceRefusal, ServiceUnavailable, TaskFailed
 from face_import.pipeline.adding import Added, Adder, Candidate, Verdict
 from face_import.pipeline.journal import wait_for_catalogue
@@ -83,7 +84,7 @@ class Lookalikes:
         Raises:
             TaskFailed: the library does not search.
         """
-        if not self.dry_run and (twice := await self._twice(found)):
+        if not self.dry_run and (twice := await self.twice(found.row, found.data, found.uri)):
             return twice
         if not (self.guard.compares if self.dry_run else self.guard.refuses):
             return None
@@ -127,7 +128,7 @@ class Lookalikes:
         """
         picture = await self.adder.digest_of(found.data)
         await self.adder.gate.aside(self.adder.journal.take_turn(found.row.number, picture))
-        if (twice := await self._twice(found)) or not self.guard.refuses:
+        if (twice := await self.twice(found.row, found.data, found.uri)) or not self.guard.refuses:
             return twice
         hits = await self._similar(found, ours)
         for again in (False, True):
@@ -152,16 +153,21 @@ class Lookalikes:
     def _against(self, found: Candidate, hits: Sequence[Hit]) -> Doubt | None:
         return doubt(hits, found.row.tag, self.guard)
 
-    async def _twice(self, found: Candidate) -> Verdict | None:
-        """Whether another row of the task or its entry has the very image.
+    async def twice(self, row: Row, data: bytes, uri: DataUri) -> Verdict | None:
+        """Why a row must not import an image: another row of the task or its entry has the very same.
 
         A face of an entry's earlier import may have been deleted by somebody: then the image is free.
+
+        Args:
+            row: the row.
+            data: the image.
+            uri: the same for the services.
         """
         if not self.guard.same_picture:
             return None
-        adder, picture = self.adder, await self.adder.digest_of(found.data)
-        for twin in await self._in_catalogue(self.twins, found.row, picture):
-            if not twin.face_id or await adder.is_there(found.row, found.uri, twin.face_id) is not Found.NOT_THERE:
+        adder, picture = self.adder, await self.adder.digest_of(data)
+        for twin in await self._in_catalogue(self.twins, row, picture):
+            if not twin.face_id or await adder.is_there(row, uri, twin.face_id) is not Found.NOT_THERE:
                 where = "" if twin.task_id == adder.task_id else f" of import {twin.task_id}"
                 return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row}{where}")
         return None

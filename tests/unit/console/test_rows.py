@@ -91,19 +91,18 @@ def test_a_doubtful_row_is_shown_beside_the_face_that_it_resembles(get: Get, dou
     page = get(f"/tasks/{second}/rows")
     pairs = [
         (re.findall(r"/console/thumbnail/([^/]+/\d+)", pair), re.findall(r'href="([^"]+)"', pair))
-        for pair in re.findall(r'<div class="pair">(.*?)</div>', page, re.DOTALL)
+        for pair in re.findall(r'<figure class="pair">(.*?)</figure>', page, re.DOTALL)
     ]
     assert pairs == [
         ([f"{second}/1", f"{first}/2"], [f"/tasks/{first}/rows?row=2"]),
-        ([], []),
         ([f"{second}/3", f"{second}/2"], [f"/tasks/{second}/rows?row=2"]),
     ]
-    for text in (f">Row 2 of import {first}<", "<p>Score 0.8126</p>", ">Row 2</a>", "<p>Score 0.25</p>"):
+    for text in (f">Row 2 of import {first}<", "Score 0.8126 ·", ">Row 2</a>", "Score 0.25 ·"):
         assert text in page, text
-    assert "<p>Most similar face: &lt;b&gt;, score 0.7. No import on record has added it" in page
-    assert "<p>分数 0.25</p>" in get(f"/tasks/{second}/rows", language="zh")
+    assert "Most similar face: &lt;b&gt;, score 0.7. No import on record has added it" in page
+    assert "分数 0.25 ·" in get(f"/tasks/{second}/rows", language="zh")
     log = get(f"/tasks/{second}")
-    assert log.count('<div class="pair">') == 2
+    assert log.count('<figure class="pair">') == 2
     assert f"/console/thumbnail/{first}/2" in log
 
 
@@ -112,7 +111,7 @@ def test_an_import_that_was_deleted_shows_no_images(get: Get, doubtful: tuple[st
     first, second = doubtful
     catalogue.tasks.mark_deleted(first)
     page = get(f"/tasks/{second}/rows?row=1")
-    assert "<p>Most similar face: e-2, score 0.8126." in page
+    assert "Most similar face: e-2, score 0.8126." in page
     assert first not in page
 
 

@@ -47,7 +47,8 @@ def test_every_value_reaches_the_task() -> None:
     assert config.scope == Scope(measure=1)
     assert config.guard == NO_GUARD
     guard = {"same_picture": 1, "alike": 1, "alike_tag": 0.45, "on_alike": "note"}
-    assert task_config(validated(**guard)).guard == Guard(1, 1.0, 0.45, OnAlike.NOTE)
+    for entry in (None, "nightly"):
+        assert task_config(validated(**guard, entry=entry)).guard == Guard(1, 1.0, 0.45, OnAlike.NOTE)
     assert task_config(validated(dry_run=1, sample=1000)).scope == Scope(dry_run=1, sample=1000)
     assert config.limits == Limits(**limits)
     assert (config.group_name, config.source) == ("staff", "https://h/faces.csv?…")

@@ -170,7 +170,8 @@ def import_params(settings: Settings) -> dict[str, Param]:
             enum=[0, 1],
             values_display={0: "no", 1: "yes"},
             title=GUARD["same_picture"],
-            description="Whether a row fails whose image, byte by byte, another row of the file has imported.",
+            description="Whether a row fails whose image, byte by byte, another row of the file has imported, or "
+            "a row of the recurring import that is named below.",
             section=TAGS,
         ),
         "alike": _score(
