@@ -9,7 +9,7 @@ from face_import.catalogue.engine import reading
 from face_import.catalogue.records import ImportTask
 from face_import.catalogue.schema import HAS_TURN, holding, import_task, outcome, sent
 from face_import.catalogue.turns import in_progress
-from face_import.contract import Code
+from face_import.contract import Code, TaskState
 
 MOST_HOLDERS = 5
 """Rows of an entry with one picture that are looked at. There is one, unless they were imported unguarded."""
@@ -61,7 +61,8 @@ class Pictures:
         """
         entry, group = task.config.entry, task.config.group_name
         columns, held = import_task.c, holding.c
-        imports = select(columns.id).where(columns.group_name == group, columns.entry == entry, in_progress())
+        imports = select(columns.id).where(columns.group_name == group, columns.entry == entry)
+        imports = imports.where(columns.state != TaskState.COMPLETED, in_progress())  # others have nothing in flight
         same = (held.entry == entry, held.group_name == group, held.picture == picture)
         query = select(held.key == key, held.task_id, held.row, held.face_id).where(*same)
         query = query.order_by((held.key == key).desc(), (held.task_id == task.id).desc()).limit(MOST_HOLDERS)
