@@ -12,11 +12,12 @@ from api_shim.access import load_task
 from api_shim.app_context import app_context
 from api_shim.bodies import RowsQuery
 from face_console.language import gettext
+from face_console.neighbours import Neighbour, neighbours_of
 from face_console.pictures import NOT_TRIED
 from face_console.snapshot import meaning
 from face_console.texts import field_problem
 from face_console.view import blueprint
-from face_import.catalogue import ImportTask, Neighbour
+from face_import.catalogue import ImportTask
 from face_import.errors import WrongState
 from face_import.results import Found, cell_at
 
@@ -77,7 +78,7 @@ def _problem(problem: Any) -> str:
 
 
 def _shown(task: ImportTask, found: Found) -> Iterator[ShownRow]:
-    neighbours = app_context().catalogue.outcomes.neighbours(task.id, [row[0] for row, _ in found.rows])
+    neighbours = neighbours_of(task, [row[0] for row, _ in found.rows])
     for (number, code, _, message, *_), (_, cells) in found.rows:
         cell = {field: cell_at(cells, position) for field, position in found.columns.items()}
         yield ShownRow(

@@ -15,6 +15,7 @@ from api_shim.forms import ConcurrencyForm
 from api_shim.results import results_file
 from api_shim.tasks import csv_file
 from face_console.charts import Throughput, throughput
+from face_console.neighbours import neighbours_of
 from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
 from face_console.snapshot import Snapshot, overview, snapshot_of
 from face_console.texts import field_problem, request_problem
@@ -183,7 +184,7 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tu
         "task.html",
         snapshot=snapshot,
         log=[(entry, _pictured(entry)) for entry in log],
-        neighbours=context.catalogue.outcomes.neighbours(task_id, [entry.row for entry in log]),
+        neighbours=neighbours_of(snapshot.task, [entry.row for entry in log]),
         shard=shard,
         failures=failures,
         code=code,

@@ -90,10 +90,9 @@ def make_task(catalogue: Catalogue) -> MakeTask:
         entry: str = "",
         policy: FailurePolicy = NO_POLICY,
         guard: Guard = NO_GUARD,
-        group: str = "staff",
     ) -> ImportTask:
         task_id = new_task_id()
-        config = TaskConfig(group, "faces.csv", limits, thread_num, mode, entry, policy=policy, guard=guard)
+        config = TaskConfig("staff", "faces.csv", limits, thread_num, mode, entry, policy=policy, guard=guard)
         catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=shards * rows)
         plan = [Shard(n, n * rows + 1, rows, n * 100, (n + 1) * 100, n * rows + 1) for n in range(shards)]
         catalogue.plans.commit(task_id, plan, shards * rows)

@@ -9,13 +9,14 @@ from sqlalchemy import Engine
 
 from face_import.catalogue import engine as _engine
 from face_import.catalogue.creates import Creates, Once
+from face_import.catalogue.groups import GroupImports, GroupRecord, Origin
 from face_import.catalogue.holdings import Holdings
 from face_import.catalogue.hosts import Hosts, HostState, Trouble, WaitingHost
 from face_import.catalogue.journal import Holder, Journal
 from face_import.catalogue.leases import Lease, Leases, Taken
 from face_import.catalogue.ledger import Ledger, LogEntry, LogPage, Progress
 from face_import.catalogue.new_limits import Affected, Changed, NewLimits
-from face_import.catalogue.outcomes import Neighbour, Outcomes, RowResult, Selection
+from face_import.catalogue.outcomes import Outcomes, RowResult, Selection
 from face_import.catalogue.pictures import Pictures, Twin
 from face_import.catalogue.places import Demand, Places
 from face_import.catalogue.plans import Plans
@@ -34,6 +35,8 @@ __all__ = [
     "Creates",
     "Demand",
     "FaceOfRow",
+    "GroupImports",
+    "GroupRecord",
     "Holder",
     "Holdings",
     "HostState",
@@ -45,9 +48,9 @@ __all__ = [
     "Ledger",
     "LogEntry",
     "LogPage",
-    "Neighbour",
     "NewLimits",
     "Once",
+    "Origin",
     "Outcomes",
     "Pictures",
     "Places",

@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, select
+from sqlalchemy import ColumnElement, Engine, func, select
 
 from face_import.catalogue.engine import reading
-from face_import.catalogue.schema import FAILED, MEASURED, OWN_ID, import_task, outcome, shard, tally
+from face_import.catalogue.schema import FAILED, MEASURED, import_task, outcome, shard, tally
 from face_import.contract import MAX_ROW, Code, Reason, Rows
-from face_import.domain.identity import maker_of
+from face_import.domain.models import Nearest
 from face_import.errors import TaskNotFound
 
 PAGE_ROWS = 5000
@@ -52,19 +52,6 @@ class Selection:
         if self.code is not None and self.rows == Rows.FAILED:
             condition &= outcome.c.code == self.code
         return condition if self.reason is None else condition & (outcome.c.reason == self.reason)
-
-
-class Neighbour(NamedTuple):
-    """The face because of which a row's tag is doubtful.
-
-    Attributes:
-        score: how similar the two are, by the library.
-        of: task and row of the import that added it, as far as the ledger still knows.
-    """
-
-    face_id: str
-    score: float
-    of: tuple[str, int] | None
 
 
 class _Span(NamedTuple):
@@ -113,17 +100,13 @@ class Outcomes:
                     yield kept
                 skip = max(0, skip - len(page))
 
-    def neighbours(self, task_id: str, rows: Collection[int]) -> dict[int, Neighbour]:
+    def nearest(self, task_id: str, rows: Collection[int]) -> dict[int, Nearest]:
         """The faces that speak against some rows of a task, by row; rows whose tag is not doubtful have none."""
-        columns = (outcome.c.row, outcome.c.nearest_id, outcome.c.nearest_score, outcome.c.handled_at)
-        doubtful = select(*columns).where(outcome.c.task_id == task_id, outcome.c.row.in_(rows))
-        doubtful = doubtful.where(outcome.c.nearest_id.is_not(None), outcome.c.code.in_(_DOUBTFUL))
+        query = select(outcome.c.row, outcome.c.nearest_id, outcome.c.nearest_score)
+        query = query.where(outcome.c.task_id == task_id, outcome.c.row.in_(rows))
+        query = query.where(outcome.c.nearest_id.is_not(None), outcome.c.code.in_(_DOUBTFUL))
         with self._reader.begin() as connection:
-            group = connection.scalar(select(import_task.c.group_name).where(import_task.c.id == task_id))
-            return {
-                row: Neighbour(face_id, score, _added_by(connection, group, face_id, at))
-                for row, face_id, score, at in connection.execute(doubtful).all()
-            }
+            return {row: Nearest(face_id, score) for row, face_id, score in connection.execute(query)}
 
     def _spans(self, task_id: str, selection: Selection, total: int) -> Iterable[_Span]:
         if selection.rows == Rows.ALL:
@@ -222,19 +205,6 @@ class Outcomes:
 
 
 _TALLIES = (shard.c.task_id == tally.c.task_id) & (shard.c.number == tally.c.shard)
-
-
-def _added_by(connection: Connection, group: str | None, face_id: str, at: float) -> tuple[str, int] | None:
-    """Task and row whose face a group had under an id at a time: of several ones the last before, else the last."""
-    query = select(outcome.c.task_id, outcome.c.row).join(import_task, import_task.c.id == outcome.c.task_id)
-    query = query.where(import_task.c.group_name == group, import_task.c.deleted_at.is_(None))
-    query = query.where(outcome.c.code == Code.OK, outcome.c.face_id == face_id)
-    if maker := maker_of(face_id):
-        query = query.where(outcome.c.task_id == maker[0], outcome.c.row == maker[1])
-    else:
-        query = query.where(OWN_ID)
-    found = connection.execute(query.order_by(outcome.c.handled_at > at, outcome.c.handled_at.desc()).limit(1)).first()
-    return None if found is None else (found.task_id, found.row)
 
 
 def _unhandled(row: int) -> RowResult:

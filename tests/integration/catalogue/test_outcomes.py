@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from face_import.catalogue import Catalogue, ImportTask, RowResult, Selection, outcomes
+from face_import.catalogue import Catalogue, RowResult, Selection, outcomes
 from face_import.catalogue.engine import migrate
 from face_import.catalogue.schema import MEASURED
 from face_import.contract import MAX_ROW, Code, Reason, Rows
-from face_import.domain.identity import made_face_id
 from face_import.domain.models import Measurements, Nearest, Outcome, OutcomeBatch
 from face_import.errors import TaskNotFound
 from face_import.settings import Settings
@@ -116,46 +115,15 @@ def test_a_deleted_task_has_no_results(catalogue: Catalogue, make_task: MakeTask
             list(catalogue.outcomes.pages(task_id, Selection(rows), TOTAL))
 
 
-def test_the_face_that_speaks_against_a_row_is_that_of_an_import_into_its_group(
-    catalogue: Catalogue, make_task: MakeTask
-) -> None:
-    """The one that the group had under the id then: of the last import before, or else of the last one."""
-    made, before, after, elsewhere = (make_task(group=group) for group in ("staff", "staff", "staff", "guests"))
+def test_the_faces_that_speak_against_rows_are_found(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Of rows that were refused for that, and of imported ones; not of those that new limits have refused since."""
     task = make_task()
-
-    def write(task: ImportTask, *outcomes: Outcome) -> None:
-        catalogue.leases.take(task.id, 0, "me", 10)
-        catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", outcomes))
-
-    made_id = made_face_id(made.id, 1)
-    write(made, Outcome(1, "", Code.OK, face_id=made_id), Outcome(2, "", Code.ALIKE, nearest=Nearest("emp-1", 0.9)))
-    write(before, *(Outcome(row, "", Code.OK, face_id=f"emp-{row}") for row in (1, 2)))
-    write(elsewhere, Outcome(1, "", Code.OK, face_id="emp-3"))
-    nearest = [made_id, "emp-1", "emp-2", "emp-3", made_face_id(made.id, 2), made_face_id(elsewhere.id, 1), "emp-2"]
-    codes = [Code.ALIKE, Code.UNLIKE_TAG, Code.OK, Code.ALIKE, Code.ALIKE, Code.ALIKE, Code.WIDTH]
-    write(
-        task,
-        *(
-            Outcome(row, "", code, nearest=Nearest(face_id, row / 8))
-            for row, (code, face_id) in enumerate(zip(codes, nearest, strict=True), 1)
-        ),
-    )
-    write(
-        after,
-        Outcome(5, "", Code.OK, face_id="emp-2"),
-        Outcome(6, "", Code.OK, face_id="emp-3"),
-        Outcome(7, "", Code.OK, face_id="emp-1"),
-    )
-    found = catalogue.outcomes.neighbours(task.id, range(1, 10))
-    assert {row: (score, of) for row, (_, score, of) in found.items()} == {
-        1: (0.125, (made.id, 1)),
-        2: (0.25, (before.id, 1)),
-        3: (0.375, (before.id, 2)),
-        4: (0.5, (after.id, 6)),
-        5: (0.625, None),
-        6: (0.75, None),
-    }
-    assert {row: face_id for row, (face_id, *_) in found.items()} == dict(enumerate(nearest[:6], 1))
-    catalogue.tasks.mark_deleted(before.id)
-    assert [one.of for one in catalogue.outcomes.neighbours(task.id, [2, 3]).values()] == [(after.id, 7), (after.id, 5)]
-    assert catalogue.outcomes.neighbours(task.id, []) == {}
+    codes = [Code.ALIKE, Code.UNLIKE_TAG, Code.OK, Code.WIDTH]
+    outcomes = [Outcome(row, "", code, nearest=Nearest(f"emp-{row}", row / 8)) for row, code in enumerate(codes, 1)]
+    catalogue.leases.take(task.id, 0, "me", 10)
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (*outcomes, Outcome(5, "", Code.OK, face_id="f"))))
+    found = catalogue.outcomes.nearest(task.id, range(1, 10))
+    assert found == {1: ("emp-1", 0.125), 2: ("emp-2", 0.25), 3: ("emp-3", 0.375)}
+    assert catalogue.outcomes.nearest(task.id, [2, 5]) == {2: ("emp-2", 0.25)}
+    assert catalogue.outcomes.nearest(task.id, []) == {}
+    assert catalogue.outcomes.nearest(make_task().id, [1]) == {}
