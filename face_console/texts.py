@@ -7,6 +7,7 @@ from api_shim.access import OtherGroup
 from api_shim.forms import CreateForm
 from face_console.columns import cell
 from face_console.language import duration, gettext, lazy, number
+from face_console.messages import translated
 from face_import.audit import By, Result
 from face_import.catalogue import WaitingHost
 from face_import.catalogue.hosts import MOST_SHOWN
@@ -153,7 +154,7 @@ def error_title(word: str) -> str:
 
 def error_help(word: str, text: str) -> str:
     """What to do about an error, in the request's language, or else the server's own text."""
-    return gettext(_HELP[word]) if word in _HELP else text
+    return gettext(_HELP[word]) if word in _HELP else translated(text)
 
 
 def encoding(codec: str) -> str:
@@ -168,7 +169,7 @@ def column(name: str | int) -> str:
 
 def waiting(host: WaitingHost) -> str:
     """Which image host an import waits for, why, and when it is asked again."""
-    left_s, known = host.retry_at - time.time(), {"host": host.host, "reason": host.reason}
+    left_s, known = host.retry_at - time.time(), {"host": host.host, "reason": translated(host.reason)}
     if left_s < 1:
         return gettext("Waiting for %(host)s (%(reason)s), trying now:", **known)
     return gettext("Waiting for %(host)s (%(reason)s), next try in %(wait)s:", **known, wait=duration(left_s))
@@ -216,4 +217,4 @@ def request_problem(error: RequestError, settings: Settings) -> str:
         return gettext("Must be at most %(le)s.", le=settings.max_threads)
     if error.field == "file":
         return gettext("Required.")
-    return str(error)
+    return translated(str(error))

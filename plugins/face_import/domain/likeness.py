@@ -50,15 +50,17 @@ def doubt(hits: Sequence[Hit], tag: str, guard: Guard) -> Doubt | None:
     """
     others = [hit for hit in hits if (hit.tag or "") != tag and hit.score >= guard.alike]
     if guard.alike and others:
-        return _doubt(Code.ALIKE, "looks like", max(others, key=_score))
+        best = max(others, key=_score)
+        return Doubt(Code.ALIKE, f"looks like {_described(best)}", _nearest(best))
     own = [hit for hit in hits if tag and hit.tag == tag]
     if guard.alike_tag and own and (best := max(own, key=_score)).score < guard.alike_tag:
-        return _doubt(Code.UNLIKE_TAG, "unlike the faces with its tag; the nearest is", best)
+        text = f"unlike the faces with its tag; the nearest is {_described(best)}"
+        return Doubt(Code.UNLIKE_TAG, text, _nearest(best))
     return None
 
 
-def _doubt(code: Code, what: str, hit: Hit) -> Doubt:
-    return Doubt(code, f"{what} {_described(hit)}", Nearest(str(hit.face_id), hit.score))
+def _nearest(hit: Hit) -> Nearest:
+    return Nearest(str(hit.face_id), hit.score)
 
 
 def _score(hit: Hit) -> float:

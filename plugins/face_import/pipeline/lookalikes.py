@@ -168,8 +168,9 @@ class Lookalikes:
         adder, picture = self.adder, await self.adder.digest_of(data)
         for twin in await self._in_catalogue(self.twins, row, picture):
             if not twin.face_id or await adder.is_there(row, uri, twin.face_id) is not Found.NOT_THERE:
-                where = "" if twin.task_id == adder.task_id else f" of import {twin.task_id}"
-                return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row}{where}")
+                if twin.task_id == adder.task_id:
+                    return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row}")
+                return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row} of import {twin.task_id}")
         return None
 
     async def _similar(self, found: Candidate, ours: Collection[str]) -> list[Hit]:
