@@ -36,6 +36,9 @@ def document(settings: Settings) -> Json:
             if "{task_id}" in path:
                 _describe_task_id(operation)
     _describe_created(written)
+    written["paths"]["/v1/tasks/{task_id}/events"]["get"]["responses"]["204"] = {
+        "description": "The task has ended, and this client was told so; it need not come back"
+    }
     _describe_keys(written, required=settings.api_keys_file is not None)
     return written
 

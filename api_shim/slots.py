@@ -63,6 +63,7 @@ UPLOADS = Slots(64, "uploads")
 FORMS = Slots(16, "requests with a long or chunked body")
 """Requests with a login form need no key, so anybody can take these slots."""
 DOWNLOADS = Slots(32, "downloads of logs or rows")
+EVENTS = Slots(32, "live streams of events")
 INTAKE = Semaphore(16)
 """So many received uploads are ingested at a time, since that takes memory; the others wait."""
 

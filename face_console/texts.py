@@ -10,7 +10,7 @@ from face_console.language import duration, gettext, lazy, number
 from face_import.audit import By, Result
 from face_import.catalogue import WaitingHost
 from face_import.catalogue.hosts import MOST_SHOWN
-from face_import.contract import GROUP_NAME_PATTERN, TaskState
+from face_import.contract import GROUP_NAME_PATTERN, CallState, TaskState
 from face_import.domain.charsets import CODECS, name_of
 from face_import.domain.uri_form import UriFlaw
 from face_import.errors import KeyReused, RequestError
@@ -22,6 +22,13 @@ STATES = {
     TaskState.STOPPED: lazy("Stopped"),
     TaskState.COMPLETED: lazy("Completed"),
 }
+CALLS = {
+    CallState.NONE: lazy("Not called so far"),
+    CallState.PENDING: lazy("Not delivered yet"),
+    CallState.DELIVERED: lazy("Delivered"),
+    CallState.GIVEN_UP: lazy("Given up"),
+}
+"""What became of an import's last callback."""
 ACTORS = {
     By.KEY: lazy("API"),
     By.SESSION: lazy("console"),
@@ -93,6 +100,7 @@ _PROBLEMS_OF_FIELDS = {
     "float_parsing": lazy("Enter a number."),
     "greater_than_equal": lazy("Must be at least %(ge)s."),
     "less_than_equal": lazy("Must be at most %(le)s."),
+    "string_too_long": lazy("Enter at most %(max_length)s characters."),
     "literal_error": lazy("Choose one of the two options."),
     "enum": lazy("Choose one of the two options."),
 }
@@ -138,6 +146,14 @@ def error_title(word: str) -> str:
 def error_help(word: str, text: str) -> str:
     """What to do about an error, in the request's language, or else the server's own text."""
     return gettext(_HELP[word]) if word in _HELP else text
+
+
+def call(callback: dict[str, Any]) -> str:
+    """What became of the last callback, with the last answer unless it is plain."""
+    state = str(CALLS[callback["state"]])
+    if callback["state"] == CallState.DELIVERED or not callback["answer"]:
+        return state
+    return f"{state} ({callback['answer']})"
 
 
 def encoding(codec: str) -> str:
@@ -191,6 +207,8 @@ def request_problem(error: RequestError, settings: Settings) -> str:
         return group_rule(settings)
     if error.field in {"thread_num", "host_threads"}:
         return gettext("Must be at most %(le)s.", le=settings.max_threads)
-    if error.field == "file":
-        return gettext("Required.")
-    return str(error)
+    texts = {
+        "callback_url": gettext("Enter an address that begins with http:// or https://, without spaces."),
+        "file": gettext("Required."),
+    }
+    return texts.get(error.field or "", str(error))
