@@ -67,6 +67,8 @@ def test_every_option_of_the_api_is_there(get: Get) -> None:
         ({"alike": "1.5"}, "Must be at most 1."),
         ({"alike_tag": "much"}, "Enter a number."),
         ({"on_alike": "ignore"}, "Choose one of the two options."),
+        ({"callback_url": "app.example.com"}, "Enter an address that begins with http:// or https://"),
+        ({"callback_url": "https://x.example/" + "x" * 2048}, "Enter at most 2048 characters."),
     ],
     ids=str,
 )
