@@ -59,11 +59,11 @@ def events(task_id: str) -> Response:
     now = context.feed.look(task_id)
     if now.id and request.headers.get(LAST_ID) == now.id:
         return Response(status=204)  # by which a browser learns not to come back
-    pieces = EVENTS.sending(told(context.feed, task_id))
+    pieces = EVENTS.sending(told(context.feed, task_id, longest_s=LONGEST_S))
     return Response(pieces, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-def told(feed: Feed, task_id: str, *, longest_s: float = LONGEST_S, silence_s: float = SILENCE_S) -> Iterator[str]:
+def told(feed: Feed, task_id: str, *, longest_s: float, silence_s: float = SILENCE_S) -> Iterator[str]:
     """The stream's lines: an event when there is something new, and a comment after some silence."""
     ends_at = time.monotonic() + longest_s
     yield f"retry: {RETRY_S * 1000}\n\n"

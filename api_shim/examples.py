@@ -48,13 +48,15 @@ _COURSE = {
 _FAILURE = {"row": 42, "code": 101, "message": "HTTP 404 Not Found", "reason": "not_found"}
 _MEASURED = dict.fromkeys(("faces", "score", "width", "height", "pitch", "yaw", "roll", "blur"))
 
+_SUMMARY = {"id": TASK_ID, "source": "upload: faces.csv", **_COURSE}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "CreateForm": {"group_name": "staff", "source": "https://files.example.com/faces.csv", "pos_yaw": 30, "width": 80},
     "Created": {"id": TASK_ID},
     "Started": {"notice": ""},
     "Done": {},
     "ListBody": {"group_name": "staff", "status": 4, "fields": "summary", "skip": 0, "limit": 100},
-    "Listed": {"ids": [TASK_ID], "tasks": [{"id": TASK_ID, "source": "faces.csv", **_COURSE}], "total_count": 1},
+    "Listed": {"ids": [TASK_ID], "tasks": [_SUMMARY], "total_count": 1},
     "Detail": {
         **_COURSE,
         "config": _CONFIG,
@@ -75,6 +77,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "dag_run_id": TASK_ID,
         "undoes": None,
     },
+    "Ended": {"type": "task.completed", "timestamp": _COURSE["finished_at"], "data": _SUMMARY},
     "ConfigBody": {"thread_num": 40},
     "RetryBody": {"codes": [101, 301], "preview": True},
     "Retried": {"rows": 1},

@@ -7,6 +7,7 @@ from typing import Any
 from api_shim.documentation import documentation
 from api_shim.examples import EXAMPLES, TASK_ID
 from api_shim.forms import REPLAYED_HEADER
+from api_shim.responses import Ended
 from face_import.contract import MEANINGS, TASK_ID_LENGTH, Code, TaskState
 from face_import.settings import Settings
 
@@ -23,6 +24,7 @@ def document(settings: Settings) -> Json:
     written["info"] |= {"description": _DESCRIPTION, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
     written["servers"] = [{"url": settings.public_path or "/"}]
     written["tags"] = [{"name": "tasks", "description": "Import tasks"}]
+    written["webhooks"] = {"task_ended": {"post": _callback(written)}}
     schemas = written["components"]["schemas"] = _used(written)
     _describe_bounds(schemas, settings)
     for kind in (TaskState, Code):
@@ -43,11 +45,38 @@ def document(settings: Settings) -> Json:
     return written
 
 
+def _callback(written: Json) -> Json:
+    """What a task's `callback_url` gets (Standard Webhooks); its schema is no endpoint's, so it is added here."""
+    schema = Ended.model_json_schema(ref_template="#/components/schemas/{model}")
+    written["components"]["schemas"] |= schema.pop("$defs") | {"Ended": schema}
+    headers = {
+        "webhook-id": "the same at every try, another one for each end of a task",
+        "webhook-timestamp": "seconds since the epoch",
+        "webhook-signature": "`v1,` and base64; several, separated by spaces, while one secret replaces another",
+    }
+    return {
+        "summary": "A task has stopped or completed: sent to its callback_url until a 2xx comes back, for a day",
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+            for name, text in headers.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ended"}}},
+        },
+        "responses": {
+            "2XX": {"description": "It has arrived; the body is not read"},
+            "410": {"description": "Nobody wants it; it is not sent again"},
+            "default": {"description": "It is sent again, later"},
+        },
+    }
+
+
 def _used(written: Json) -> Json:
     """The schemas that something refers to: those of queries are already written out as parameters."""
     schemas: Json = written["components"]["schemas"]
     while True:
-        text = json.dumps([written["paths"], schemas])
+        text = json.dumps([written["paths"], written["webhooks"], schemas])
         used = {name: schema for name, schema in schemas.items() if f'"#/components/schemas/{name}"' in text}
         if len(used) == len(schemas):
             return used

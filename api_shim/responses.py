@@ -1,6 +1,6 @@
 """Answers of the API."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
@@ -165,6 +165,14 @@ class Detail(BaseModel):
     finished_at: Time | None
     dag_run_id: str
     undoes: str | None = Field(description="id of the task whose faces this one removes; null for an import")
+
+
+class Ended(BaseModel):
+    """Body of a callback: a task has stopped or completed."""
+
+    type: Literal[Event.STOPPED, Event.COMPLETED]
+    timestamp: Time = Field(description="when it did")
+    data: Summary = Field(description="the task as it was then")
 
 
 class Judged(BaseModel):

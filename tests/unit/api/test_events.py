@@ -48,7 +48,7 @@ def events_of(pieces: Iterator[str]) -> Iterator[dict[str, Any]]:
 def test_progress_is_told_when_it_changes_until_the_end(feed: Feed, catalogue: Catalogue, make_task: MakeTask) -> None:
     """Nothing is said twice; the end has an id, and nothing follows it."""
     task = make_task()
-    stream = events_of(told(feed, task.id, silence_s=0.0))
+    stream = events_of(told(feed, task.id, longest_s=600.0, silence_s=0.0))
     assert next(stream) == {"retry": "2000"}
     first = next(stream)
     assert (first["event"], first["data"]["handled_num"], "id" in first) == ("task.progress", 0, False)
@@ -66,7 +66,7 @@ def test_progress_is_told_when_it_changes_until_the_end(feed: Feed, catalogue: C
 def test_a_task_that_is_not_started_is_waited_for(feed: Feed, catalogue: Catalogue, make_task: MakeTask) -> None:
     """Its stream goes on when it is started, and tells of a stop with its reason."""
     task = make_task(running=False)
-    stream = events_of(told(feed, task.id, silence_s=0.0))
+    stream = events_of(told(feed, task.id, longest_s=600.0, silence_s=0.0))
     assert [next(stream).get("event") for _ in range(2)] == [None, "task.progress"]
     catalogue.tasks.start(task.id)
     assert next(stream)["data"]["state"] == 2
@@ -79,7 +79,7 @@ def test_a_task_that_is_not_started_is_waited_for(feed: Feed, catalogue: Catalog
 def test_a_delete_ends_the_stream(feed: Feed, catalogue: Catalogue, make_task: MakeTask) -> None:
     """With an event that has only the id."""
     task = make_task()
-    stream = events_of(told(feed, task.id, silence_s=0.0))
+    stream = events_of(told(feed, task.id, longest_s=600.0, silence_s=0.0))
     next(stream), next(stream)
     catalogue.tasks.mark_deleted(task.id)
     last = next(stream)
@@ -89,7 +89,7 @@ def test_a_delete_ends_the_stream(feed: Feed, catalogue: Catalogue, make_task: M
 
 def test_silence_is_broken_by_a_comment(feed: Feed, make_task: MakeTask) -> None:
     """By which a client that is gone is noticed."""
-    stream = told(feed, make_task().id, silence_s=0.0)
+    stream = told(feed, make_task().id, longest_s=600.0, silence_s=0.0)
     pieces = [next(stream) for _ in range(4)]
     assert pieces[2:] == [":\n\n", ":\n\n"]
 
@@ -106,7 +106,7 @@ def test_streams_end_when_the_process_is_asked_to(
     ending = events.threading.Event()
     ending.set()
     monkeypatch.setattr(events, "ENDING", ending)
-    assert [piece.partition(":")[0] for piece in told(feed, make_task().id)] == ["retry", "event"]
+    assert [piece.partition(":")[0] for piece in told(feed, make_task().id, longest_s=600.0)] == ["retry", "event"]
 
 
 def test_a_database_that_is_away_ends_the_stream(
@@ -118,7 +118,7 @@ def test_a_database_that_is_away_ends_the_stream(
         raise OperationalError("SELECT", {}, Exception("away"))
 
     monkeypatch.setattr(feed, "look", fail)
-    assert list(told(feed, make_task().id)) == ["retry: 2000\n\n"]
+    assert list(told(feed, make_task().id, longest_s=600.0)) == ["retry: 2000\n\n"]
 
 
 def test_clients_of_a_task_share_its_looks(
