@@ -38,9 +38,7 @@ def document(settings: Settings) -> Json:
             if "{task_id}" in path:
                 _describe_task_id(operation)
     _describe_created(written)
-    written["paths"]["/v1/tasks/{task_id}/events"]["get"]["responses"]["204"] = {
-        "description": "The task has ended, and this client was told so; it need not come back"
-    }
+    _describe_events(written["paths"]["/v1/tasks/{task_id}/events"]["get"]["responses"])
     _describe_keys(written, required=settings.api_keys_file is not None)
     return written
 
@@ -135,6 +133,12 @@ def _describe_created(written: Json) -> None:
         if "{task_id}" in path
     ]
     created["links"] = {name: {"operationId": name, "parameters": {"task_id": "$response.body#/id"}} for name in names}
+
+
+def _describe_events(responses: Json) -> None:
+    """A stream of events: OpenAPI 3.1 has no word for what one of them looks like, and none of them is a mere text."""
+    responses["200"]["content"] = {"text/event-stream": {}}
+    responses["204"] = {"description": "The task has ended, and this client was told so; it need not come back"}
 
 
 def _describe_keys(written: Json, *, required: bool) -> None:

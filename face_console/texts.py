@@ -150,7 +150,7 @@ def error_help(word: str, text: str) -> str:
 
 def call(callback: dict[str, Any]) -> str:
     """What became of the last callback, with the last answer unless it is plain."""
-    state = str(CALLS[callback["state"]])
+    state = gettext(CALLS[callback["state"]])
     if callback["state"] == CallState.DELIVERED or not callback["answer"]:
         return state
     return f"{state} ({callback['answer']})"

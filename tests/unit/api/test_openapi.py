@@ -31,7 +31,7 @@ def operations(document: Json) -> Iterator[Json]:
 def contents(operation: Json) -> Iterator[Json]:
     """The schemas of an operation's body, and of its answers."""
     for said in (operation.get("requestBody", {}), *operation["responses"].values()):
-        yield from (content["schema"] for content in said.get("content", {}).values())
+        yield from (content.get("schema", {}) for content in said.get("content", {}).values())
 
 
 def inside(value: object) -> Iterator[Json]:
