@@ -128,6 +128,9 @@ class Courier:
             answer = str(error)
         except OSError as error:
             answer = error.strerror or type(error).__name__
+        except ConfigError as error:
+            log.error("misconfigured error=%s", error)  # noqa: TRY400 - the text says all
+            answer = "the server is misconfigured; see the keeper's log"
         if status is not None and 200 <= status < 300:
             log.info(
                 "callback delivered task=%s event=%s id=%s tries=%s", call.task_id, call.event, call.id, call.tries

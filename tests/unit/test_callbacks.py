@@ -114,6 +114,7 @@ def test_while_one_secret_replaces_another_both_verify() -> None:
         (Answer(302, "302 Found", None), "302 Found: redirects are not followed"),
         (FetchError("address 10.0.0.1 is not public (FACE_IMPORT_FETCH_ALLOW)"), "address 10.0.0.1 is not public"),
         (OSError(24, "Too many open files"), "Too many open files"),
+        (ConfigError("FACE_IMPORT_CA_FILE: cannot read /etc/ca"), "the server is misconfigured; see the keeper's log"),
     ],
 )
 def test_what_is_not_taken_is_sent_again_the_same(  # noqa: PLR0917 - fixtures
