@@ -12,6 +12,7 @@ from face_console.audit import show_audit as _audit  # noqa: F401 - the modules 
 from face_console.charts import Rates
 from face_console.columns import cell
 from face_console.create import create as _create  # noqa: F401
+from face_console.group import show_group as _group  # noqa: F401
 from face_console.limits import show_limits as _limits  # noqa: F401
 from face_console.login import to_login
 from face_console.reference import reference as _reference  # noqa: F401

@@ -19,6 +19,7 @@ from api_shim.uploads import takes_file
 from face_console.columns import table_to_settle
 from face_console.language import gettext
 from face_console.preview import preview
+from face_console.snapshot import overview
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved
 from face_import.domain.reading import AS_FOUND, ReadingOptions, reading_options
@@ -139,5 +140,11 @@ def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
         problems=problems,
         settings=app_context().settings,
         own_groups=access.groups(),
+        groups=_groups(),
         key=(KEY_FIELD, uuid.uuid4().hex),
     )
+
+
+def _groups() -> list[str]:
+    """Groups to choose from: those that were imported into, the latest first, then the key's others."""
+    return list(dict.fromkeys((*overview().groups(), *(access.groups() or ()))))

@@ -12,6 +12,7 @@ from face_import.catalogue import WaitingHost
 from face_import.catalogue.hosts import MOST_SHOWN
 from face_import.contract import GROUP_NAME_PATTERN, CallState, TaskState
 from face_import.domain.charsets import CODECS, name_of
+from face_import.domain.recurring import Schedule
 from face_import.domain.uri_form import UriFlaw
 from face_import.errors import KeyReused, RequestError
 from face_import.settings import Settings
@@ -111,6 +112,7 @@ _ERRORS = {
     "forbidden": lazy("Not allowed"),
     "stale_page": lazy("This page is out of date"),
     "too_many_requests": lazy("Too many requests"),
+    "busy": lazy("Too much at once"),
     "airflow_unavailable": lazy("Airflow is unavailable"),
     "catalogue_unavailable": lazy("The database is unavailable"),
     "storage_unavailable": lazy("File storage is unavailable"),
@@ -120,6 +122,7 @@ _HELP = {
     "not_found": lazy("The address is wrong, or the import was deleted."),
     "stale_page": lazy("Nothing was changed. Reload the page and try again."),
     "too_many_requests": lazy("Wait a minute, then try again."),
+    "busy": lazy("Others are being served. Wait a moment, then try again."),
     "airflow_unavailable": lazy("Nothing was changed. Try again later."),
     "catalogue_unavailable": lazy("Try again later."),
     "storage_unavailable": lazy("It may be full. Try again later."),
@@ -184,6 +187,13 @@ def group_rule(settings: Settings) -> str:
     if settings.group_name_pattern == GROUP_NAME_PATTERN:
         return gettext("3 to 32 characters: a-z, 0-9, _ and -, starting with a letter.")
     return gettext("Must match %(pattern)s.", pattern=settings.group_name_pattern)
+
+
+def schedule(due: Schedule) -> str:
+    """When a recurring import runs."""
+    if due.asset:
+        return gettext("after each event of %(asset)s", asset=due.asset)
+    return f"{due.cron} ({due.timezone})" if due.cron else due.timetable
 
 
 def default(name: str) -> Any:

@@ -101,7 +101,7 @@
     if (event.detail.elt.closest("#new")) sending(false);
     lockButtons();
     const answered = event.detail.xhr.status > 0 && event.detail.xhr.status < 500;
-    by("offline").hidden = answered || event.detail.elt.closest("#new") !== null;
+    by("offline").hidden = answered || event.detail.elt.closest("#new, #search") !== null;  // these show the error
   });
   document.addEventListener("htmx:xhr:progress", (event) => {
     const { lengthComputable, loaded, total } = event.detail;
@@ -177,10 +177,10 @@
     checkName(name);
   };
 
-  // No form is submitted twice.
+  // No form is submitted twice; htmx sees to its own.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post" || form.id === "new") return;
+    if (form.method !== "post" || form.hasAttribute("hx-post")) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");

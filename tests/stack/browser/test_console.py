@@ -300,6 +300,7 @@ def test_no_page_has_a_serious_violation(
         "/audit",
         f"/tasks/{task_id}",
         f"/tasks/{task_id}/rows",
+        "/groups/axe",
         "/docs",
         "/nowhere",
         "/runs/none",

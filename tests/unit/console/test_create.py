@@ -46,6 +46,15 @@ def test_every_option_of_the_api_is_there(get: Get) -> None:
     assert LIMITS.keys() <= set(CreateForm.model_fields)
 
 
+def test_groups_are_suggested(client: FlaskClient, get: Get) -> None:
+    """Those that were imported into, the latest first, also beside a wrong field; any other may be typed."""
+    for group in ("staff", "guests", "staff"):
+        send(client, group_name=group)
+    for page in (get("/new"), send(client, group_name="No").text):
+        assert re.findall(r'<option value="(\w+)">', page) == ["staff", "guests"]
+        assert ' list="groups" ' in page
+
+
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
