@@ -153,10 +153,9 @@ def error_help(word: str, text: str) -> str:
 
 def call(callback: dict[str, Any]) -> str:
     """What became of the last callback, with the last answer unless it is plain."""
-    state = gettext(CALLS[callback["state"]])
-    if callback["state"] == CallState.DELIVERED or not callback["answer"]:
-        return state
-    return f"{state} ({callback['answer']})"
+    state, answer = CallState(callback["state"]), callback["answer"]
+    text = gettext(CALLS[state])
+    return f"{text} ({answer})" if answer and state is not CallState.DELIVERED else text
 
 
 def encoding(codec: str) -> str:
