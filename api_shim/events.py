@@ -56,8 +56,8 @@ def events(task_id: str) -> Response:
     """
     context = app_context()
     context.catalogue.tasks.get(task_id)
-    now = context.feed.look(task_id)
-    if now.id and request.headers.get(LAST_ID) == now.id:
+    seen = request.headers.get(LAST_ID)
+    if seen and seen == context.feed.look(task_id).id:
         return Response(status=204)  # by which a browser learns not to come back
     pieces = EVENTS.sending(told(context.feed, task_id, longest_s=LONGEST_S))
     return Response(pieces, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})

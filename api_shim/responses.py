@@ -127,12 +127,15 @@ class WaitingHost(BaseModel):
     retry_at: Time | None = Field(description="when it is asked again; in the past or null: it is being asked")
 
 
+_End = Literal[Event.STOPPED, Event.COMPLETED]
+
+
 class Callback(BaseModel):
     """The call that tells of a task's last stop or completion."""
 
     url: str = Field(description="where it goes, without secrets")
     state: CallState = Field(description="none: the task has not ended so far; given_up: it did not arrive in a day")
-    event: Event | None = Field(description="type of the event; null before there is one")
+    event: _End | None = Field(description="type of the event; null before there is one")
     id: str | None = Field(description="`webhook-id`, the same at every try")
     tries: int
     tried_at: Time | None
@@ -170,7 +173,7 @@ class Detail(BaseModel):
 class Ended(BaseModel):
     """Body of a callback: a task has stopped or completed."""
 
-    type: Literal[Event.STOPPED, Event.COMPLETED]
+    type: _End
     timestamp: Time = Field(description="when it did")
     data: Summary = Field(description="the task as it was then")
 

@@ -104,6 +104,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         ENDING.set()
         super().handle_exit(sig, frame)
 
+    def handle_quit(self, sig: Any, frame: Any) -> None:
+        """End at once, live streams included: their threads would be waited for."""
+        ENDING.set()
+        super().handle_quit(sig, frame)
+
     def accept(self, listener: Any) -> None:
         """Accept a connection, dropping the longest-waiting one if necessary."""
         try:

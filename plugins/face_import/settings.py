@@ -1,6 +1,5 @@
 """One settings object, read from `FACE_IMPORT_*` environment variables (docs/reference/settings.md)."""
 
-import binascii
 import ipaddress
 import re
 from base64 import b64decode
@@ -260,7 +259,7 @@ def _is_secret(word: str) -> bool:
     """Whether it is a secret as Standard Webhooks has them."""
     try:
         return word.startswith("whsec_") and 24 <= len(b64decode(word[6:], validate=True)) <= 64
-    except binascii.Error:
+    except ValueError:
         return False
 
 

@@ -196,7 +196,8 @@ def test_the_pauses_grow_to_an_hour_and_last_a_day() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "s3cret", "whsec_", "whsec_s3cret", "whsec_c2hvcnQ=", f"{SECRET}\nwhsec_***", None]
+    "content",
+    ["", "s3cret", "whsec_", "whsec_s3cret", "whsec_c2hvcnQ=", "whsec_密密密密密密密密", f"{SECRET}\nwhsec_***", None],
 )
 def test_without_a_secret_calls_wait(
     settings: Settings, catalogue: Catalogue, make_task: MakeTask, content: str | None
