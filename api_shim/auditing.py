@@ -26,6 +26,7 @@ _WORDS = {
     "concurrency": "config",
     "list_tasks": "list",
     "log_out": "logout",
+    "retry_rows": "retry",
     "try_log_in": "login",
 }
 

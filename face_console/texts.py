@@ -104,6 +104,8 @@ _PROBLEMS_OF_FIELDS = {
     "string_too_long": lazy("Enter at most %(max_length)s characters."),
     "literal_error": lazy("Choose one of the two options."),
     "enum": lazy("Choose one of the two options."),
+    "string_too_long": lazy("At most %(max_length)s characters."),
+    "row_numbers": lazy("Enter numbers, or ranges such as 12-40."),
 }
 _ERRORS = {
     "not_found": lazy("Not found"),
@@ -132,6 +134,17 @@ ENCODINGS = {codec: name_of(codec) for codec in CODECS}
 """Codecs to choose from, and their names."""
 _OTHER_ENCODINGS = {"utf-8-sig": "UTF-8 (BOM)"}
 SEPARATORS = {",": lazy("comma"), ";": lazy("semicolon"), "\t": lazy("tab"), "|": lazy("vertical bar")}
+MEASUREMENTS = {
+    "faces": lazy("Faces in the image"),
+    "score": lazy("Detection score"),
+    "width": lazy("Face width"),
+    "height": lazy("Face height"),
+    "pitch": lazy("Pitch"),
+    "yaw": lazy("Yaw"),
+    "roll": lazy("Roll"),
+    "blur": lazy("Blur"),
+}
+"""What is measured of a row's face, in the order of the ledger."""
 COLUMNS = {
     "uri": lazy("image URI"),
     "tag": lazy("tag (name)"),

@@ -158,11 +158,13 @@
       target.focus();
     }
     if (target) localTimes(target);
+    showPicked();
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     localTimes(document);
     watchName();
     lockButtons();
+    showPicked();
     if (event.target.id === "preview" && last?.id === "use-columns" && !last.isConnected) by("column-1")?.focus();
     if (event.target.id !== "fields") return;
     const wrong = document.querySelector("#fields [aria-invalid=true]") || by("file");
@@ -177,15 +179,37 @@
     checkName(name);
   };
 
+  // What is done with selected rows needs some; a box selects all of a page.
+  const showPicked = () => {
+    const form = by("picked");
+    if (!form) return;
+    const all = by("pick-all");
+    const boxes = [...form.elements].filter(({ name }) => name === "row");
+    const picked = boxes.filter(({ checked }) => checked).length;
+    all.parentElement.hidden = false;
+    all.checked = picked === boxes.length;
+    all.indeterminate = picked > 0 && !all.checked;
+    for (const button of form.querySelectorAll("button")) button.disabled = !picked;
+    const status = form.querySelector("[role=status]");
+    status.textContent = picked ? status.dataset.text.replace("#", new Intl.NumberFormat(language).format(picked)) : "";
+  };
+  document.addEventListener("change", ({ target }) => {
+    if (target.form?.id !== "picked") return;
+    if (target.id === "pick-all") for (const box of target.form.elements) if (box.name === "row") box.checked = target.checked;
+    showPicked();
+  });
+
   // No form is submitted twice; htmx sees to its own.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+    const method = event.submitter?.getAttribute("formmethod") ?? form.method;
+    if (method !== "post" || form.hasAttribute("hx-post")) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");
   });
   addEventListener("pageshow", () => {
+    showPicked();  // boxes may be restored by going back
     for (const form of document.forms) {
       delete form.dataset.sent;
       form.removeAttribute("aria-busy");
