@@ -101,7 +101,6 @@ _PROBLEMS_OF_FIELDS = {
     "float_parsing": lazy("Enter a number."),
     "greater_than_equal": lazy("Must be at least %(ge)s."),
     "less_than_equal": lazy("Must be at most %(le)s."),
-    "string_too_long": lazy("Enter at most %(max_length)s characters."),
     "literal_error": lazy("Choose one of the two options."),
     "enum": lazy("Choose one of the two options."),
     "string_too_long": lazy("At most %(max_length)s characters."),
