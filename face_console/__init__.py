@@ -15,6 +15,7 @@ from face_console.create import create as _create  # noqa: F401
 from face_console.group import show_group as _group  # noqa: F401
 from face_console.limits import show_limits as _limits  # noqa: F401
 from face_console.login import to_login
+from face_console.messages import translated
 from face_console.reference import reference as _reference  # noqa: F401
 from face_console.rows import show_rows as _rows  # noqa: F401
 from face_console.task import show as _task  # noqa: F401
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         "when": view.when,
         "shown_uri": view.shown_uri,
         "cell": cell,
+        "translated": translated,
     }
     environment.globals |= {
         "GUARD": GUARD,

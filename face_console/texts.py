@@ -7,6 +7,7 @@ from api_shim.access import OtherGroup
 from api_shim.forms import CreateForm
 from face_console.columns import cell
 from face_console.language import duration, gettext, lazy, number
+from face_console.messages import translated
 from face_import.audit import By, Result
 from face_import.catalogue import WaitingHost
 from face_import.catalogue.hosts import MOST_SHOWN
@@ -160,7 +161,7 @@ def error_title(word: str) -> str:
 
 def error_help(word: str, text: str) -> str:
     """What to do about an error, in the request's language, or else the server's own text."""
-    return gettext(_HELP[word]) if word in _HELP else text
+    return gettext(_HELP[word]) if word in _HELP else translated(text)
 
 
 def call(callback: dict[str, Any]) -> str:
@@ -182,7 +183,7 @@ def column(name: str | int) -> str:
 
 def waiting(host: WaitingHost) -> str:
     """Which image host an import waits for, why, and when it is asked again."""
-    left_s, known = host.retry_at - time.time(), {"host": host.host, "reason": host.reason}
+    left_s, known = host.retry_at - time.time(), {"host": host.host, "reason": translated(host.reason)}
     if left_s < 1:
         return gettext("Waiting for %(host)s (%(reason)s), trying now:", **known)
     return gettext("Waiting for %(host)s (%(reason)s), next try in %(wait)s:", **known, wait=duration(left_s))
@@ -232,4 +233,4 @@ def request_problem(error: RequestError, settings: Settings) -> str:
         "callback_url": gettext("Enter an address that begins with http:// or https://, without spaces."),
         "file": gettext("Required."),
     }
-    return texts.get(error.field or "", str(error))
+    return texts.get(error.field or "") or translated(str(error))

@@ -30,6 +30,7 @@ WORDS = {
         "deleted": "was deleted",
         "yaw": "203 yaw over the limit",
         "download": "Download as CSV",
+        "limits": "Set each limit",
         "limit": "Maximum yaw",
         "filter": "Filter",
     },
@@ -47,6 +48,7 @@ WORDS = {
         "deleted": "已删除",
         "yaw": "203 偏航角超限",
         "download": "下载 CSV",
+        "limits": "逐项设置",
         "limit": "最大偏航角",
         "filter": "筛选",
     },
@@ -76,6 +78,7 @@ def create(page: Page, stack: RealStack, file: Path, words: dict[str, str], grou
     drop(page, ".drop", file)
     expect(page.locator("#preview table").first).to_contain_text("tag1")
     page.get_by_label(words["group"], exact=True).fill(group)
+    page.get_by_text(words["limits"], exact=True).click()
     page.get_by_label(words["limit"]).fill("30")
     page.get_by_role("button", name=words["start"]).click()
     page.wait_for_url(re.compile("/tasks/"))
@@ -167,6 +170,7 @@ def test_a_wrong_form_keeps_what_was_typed(pages: Pages, stack: RealStack, image
     page.get_by_role("button", name="Create", exact=True).click()
     assert page.evaluate("document.getElementById('group_name').validationMessage") != ""
     page.get_by_label("Group", exact=True).fill("right-name")
+    page.get_by_text("Set each limit").click()
     page.evaluate("document.getElementById('pos_yaw').max = 1000")
     page.get_by_label("Maximum yaw").fill("500")
     page.get_by_role("button", name="Create", exact=True).click()

@@ -164,7 +164,8 @@ def test_comparisons_are_asked_for(client: FlaskClient, get: Get) -> None:
 def test_options_that_few_need_are_folded(client: FlaskClient, name: str, typed: str, opened: bool) -> None:
     """Unless one of them is set: what is wrong with it has to be seen. Those about tags are folded by themselves."""
     page = send(client, group_name="No Group", **{name: typed}).get_data(as_text=True)
-    options, tags = re.findall(r"<details( open)?>", page)
+    options, limits, tags = re.findall(r"<details( open)?>", page)
+    assert not limits
     assert (bool(options), bool(tags)) == (opened and name != "alike", opened and name == "alike")
 
 
