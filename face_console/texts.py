@@ -168,7 +168,7 @@ def call(callback: dict[str, Any]) -> str:
     """What became of the last callback, with the last answer unless it is plain."""
     state, answer = CallState(callback["state"]), callback["answer"]
     text = gettext(CALLS[state])
-    return f"{text} ({answer})" if answer and state is not CallState.DELIVERED else text
+    return f"{text} ({translated(answer)})" if answer and state is not CallState.DELIVERED else text
 
 
 def encoding(codec: str) -> str:

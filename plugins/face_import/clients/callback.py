@@ -40,19 +40,19 @@ def check_callback_url(url: str) -> None:
     if not url:
         return
     if len(url) > MAX_CALLBACK_URL:
-        why = f"a URL of {len(url)} characters, more than {MAX_CALLBACK_URL}"
-    elif scheme_of(url) not in {"http", "https"}:
-        why = "must be an http:// or https:// URL"
-    elif any(char.isspace() or not char.isprintable() for char in url):
-        why = "contains a space or a control character; percent-encode it"
-    else:
-        try:
-            target_of(url)
-        except FetchError as error:
-            why = str(error)
-        else:
-            return
-    raise InvalidRequest(f"callback_url: {why}", field="callback_url")
+        raise _refusal(f"a URL of {len(url)} characters, more than {MAX_CALLBACK_URL}")
+    if scheme_of(url) not in {"http", "https"}:
+        raise _refusal("must be an http:// or https:// URL")
+    if any(char.isspace() or not char.isprintable() for char in url):
+        raise _refusal("contains a space or a control character; percent-encode it")
+    try:
+        target_of(url)
+    except FetchError as error:
+        raise _refusal(str(error)) from None
+
+
+def _refusal(why: str) -> InvalidRequest:
+    return InvalidRequest(f"callback_url: {why}", field="callback_url")
 
 
 async def post(url: str, body: bytes, headers: Mapping[str, str], settings: Settings, deadline_s: float) -> Answer:
