@@ -20,6 +20,7 @@ log has the rows that failed, with the reasons.
 | `max_failed` | failed rows since the last start beyond which the import stops, 0 = any number | 0 |
 | `max_failed_percent` | the same in percent of the handled rows, from 1,000 on or once all are handled | 0 |
 | `fail_on_errors` | 1: the run fails if the import is completed with failed rows | 0 |
+| `callback_url` | http(s) URL that gets a signed POST whenever the import stops or completes | |
 | `pos_pitch`, `pos_yaw`, `pos_rol` | maximum angles of a face in degrees, 0 = any | 0 |
 | `width`, `height` | minimum size of a face in pixels, 0 = any | 0 |
 | `blur_degree` | maximum blur, 0 (sharp) to 100 (blurred), 0 = any | 0 |

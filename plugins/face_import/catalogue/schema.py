@@ -93,6 +93,7 @@ import_task = Table(
     Column("handled_since", JSON, nullable=False, default={}, server_default="{}"),
     Column("entry", String(64), nullable=False, default="", server_default=""),
     Column("undoes", String(12), nullable=False, default="", server_default=""),
+    Column("callback_url", Words, nullable=False, default="", server_default=""),
     Column("source", Words, nullable=False),
     Column("state", Integer, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
@@ -251,6 +252,27 @@ host = Table(
 )
 """Image hosts that are or were in trouble; `since` is null while one answers. `most` bounds the fetches from it since
 it was overloaded, and grows; `pace` is what it allows, in requests a second."""
+
+callback = Table(
+    "callback",
+    metadata,
+    _task_key(),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("id", String(36), nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("origin", String(300), nullable=False),
+    Column("ended_at", Double, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("tried_at", Double),
+    Column("answer", Words, nullable=False, default=""),
+    Column("delivered", Boolean, nullable=False, default=False),
+    Column("due_at", Double),
+    sqlite_with_rowid=False,
+)
+"""Callbacks to make and made, one for each attempt that has ended; `due_at` is null once there is nothing to send."""
+IS_DUE = text("due_at IS NOT NULL")
+Index("ix_callback_due_at", callback.c.due_at, postgresql_where=IS_DUE, sqlite_where=IS_DUE)
 
 place = Table(
     "place",

@@ -54,6 +54,16 @@ def test_every_value_reaches_the_task() -> None:
     assert (config.group_name, config.source) == ("staff", "https://h/faces.csv?…")
     assert (config.thread_num, config.host_threads, config.mode, config.entry) == (7, 2, Mode.STOP, "nightly")
     assert asdict(config.options) == reading
+    url = "https://me:p4ss@app.example.com/hooks?key=t0k"
+    assert task_config(validated(callback_url=url)).callback_url == url
+    assert config.callback_url == ""
+
+
+@pytest.mark.parametrize("url", ["http://", "https://[::1/x", "http://x.example:99999/"])
+def test_a_callback_that_leads_nowhere_is_refused(url: str) -> None:
+    """What Airflow's pattern lets pass is still looked at before the import begins."""
+    with pytest.raises(InvalidRequest, match=r"^callback_url: "):
+        task_config({**validated(), "callback_url": url})
 
 
 @pytest.mark.parametrize(
