@@ -77,13 +77,14 @@ class OpenCvEngine:
 
     def _pose(self, image: Image, sight: _Sight) -> Pose | None:
         hit, mesh = sight.hit, sight.mesh
-        pose = head_pose(hit.score, mesh, lambda: self._mesher.find_turned(image, mesh))
+        pose = head_pose(hit, mesh, lambda: self._mesher.find_turned(image, mesh))
         searched_at = min(1.0, SIDE / max(image.shape[:2]))
         if pose is None and hit.box.side * searched_at < _FEW_PIXELS:
-            # Of so small a face the detector's score is too low to tell whether it is covered.
+            # Of so small a face the detector's points are too rough to tell whether it is covered.
             closer = self._closer(image, hit.box, (mesh.roll,))
-            if closer is not None and closer.score > hit.score:
-                pose = head_pose(closer.score, mesh, lambda: self._mesher.find_turned(image, mesh))
+            if closer is not None:
+                closer = replace(closer, score=max(hit.score, closer.score))
+                pose = head_pose(closer, mesh, lambda: self._mesher.find_turned(image, mesh))
         return pose
 
     def _look(self, image: Image, hit: Hit) -> _Sight | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from face_services.detector import Hit
 from face_services.engine import Points, Pose
 from face_services.mesh import Mesh
 
@@ -69,44 +70,58 @@ _MOST_APART = 15.0
 """Degrees between the poses of a face and of its mirror image from which neither is believed."""
 _FRONT, _TURNED = 10.0, 20.0
 """Degrees of yaw up to which only the first mesh counts, and from which only the second."""
+_FIVE = [[33, 133], [263, 362], [1], [61], [291]]
+"""Of the mesh, the points nearest to the detector's five."""
 _ROUNDS = 10
 
-# The mesh draws a half covered face whole, but not as it is. What tells it: the detector's score is low, and the pose
-# moves when the face is shown wider, beyond what yaw always does; of both, turned faces have a little. The numbers are
-# of a logistic regression on the faces of 13 people, bare, dim, blurred, turned, and behind sheets, and were checked on
-# those of others (docs/accuracy.md).
-_MOVED_PER_YAW = 0.12
-_FULL_SCORE, _LEAST_SCORE = 0.92, 0.899
-"""Score from which a face from the front is bare without a look at it shown wider, and at which it may not move."""
-_MAY_MOVE_PER_SCORE, _MAY_MOVE_PER_DEGREE = 94.0, 0.19
+# The mesh draws a half covered face whole, but not as it is. What tells it: detector and mesh place eyes, nose and
+# mouth differently, the detector's score is low, and the mesh differs when the face is shown wider; of all of that
+# turned faces have a little. The numbers are near those of a logistic regression on bare, dim, blurred, turned and
+# covered faces (docs/accuracy.md).
+_FULL_SCORE, _MISSING_SCORE = 0.92, 7.0
+_PER_MOVED, _MOVED_PER_YAW = 0.05, 0.12
+_COVERED, _COVERED_PER_DEGREE = 0.25, 0.0095
+_SURELY_BARE = 0.08
+"""Up to this a face is not shown wider only to see whether it is covered."""
 _RIGHT_UP_TO, _GROWTH = 30.0, 0.41
 
 
-def head_pose(score: float, mesh: Mesh, turned: Callable[[], Mesh]) -> Pose | None:
+def head_pose(hit: Hit, mesh: Mesh, turned: Callable[[], Mesh]) -> Pose | None:
     """Returns the pose of a face, or None if what is seen of the face does not tell it.
 
     Args:
-        score: how sure the detector is of the face.
+        hit: what the detector says of the face.
         mesh: of the face.
         turned: makes the mesh again as it is better for a face turned to a side (`mesh.Mesher.find_turned`).
     """
-    first = second = _sure_angles(mesh)
-    if first is None:
+    first = angles = _sure_angles(mesh)
+    if angles is None:
         return None
-    share = min(max((abs(first[1]) - _FRONT) / (_TURNED - _FRONT), 0), 1)
-    if share or score < _FULL_SCORE:
-        wide = turned()
-        second = _sure_angles(wide)
-        mesh = wide if share else mesh
-    if second is None:
-        return None
-    pitch, yaw, roll = _corrected(first * (1 - share) + second * share)
-    moved = np.abs(second - first - (0, _MOVED_PER_YAW * yaw, 0))[:2].max()
-    may_move = _MAY_MOVE_PER_SCORE * (score - _LEAST_SCORE) + _MAY_MOVE_PER_DEGREE * max(abs(pitch), abs(yaw))
-    if moved > may_move:
+    cover = _apart(hit, mesh) + _MISSING_SCORE * (_FULL_SCORE - hit.score)
+    share = min(max((abs(angles[1]) - _FRONT) / (_TURNED - _FRONT), 0), 1)
+    moved = 0.0
+    if share or cover > _SURELY_BARE:
+        mesh, front = turned(), mesh
+        second = _sure_angles(mesh)
+        if second is None:
+            return None
+        moved = float(np.abs(second - first)[:2].max())
+        angles = angles * (1 - share) + second * share
+        mesh = mesh if share else front
+    pitch, yaw, roll = _corrected(angles)
+    cover += _PER_MOVED * max(moved - _MOVED_PER_YAW * abs(yaw), 0)
+    if cover > _COVERED + _COVERED_PER_DEGREE * max(abs(pitch), abs(yaw)):
         return None
     turn = (roll + float(np.degrees(mesh.crop.turn)) + 180) % 360 - 180
     return Pose(pitch, yaw, turn, mesh.crop.to_picture(mesh.points[list(IBUG_68)]))
+
+
+def _apart(hit: Hit, mesh: Mesh) -> float:
+    """How far apart the detector and the mesh have eyes, nose or mouth, in distances from eyes to mouth."""
+    points = mesh.points
+    five = mesh.crop.to_picture(np.array([points[of].mean(axis=0) for of in _FIVE]))
+    height = np.linalg.norm(five[:2].mean(axis=0) - five[3:].mean(axis=0))
+    return float(np.linalg.norm(hit.points - five, axis=1).max() / max(height, 1e-6))
 
 
 def _sure_angles(mesh: Mesh) -> NDArray[np.float64] | None:
@@ -119,7 +134,7 @@ def _sure_angles(mesh: Mesh) -> NDArray[np.float64] | None:
 
 
 def _corrected(angles: NDArray[np.float64]) -> tuple[float, float, float]:
-    """What the network draws too little turned, as measured on seven drawn heads and checked on others.
+    """What the network draws too little turned, as measured on seven drawn heads and checked on ten others.
 
     See docs/accuracy.md. Up to 30 degrees yaw is right as it is; beyond, it has to grow faster.
     """

@@ -80,7 +80,7 @@ def test_the_place_in_the_picture_does_not_matter(engine: OpenCvEngine, who: obj
         assert max(angles) - min(angles) <= 2, (name, angles)
 
 
-@pytest.mark.parametrize("degrees", [-60, -45, -30, 30, 45, 60])
+@pytest.mark.parametrize("degrees", [-60, -45, 45, 60])
 def test_a_turned_head_in_the_mirror_is_turned_the_other_way(engine: OpenCvEngine, head: Head, degrees: int) -> None:
     """By as much, within 2 degrees, as faces that look ahead are."""
     turned = head.turned(yaw=degrees)
