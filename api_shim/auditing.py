@@ -17,7 +17,7 @@ from face_import.audit import AuditLog, By, Entry, Result
 from face_import.domain.identity import is_task_id
 from face_import.settings import Settings
 
-READS = {"tasks.list_tasks", "tasks.judge", "console.new_preview", "console.choose_language"}
+READS = {"tasks.list_tasks", "tasks.judge", "console.new_preview", "console.choose_language", "console.search_group"}
 """Endpoints that take a POST and change nothing."""
 STRANGERS = RateLimitItemPerMinute(10)
 """Entries of requests without a valid key: they cannot push the others out of the log."""
@@ -26,6 +26,7 @@ _WORDS = {
     "concurrency": "config",
     "list_tasks": "list",
     "log_out": "logout",
+    "retry_rows": "retry",
     "try_log_in": "login",
 }
 

@@ -2,12 +2,23 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
-from api_shim.fields import OptionalCode, Status, Strict, empty_is_absent, integer, json_integer, without_default
+from api_shim.fields import (
+    OptionalCode,
+    RowNumbers,
+    Sort,
+    Status,
+    Strict,
+    empty_is_absent,
+    integer,
+    json_integer,
+    without_default,
+)
 from api_shim.forms import KEY_PATTERN, POLICY
 from face_import.contract import MAX_ROW, Code, Reason, Rows
 from face_import.domain.models import FAILURE_POLICY, LIMITS, Limit
+from face_import.domain.row_spans import PATTERN
 
 MAX_SEARCHED = 100
 """Characters of a text that is searched for in rows: three of them fit into a request line, percent-encoded."""
@@ -17,7 +28,6 @@ _ERROR_CODES: dict[str, Any] = {
     "enum": [code.value for code in _FAILURES_ONLY],
     "x-enum-varnames": [code.name for code in _FAILURES_ONLY],
 }
-_ROWS = "^([1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?(,[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?){0,499})?$"
 
 
 class ListBody(Strict):
@@ -71,7 +81,7 @@ class RetryBody(Strict):
     rows: str = Field(
         "",
         max_length=12_000,
-        json_schema_extra={"pattern": _ROWS},
+        json_schema_extra={"pattern": PATTERN},
         description="row numbers and ranges, such as 7,12-40",
     )
     preview: bool = Field(False, description="only count them")  # noqa: FBT003
@@ -91,29 +101,19 @@ class DownloadQuery(Strict):
     raw: bool = False
 
 
-def _range(text: str) -> str:
-    first, _, last = text.partition("-")
-    if last and int(last) < int(first):
-        raise ValueError("the last row is before the first")
-    return text
-
-
 class ResultsQuery(Strict):
     """Query of `GET /v1/tasks/<id>/download_rows`."""
 
     rows: Rows = Field(Rows.FAILED, description="rows by what became of them; unhandled ones have no outcome so far")
     code: OptionalCode = Field(None, description="only rows with this code")
     reason: Annotated[Reason | None, empty_is_absent(None)] = Field(None, description="only rows with this reason")
+    row: RowNumbers = Field("", description="only rows with these numbers, such as 7,12-40")
 
 
 class RowsQuery(Strict):
     """Query of `GET /v1/tasks/<id>/rows`."""
 
-    row: Annotated[str, AfterValidator(_range)] = Field(
-        "",
-        pattern=r"^([1-9][0-9]{0,9}(-([1-9][0-9]{0,9})?)?)?$",
-        description="only rows with these numbers: 7, 12-40, or 100001-",
-    )
+    row: RowNumbers = Field("", description="only rows with these numbers, such as 7,12-40,100001-")
     id: str = Field("", max_length=MAX_SEARCHED, description="only rows with this id")
     tag: str = Field("", max_length=MAX_SEARCHED, description="only rows with this tag")
     q: str = Field(
@@ -121,15 +121,13 @@ class RowsQuery(Strict):
         max_length=MAX_SEARCHED,
         description="only rows with this text, in any case, in a cell or their message; data URIs are not searched",
     )
+    rows: Rows = Field(Rows.ALL, description="rows by what became of them; unhandled ones have no outcome so far")
     code: OptionalCode = Field(None, description="only rows with this code")
+    sort: Sort = Field(
+        "", description="by the code or a measurement, with - the highest first; empty: in the order of the file"
+    )
     skip: int = Field(0, ge=0, le=MAX_ROW)
     limit: int = Field(100, ge=1, le=1000)
-
-    @property
-    def between(self) -> tuple[int, int]:
-        """Numbers of the first and the last row that `row` allows; the last one may be past the end of the file."""
-        first, dash, last = self.row.partition("-")
-        return int(first or 1), int(last or (MAX_ROW if dash or not first else first))
 
 
 def _other_limit(limit: Limit) -> Any:

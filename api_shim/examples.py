@@ -86,6 +86,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "rows": [{**_FAILURE, "line": 43, "cells": [_URI, "Ada", "emp-0042", "R&D"], "face_id": "", **_MEASURED}],
         "skipped": 0,
         "looked_to": 1201,
+        "sorted": None,
         "next": None,
         "total_num": 1201,
     },

@@ -2,9 +2,12 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from face_import.contract import Code, TaskState
+from face_import.domain.row_spans import PATTERN, row_spans
+from face_import.results import SORTS
 
 
 def empty_is_absent(default: object) -> BeforeValidator:
@@ -43,6 +46,26 @@ Status = Annotated[
 ]
 
 
+def _spans(text: str) -> str:
+    try:
+        row_spans(text)
+    except ValueError as error:
+        raise PydanticCustomError("row_numbers", "{problem}", {"problem": str(error)}) from None
+    return text
+
+
+_MOST_NUMBERS = 1000
+"""Characters of row numbers and ranges in a query: they fit into a request line beside the rest of it."""
+RowNumbers = Annotated[
+    str,
+    AfterValidator(_spans),
+    WithJsonSchema({"type": "string", "pattern": PATTERN, "maxLength": _MOST_NUMBERS}),
+    Field(max_length=_MOST_NUMBERS),
+]
+
+
+Sort = Annotated[str, Field(pattern=f"^(-?({'|'.join(SORTS)}))?$")]
+"""By what rows are sorted; with a leading `-`, the highest first."""
 OptionalCode = Annotated[Code | None, empty_is_absent(None)]
 
 

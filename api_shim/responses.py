@@ -209,12 +209,15 @@ class ResultRow(_Measured):
 
 
 class ResultPage(BaseModel):
-    """Rows of the file in row order."""
+    """Rows of the file, in its order unless they are sorted."""
 
     columns: list[str] = Field(description="the file's columns; without a header, our names and `column 5`")
     rows: list[ResultRow]
     skipped: int = Field(description="rows that were skipped, as asked; fewer if the search ended before")
     looked_to: int = Field(description="number of the last row that was looked at")
+    sorted: int | None = Field(
+        description="how many rows were found and sorted: `skip` leads to the others; null in the order of the file"
+    )
     next: str | None = Field(description="`row` of the request that continues from there; null at the end")
     total_num: int
 

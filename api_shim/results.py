@@ -15,7 +15,7 @@ from api_shim.tasks import check_task_id
 from face_import.catalogue import Selection
 from face_import.catalogue.schema import MEASURED
 from face_import.contract import MAX_ROW, Code, Reason, Rows
-from face_import.domain.models import Shard
+from face_import.domain.row_spans import ALL_ROWS, Spans, common, row_spans, spelled
 from face_import.errors import InvalidRequest
 from face_import.results import Found, ResultRow, Results, Search
 
@@ -27,7 +27,8 @@ blueprint.before_request(check_task_id)
 @documentation.validate(operation_id="download_rows", query=ResultsQuery, resp=answers("text/csv", 404, 409, 503))
 def download_rows(task_id: str, query: ResultsQuery) -> Response:
     """The rows of the file with what became of them, as a CSV file that `create` takes as it is."""
-    return results_file(task_id, query.rows, query.code, query.reason)
+    selection = _selection(query.rows, query.code, query.reason, row_spans(query.row))
+    return results_file(task_id, selection)
 
 
 @blueprint.get("/<task_id>/rows")
@@ -43,6 +44,7 @@ def rows(task_id: str, query: RowsQuery) -> dict[str, Any]:
         "rows": [_described(row) for row in page.found.rows],
         "skipped": page.found.skipped,
         "looked_to": page.found.looked_to,
+        "sorted": page.found.sorted,
         "next": page.next,
         "total_num": page.total,
     }
@@ -70,20 +72,17 @@ def search(task_id: str, query: RowsQuery) -> Page:
         WrongState: its file has not been read yet.
     """
     results = _results(task_id)
-    first, last = query.between
-    selection = _selection(Rows.ALL, query.code, None, first, min(last, results.total))
-    found = results.search(selection, Search(query.id, query.tag, query.q), query.skip, query.limit)
-    end = "" if last >= results.total else last
-    return Page(found, f"{found.looked_to + 1}-{end}" if found.looked_to < selection.last else None, results.total)
+    selection = _selection(query.rows, query.code, None, row_spans(query.row))
+    found = results.search(selection, Search(query.id, query.tag, query.q, query.sort), query.skip, query.limit)
+    after = common(selection.spans, found.looked_to + 1, MAX_ROW)
+    left = tuple(span for span in after if span[0] <= results.total)
+    return Page(found, spelled(left) or None, results.total)
 
 
-def results_file(
-    task_id: str, rows: Rows, code: Code | None, reason: Reason | None = None, within: Shard | None = None
-) -> Response:
-    """These rows as a file download, streamed; only those of a shard if there is one."""
-    first, last = (within.first_row, within.last_row) if within else (1, MAX_ROW)
-    pieces = DOWNLOADS.sending(results_csv(_results(task_id), _selection(rows, code, reason, first, last)))
-    headers = {"Content-Disposition": f'attachment; filename="{task_id}-{rows}.csv"'}
+def results_file(task_id: str, selection: Selection) -> Response:
+    """These rows as a file download, streamed."""
+    pieces = DOWNLOADS.sending(results_csv(_results(task_id), selection))
+    headers = {"Content-Disposition": f'attachment; filename="{task_id}-{selection.rows}.csv"'}
     return Response(stream_with_context(pieces), mimetype="text/csv", headers=headers)
 
 
@@ -92,7 +91,7 @@ def _results(task_id: str) -> Results:
     return Results(context.catalogue, context.storage, task_id)
 
 
-def _selection(rows: Rows, code: Code | None, reason: Reason | None, first: int = 1, last: int = MAX_ROW) -> Selection:
+def _selection(rows: Rows, code: Code | None, reason: Reason | None, spans: Spans) -> Selection:
     """The selection that a query means; a code or a reason says itself what became of its rows."""
     if code is not None:
         is_of = Rows.IMPORTED if code == Code.OK else Rows.FAILED
@@ -103,7 +102,7 @@ def _selection(rows: Rows, code: Code | None, reason: Reason | None, first: int 
         if rows not in {Rows.ALL, Rows.FAILED}:
             raise InvalidRequest("reason: only failed rows have one", field="reason")
         rows = Rows.FAILED
-    return Selection(rows, code, reason, first, last)
+    return Selection(rows, code, reason, spans or ALL_ROWS)
 
 
 def _described(row: ResultRow) -> dict[str, Any]:

@@ -63,6 +63,10 @@ UPLOADS = Slots(64, "uploads")
 FORMS = Slots(16, "requests with a long or chunked body")
 """Requests with a login form need no key, so anybody can take these slots."""
 DOWNLOADS = Slots(32, "downloads of logs or rows")
+SEARCHES = Slots(4, "searches by picture")
+"""Each may have a picture in memory, as it came and decoded, and waits for the face services."""
+SIZES = Slots(4, "questions for the size of a group")
+"""A page waits some seconds for one, so a library that hangs must not take all threads."""
 INTAKE = Semaphore(16)
 """So many received uploads are ingested at a time, since that takes memory; the others wait."""
 

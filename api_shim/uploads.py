@@ -1,13 +1,16 @@
-"""How large a request may be, and where an upload is buffered until it is ingested: in our home, not in /tmp."""
+"""How large a request may be, and where an upload is buffered until it is ingested: in our home, not in /tmp.
+
+A picture that is searched for stays in memory.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, TypeVar
 
-from flask import Flask, Request, request
+from flask import Flask, Request, current_app, request
 
-from api_shim.slots import FORMS, UPLOADS, Slots
+from api_shim.slots import FORMS, SEARCHES, UPLOADS, Slots
 from face_import.errors import DiskFull, RequestError
 from face_import.settings import Settings
 from face_import.space import shortage
@@ -18,6 +21,7 @@ AT_HAND_BYTES = 2**16
 """A body of a known length up to this is fully received before its request gets a thread (`worker`)."""
 F = TypeVar("F", bound=Callable[..., Any])
 _TAKE_FILES: set[Callable[..., Any]] = set()
+_TAKE_PICTURES: set[Callable[..., Any]] = set()
 COPIES = 2
 """An upload is on the disk twice while it is ingested: as it came, and as it is stored."""
 IN_MEMORY = 500_000
@@ -71,7 +75,9 @@ def request_class(folder: Path) -> type[Request]:
             filename: str | None = None,  # noqa: ARG002
             content_length: int | None = None,  # noqa: ARG002
         ) -> IO[bytes]:
-            return SpooledTemporaryFile(max_size=IN_MEMORY, mode="w+b", dir=str(folder))
+            view = current_app.view_functions.get(self.endpoint or "")
+            in_memory = 0 if view in _TAKE_PICTURES else IN_MEMORY  # 0: all of it
+            return SpooledTemporaryFile(max_size=in_memory, mode="w+b", dir=str(folder))
 
     return UploadRequest
 
@@ -82,27 +88,43 @@ def takes_file(view: F) -> F:
     return view
 
 
-def register(app: Flask, settings: Settings) -> None:
-    """Bound the body of every request before it is read: only views that take a file accept one that large.
+def takes_picture(view: F) -> F:
+    """Mark a view whose form may contain a picture: reading it takes a slot of `SEARCHES`, and it is never stored."""
+    _TAKE_PICTURES.add(view)
+    return view
 
-    These accept none while the disk is almost full.
+
+def register(app: Flask, settings: Settings) -> None:
+    """Bound the body of every request before it is read: only views that take a file or a picture accept a large one.
+
+    The former accept none while the disk is almost full.
 
     Args:
         app: the application.
-        settings: with the size of the largest file; the form's other fields are small.
+        settings: with the sizes of the largest file and picture; the form's other fields are small.
     """
     app.config["MAX_CONTENT_LENGTH"] = settings.max_source_bytes + BODY_BYTES
 
     @app.before_request
     def bound() -> None:
-        view = app.view_functions.get(request.endpoint or "")
-        with_file = view in _TAKE_FILES and request.mimetype == "multipart/form-data"
-        if not with_file:
+        slots = _slots(app.view_functions.get(request.endpoint or ""))
+        if slots is FORMS:
             request.max_content_length = BODY_BYTES
+        elif slots is SEARCHES:
+            request.max_content_length = settings.max_image_bytes + BODY_BYTES
         elif trouble := shortage(settings, needed=COPIES * (request.content_length or 0)):
             raise DiskFull(f"{trouble}; new imports are taken again once there is room")
-        if _may_be_slow():
-            request.environ["wsgi.input"] = Body(request.environ["wsgi.input"], UPLOADS if with_file else FORMS)
+        if slots is SEARCHES or _may_be_slow():
+            request.environ["wsgi.input"] = Body(request.environ["wsgi.input"], slots)
+
+
+def _slots(view: Callable[..., Any] | None) -> Slots:
+    """What reading the request's body takes, by what may be in it."""
+    if request.mimetype != "multipart/form-data":
+        return FORMS
+    if view in _TAKE_PICTURES:
+        return SEARCHES
+    return UPLOADS if view in _TAKE_FILES else FORMS
 
 
 def _may_be_slow() -> bool:

@@ -12,8 +12,10 @@ from face_console.audit import show_audit as _audit  # noqa: F401 - the modules 
 from face_console.charts import Rates
 from face_console.columns import cell
 from face_console.create import create as _create  # noqa: F401
+from face_console.group import show_group as _group  # noqa: F401
 from face_console.limits import show_limits as _limits  # noqa: F401
 from face_console.login import to_login
+from face_console.messages import translated
 from face_console.reference import reference as _reference  # noqa: F401
 from face_console.rows import show_rows as _rows  # noqa: F401
 from face_console.task import show as _task  # noqa: F401
@@ -54,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         "when": view.when,
         "shown_uri": view.shown_uri,
         "cell": cell,
+        "translated": translated,
     }
     environment.globals |= {
         "GUARD": GUARD,

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from dataclasses import asdict
 from typing import BinaryIO, cast
 
 from flask import Response, render_template, request
@@ -18,7 +19,10 @@ from api_shim.slots import INTAKE
 from api_shim.uploads import takes_file
 from face_console.columns import table_to_settle
 from face_console.language import gettext
+from face_console.messages import translated
+from face_console.presets import PRESETS
 from face_console.preview import preview
+from face_console.snapshot import overview
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved
 from face_import.domain.reading import AS_FOUND, ReadingOptions, reading_options
@@ -39,8 +43,9 @@ Answer = str | Response | tuple[str, int]
 
 @blueprint.get("/new")
 def new() -> str:
-    """The empty form."""
-    return _form({}, {})
+    """The empty form, with the limits that the query names a preset of."""
+    preset = PRESETS.get(request.args.get("limits", ""))
+    return _form({name: str(limit) for name, limit in asdict(preset.limits).items()} if preset else {}, {})
 
 
 @blueprint.post("/new/preview")
@@ -68,7 +73,7 @@ def _refused(error: Exception, upload: FileStorage | None, options: ReadingOptio
     is_text = isinstance(error, SourceError) and upload is not None and _is_text(cast("BinaryIO", upload.stream))
     return render_template(
         "preview.html",
-        refusal=ambiguous.problem if ambiguous else next(iter(problems.values())),
+        refusal=translated(ambiguous.problem) if ambiguous else next(iter(problems.values())),
         ambiguous=ambiguous,
         refused=error if isinstance(error, SourceError) else None,
         table=table_to_settle(ambiguous, options) if ambiguous else None,
@@ -124,7 +129,7 @@ def _problems(error: Exception) -> tuple[dict[str, str], int]:
     if isinstance(error, RequestError):
         return {error.field or "file": request_problem(error, app_context().settings)}, error.status
     if isinstance(error, SourceError):
-        return {"file": str(error)}, 400
+        return {"file": translated(str(error))}, 400
     if isinstance(error, RequestEntityTooLarge):
         return {"file": gettext("The file is too large.")}, 413
     log.error("an import could not be created error=%s", error)
@@ -139,5 +144,12 @@ def _form(typed: dict[str, str], problems: dict[str, str]) -> str:
         problems=problems,
         settings=app_context().settings,
         own_groups=access.groups(),
+        presets=PRESETS,
+        groups=_groups(),
         key=(KEY_FIELD, uuid.uuid4().hex),
     )
+
+
+def _groups() -> list[str]:
+    """Groups to choose from: those that were imported into, the latest first, then the key's others."""
+    return list(dict.fromkeys((*overview().groups(), *(access.groups() or ()))))

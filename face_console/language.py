@@ -22,13 +22,13 @@ _UNITS: tuple[tuple[int, Unit, Unit | None], ...] = (
 )
 _NEVER = 10**9
 """Keeps Babel from switching to another unit than the one requested."""
-_CATALOGUE = Path(__file__).with_name("locale") / "zh.po"
+_FOLDER = Path(__file__).with_name("locale")
 
 
 @cache
-def chinese() -> dict[str, str]:
+def chinese(catalogue: str = "zh") -> dict[str, str]:
     """Chinese translations by English text, read from the .po file itself: there is no compiled file to forget."""
-    with _CATALOGUE.open("rb") as file:
+    with (_FOLDER / f"{catalogue}.po").open("rb") as file:
         return {str(message.id): str(message.string) for message in read_po(file, locale="zh") if message.id}
 
 

@@ -1,4 +1,4 @@
-"""One import: its page, its live updates, its actions, and the images of its rows."""
+"""One import: its page, its live updates, and its actions."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,21 +15,20 @@ from api_shim.forms import ConcurrencyForm
 from api_shim.results import results_file
 from api_shim.tasks import csv_file
 from face_console.charts import Throughput, throughput
-from face_console.pictures import NOT_TRIED, NoPicture, thumbnail
+from face_console.shown_rows import logged_rows
 from face_console.snapshot import Snapshot, overview, snapshot_of
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, link, moved
-from face_import.catalogue import LogEntry
-from face_import.contract import DAG_ID, MAX_ROW, Code, Rows
+from face_import.catalogue import Selection
+from face_import.contract import DAG_ID, Code, Rows
 from face_import.domain.failed_rows import failed_rows
 from face_import.domain.limits import check_threads
 from face_import.domain.models import Shard
 from face_import.domain.planning import MAX_SHARDS
-from face_import.errors import AirflowError, InvalidRequest, RequestError, SourceError, TaskNotFound
+from face_import.domain.row_spans import ALL_ROWS
+from face_import.errors import AirflowError, InvalidRequest, RequestError, TaskNotFound
 
 LOG_PAGE = 25
-PICTURE_S = 600
-PLACEHOLDER = "no-picture.svg"
 
 
 @blueprint.get("/tasks/<task_id>")
@@ -122,23 +121,9 @@ def task_log(task_id: str) -> Response:
 def task_failed_rows(task_id: str) -> Response:
     """The failed rows with all columns of the file, filtered as on the page, to be corrected and imported."""
     load_task(task_id)
-    return results_file(task_id, Rows.FAILED, _code() or None, within=_shard(task_id))
-
-
-@blueprint.get("/console/thumbnail/<task_id>/<int:row>")
-def picture(task_id: str, row: int) -> Response:
-    """The thumbnail of a row that was handled, or a placeholder if there is none."""
-    load_task(task_id)
-    entry = overview().handled_row(task_id, row) if row <= MAX_ROW else None
-    if entry is None:
-        raise TaskNotFound(f"task {task_id} has handled no row {row}")
-    try:
-        response = Response(thumbnail(app_context(), task_id, entry), mimetype="image/jpeg")
-    except (NoPicture, RequestError, SourceError, OSError):
-        response = blueprint.send_static_file(PLACEHOLDER)
-    response.cache_control.no_cache = None
-    response.cache_control.private, response.cache_control.max_age = True, PICTURE_S
-    return response
+    shard = _shard(task_id)
+    spans = ((shard.first_row, shard.last_row),) if shard else ALL_ROWS
+    return results_file(task_id, Selection(Rows.FAILED, _code() or None, spans=spans))
 
 
 def done(task_id: str, act: Callable[[], object], then: str = "") -> Response | tuple[str, int]:
@@ -177,12 +162,12 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tu
     pages = -(-total // LOG_PAGE)
     number = min(max(request.args.get("page", 1, int), 1), max(pages, 1))
     skip = (number - 1) * LOG_PAGE
-    log = context.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard)
+    log = list(context.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard))
     airflow = f"{context.settings.airflow_pages}/dags/{DAG_ID}/runs/{quote(snapshot.task.run_id, safe='')}"
     return render_template(
         "task.html",
         snapshot=snapshot,
-        log=[(entry, _pictured(entry)) for entry in log],
+        rows=list(logged_rows(context, snapshot.task, log)),
         shard=shard,
         failures=failures,
         code=code,
@@ -211,10 +196,6 @@ def _code() -> Code | None:
     """The code that the log is filtered by; unknown codes are ignored."""
     wanted = request.args.get("code", type=int)
     return Code(wanted) if wanted in set(Code) else None
-
-
-def _pictured(entry: LogEntry) -> bool:
-    return bool(entry.uri) and entry.code not in NOT_TRIED
 
 
 def _throughput(snapshot: Snapshot) -> Throughput | None:

@@ -22,10 +22,12 @@ def index() -> str | Response:
         docs = url_for("console.reference")
         return jsonify(name="Face import", version=__version__, api=api, openapi=openapi, docs=docs)
     group = request.args.get("group", "").strip().replace("\0", "")
+    exact = request.args.get("exact") == "1"
     state = _state(request.args.get("state", ""))
     number = min(max(request.args.get("page", 1, int), 1), MOST_PAGES)
     skip = (number - 1) * PAGE
-    found = overview().page(containing=group, state=state, newest_first=True, skip=skip, limit=PAGE)
+    part, whole = ("", group) if exact else (group, "")
+    found = overview().page(group=whole, containing=part, state=state, newest_first=True, skip=skip, limit=PAGE)
     return render_template(
         "tasks.html",
         snapshots=[snapshot_of(*counted) for counted in found.tasks],
@@ -33,6 +35,7 @@ def index() -> str | Response:
         number=number,
         pages=-(-found.total // PAGE),
         group=group,
+        exact=exact,
         state=state,
         groups=overview().groups(),
         deleted=request.args.get("deleted"),

@@ -7,11 +7,13 @@ from api_shim.access import OtherGroup
 from api_shim.forms import CreateForm
 from face_console.columns import cell
 from face_console.language import duration, gettext, lazy, number
+from face_console.messages import translated
 from face_import.audit import By, Result
 from face_import.catalogue import WaitingHost
 from face_import.catalogue.hosts import MOST_SHOWN
 from face_import.contract import GROUP_NAME_PATTERN, TaskState
 from face_import.domain.charsets import CODECS, name_of
+from face_import.domain.recurring import Schedule
 from face_import.domain.uri_form import UriFlaw
 from face_import.errors import KeyReused, RequestError
 from face_import.settings import Settings
@@ -95,6 +97,8 @@ _PROBLEMS_OF_FIELDS = {
     "less_than_equal": lazy("Must be at most %(le)s."),
     "literal_error": lazy("Choose one of the two options."),
     "enum": lazy("Choose one of the two options."),
+    "string_too_long": lazy("At most %(max_length)s characters."),
+    "row_numbers": lazy("Enter numbers, or ranges such as 12-40."),
 }
 _ERRORS = {
     "not_found": lazy("Not found"),
@@ -103,6 +107,7 @@ _ERRORS = {
     "forbidden": lazy("Not allowed"),
     "stale_page": lazy("This page is out of date"),
     "too_many_requests": lazy("Too many requests"),
+    "busy": lazy("Too much at once"),
     "airflow_unavailable": lazy("Airflow is unavailable"),
     "catalogue_unavailable": lazy("The database is unavailable"),
     "storage_unavailable": lazy("File storage is unavailable"),
@@ -112,6 +117,7 @@ _HELP = {
     "not_found": lazy("The address is wrong, or the import was deleted."),
     "stale_page": lazy("Nothing was changed. Reload the page and try again."),
     "too_many_requests": lazy("Wait a minute, then try again."),
+    "busy": lazy("Others are being served. Wait a moment, then try again."),
     "airflow_unavailable": lazy("Nothing was changed. Try again later."),
     "catalogue_unavailable": lazy("Try again later."),
     "storage_unavailable": lazy("It may be full. Try again later."),
@@ -121,6 +127,17 @@ ENCODINGS = {codec: name_of(codec) for codec in CODECS}
 """Codecs to choose from, and their names."""
 _OTHER_ENCODINGS = {"utf-8-sig": "UTF-8 (BOM)"}
 SEPARATORS = {",": lazy("comma"), ";": lazy("semicolon"), "\t": lazy("tab"), "|": lazy("vertical bar")}
+MEASUREMENTS = {
+    "faces": lazy("Faces in the image"),
+    "score": lazy("Detection score"),
+    "width": lazy("Face width"),
+    "height": lazy("Face height"),
+    "pitch": lazy("Pitch"),
+    "yaw": lazy("Yaw"),
+    "roll": lazy("Roll"),
+    "blur": lazy("Blur"),
+}
+"""What is measured of a row's face, in the order of the ledger."""
 COLUMNS = {
     "uri": lazy("image URI"),
     "tag": lazy("tag (name)"),
@@ -137,7 +154,7 @@ def error_title(word: str) -> str:
 
 def error_help(word: str, text: str) -> str:
     """What to do about an error, in the request's language, or else the server's own text."""
-    return gettext(_HELP[word]) if word in _HELP else text
+    return gettext(_HELP[word]) if word in _HELP else translated(text)
 
 
 def encoding(codec: str) -> str:
@@ -152,7 +169,7 @@ def column(name: str | int) -> str:
 
 def waiting(host: WaitingHost) -> str:
     """Which image host an import waits for, why, and when it is asked again."""
-    left_s, known = host.retry_at - time.time(), {"host": host.host, "reason": host.reason}
+    left_s, known = host.retry_at - time.time(), {"host": host.host, "reason": translated(host.reason)}
     if left_s < 1:
         return gettext("Waiting for %(host)s (%(reason)s), trying now:", **known)
     return gettext("Waiting for %(host)s (%(reason)s), next try in %(wait)s:", **known, wait=duration(left_s))
@@ -168,6 +185,13 @@ def group_rule(settings: Settings) -> str:
     if settings.group_name_pattern == GROUP_NAME_PATTERN:
         return gettext("3 to 32 characters: a-z, 0-9, _ and -, starting with a letter.")
     return gettext("Must match %(pattern)s.", pattern=settings.group_name_pattern)
+
+
+def schedule(due: Schedule) -> str:
+    """When a recurring import runs."""
+    if due.asset:
+        return gettext("after each event of %(asset)s", asset=due.asset)
+    return f"{due.cron} ({due.timezone})" if due.cron else due.timetable
 
 
 def default(name: str) -> Any:
@@ -193,4 +217,4 @@ def request_problem(error: RequestError, settings: Settings) -> str:
         return gettext("Must be at most %(le)s.", le=settings.max_threads)
     if error.field == "file":
         return gettext("Required.")
-    return str(error)
+    return translated(str(error))

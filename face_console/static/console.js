@@ -28,36 +28,46 @@
     field.setCustomValidity(fits || !field.value ? "" : field.dataset.wrong);
   };
 
-  // Files can be dropped anywhere on the zone.
-  const watchDrops = (zone) => {
-    const input = zone.querySelector("input[type=file]");
+  const inUnits = (bytes) => {
+    const [unit, size] = bytes < 1e6 ? ["kilobyte", 1e3] : ["megabyte", 1e6];
+    return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: 1 }).format(bytes / size);
+  };
+
+  // The chosen file: its name, and the preview that belongs to it.
+  const showFile = () => {
+    const file = by("file").files[0];
+    const label = by("file-name");
+    label.dataset.empty ??= label.textContent;
+    label.textContent = file ? `${file.name} (${inUnits(file.size)})` : label.dataset.empty;
+    document.querySelector(".drop").classList.toggle("chosen", Boolean(file));
+    by("file-problem").replaceChildren();
+    by("preview").replaceChildren();
+    lockButtons();
+  };
+
+  // A file can be dropped anywhere on the page.
+  const watchDrops = (input) => {
+    const over = (shown) => { by("drop-here").hidden = !shown; };
+    const hasFile = (event) => event.dataTransfer?.types.includes("Files");
     for (const name of ["dragenter", "dragover"]) {
-      zone.addEventListener(name, (event) => { event.preventDefault(); zone.classList.add("over"); });
+      document.addEventListener(name, (event) => {
+        if (!hasFile(event)) return;
+        event.preventDefault();
+        event.dataTransfer.dropEffect = creating() ? "none" : "copy";
+        over(!creating());
+      });
     }
-    for (const name of ["dragleave", "drop"]) {
-      zone.addEventListener(name, () => zone.classList.remove("over"));
-    }
-    zone.addEventListener("drop", (event) => {
+    document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
+    document.addEventListener("drop", (event) => {
+      if (!hasFile(event)) return;
       event.preventDefault();
-      if (!event.dataTransfer.files.length) return;
-      input.files = event.dataTransfer.files;
+      over(false);
+      if (creating() || !event.dataTransfer.files.length) return;
+      const one = new DataTransfer();
+      one.items.add(event.dataTransfer.files[0]);
+      input.files = one.files;
       input.dispatchEvent(new Event("change", { bubbles: true }));
     });
-    const label = by("file-name");
-    const empty = label.textContent;
-    const show = () => {
-      const file = input.files[0];
-      const size = (bytes) => bytes < 1e6
-        ? new Intl.NumberFormat(language, { style: "unit", unit: "kilobyte", maximumFractionDigits: 1 }).format(bytes / 1e3)
-        : new Intl.NumberFormat(language, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 }).format(bytes / 1e6);
-      label.textContent = file ? `${file.name} (${size(file.size)})` : empty;
-      zone.classList.toggle("chosen", Boolean(file));
-      if (by("file-problem")) by("file-problem").replaceChildren();
-      by("preview").replaceChildren();
-      lockButtons();
-    };
-    input.addEventListener("change", show);
-    show();
   };
 
   // A file that would be rejected, or of which nothing can be imported, creates no import.
@@ -88,31 +98,101 @@
     elt.querySelector("[name=columns]").value = parameters.columns = columns;
   });
 
-  // Upload progress; indeterminate while the server then reads the file.
-  const sending = (busy) => {
-    if (!by("sending")) return;
-    by("sending").hidden = !busy;
+  // What is being sent of the form: a preview or the import, how far it is, and a way to stop it.
+  let request = null;
+  let sender = null;
+  let isSent = false;
+  const creating = () => sender?.id === "new";
+  const sending = (xhr, element) => {
+    request = xhr;
+    sender = element;
+    isSent = false;
+    by("sending").hidden = !xhr;
+    by("cancel").hidden = false;
+    by("sending-what").textContent = xhr ? by("sending-what").dataset.sending : "";
+    by("sent-part").textContent = "";
     by("sent").removeAttribute("value");
   };
+  const allSent = () => {  // what the server creates from now on is not taken back by closing the connection
+    isSent = true;
+    by("sending-what").textContent = by("sending-what").dataset.reading;
+    by("sent-part").textContent = "";
+    by("sent").removeAttribute("value");
+    if (!creating()) return;
+    if (document.activeElement === by("cancel")) by("main").focus();
+    by("cancel").hidden = true;
+  };
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.detail.elt.closest("#new")) sending(true);
+    if (event.detail.elt.closest("#new")) sending(event.detail.xhr, event.detail.elt);
   });
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.elt.closest("#new")) sending(false);
+    if (event.detail.xhr === request) sending(null, null);
     lockButtons();
     const answered = event.detail.xhr.status > 0 && event.detail.xhr.status < 500;
-    by("offline").hidden = answered || event.detail.elt.closest("#new") !== null;
+    by("offline").hidden = answered || event.detail.elt.closest("#new, #search") !== null;  // these show the error
   });
   document.addEventListener("htmx:xhr:progress", (event) => {
     const { lengthComputable, loaded, total } = event.detail;
-    if (!by("sent") || !lengthComputable) return;
-    if (loaded < total) by("sent").value = loaded / total;
-    else by("sent").removeAttribute("value");
+    if (event.target !== sender || isSent || !lengthComputable) return;
+    if (loaded >= total) {
+      allSent();
+      return;
+    }
+    const part = new Intl.NumberFormat(language, { style: "percent" }).format(Math.floor(100 * loaded / total) / 100);
+    by("sent").value = loaded / total;
+    by("sent-part").textContent = by("sent-part").dataset.of
+      .replace("{done}", part).replace("{sent}", inUnits(loaded)).replace("{size}", inUnits(total));
   });
   document.addEventListener("htmx:sendError", (event) => {
-    by("offline").hidden = false;
-    if (event.detail.elt.closest("#new")) sending(false);
+    if (!event.detail.elt.closest("#new")) {
+      by("offline").hidden = false;
+      return;
+    }
+    const said = document.createElement("p");
+    said.className = "problem";
+    said.textContent = by("file-problem").dataset.lost;
+    by("file-problem").replaceChildren(said);
+    by("file").focus();
   });
+  document.addEventListener("click", (event) => {
+    if (event.target.id !== "cancel" || !request) return;
+    const wasCreating = creating();
+    request.abort();
+    if (wasCreating) {
+      document.querySelector("#new .buttons [name=then]").focus();
+      return;
+    }
+    by("file").value = "";  // or an import would be created from what nobody has seen
+    showFile();
+    by("file").focus();
+  });
+
+  // A preset fills in the limits; without this script its link does.
+  const limitFields = () => [...document.querySelectorAll(".limits input")];
+  const markPreset = () => {
+    for (const preset of document.querySelectorAll("[data-limits]")) {
+      const limits = JSON.parse(preset.dataset.limits);
+      const given = limitFields().every(({ name, value }) => Number(value) === limits[name]);
+      if (given) preset.setAttribute("aria-current", "true");
+      else preset.removeAttribute("aria-current");
+    }
+  };
+  document.addEventListener("click", (event) => {
+    const preset = event.target.closest("[data-limits]");
+    if (!preset || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const limits = JSON.parse(preset.dataset.limits);
+    for (const field of limitFields()) field.value = limits[field.name];
+    markPreset();
+    by("preset-said").textContent = preset.dataset.said;
+  });
+  document.addEventListener("input", (event) => { if (event.target.closest(".limits")) markPreset(); });
+
+  // A wrong number in a folded part would keep the form from being sent, and be seen by nobody.
+  document.addEventListener("invalid", (event) => {
+    const folded = event.target.closest("details");
+    if (folded) folded.open = true;
+  }, true);
 
   // A limit's line, its slider over the chart, and its field move together; at its end the slider means no limit.
   const watchLimit = (measure) => {
@@ -158,11 +238,13 @@
       target.focus();
     }
     if (target) localTimes(target);
+    showPicked();
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     localTimes(document);
     watchName();
     lockButtons();
+    showPicked();
     if (event.target.id === "preview" && last?.id === "use-columns" && !last.isConnected) by("column-1")?.focus();
     if (event.target.id !== "fields") return;
     const wrong = document.querySelector("#fields [aria-invalid=true]") || by("file");
@@ -177,15 +259,37 @@
     checkName(name);
   };
 
-  // No form is submitted twice.
+  // What is done with selected rows needs some; a box selects all of a page.
+  const showPicked = () => {
+    const form = by("picked");
+    if (!form) return;
+    const all = by("pick-all");
+    const boxes = [...form.elements].filter(({ name }) => name === "row");
+    const picked = boxes.filter(({ checked }) => checked).length;
+    all.parentElement.hidden = false;
+    all.checked = picked === boxes.length;
+    all.indeterminate = picked > 0 && !all.checked;
+    for (const button of form.querySelectorAll("button")) button.disabled = !picked;
+    const status = form.querySelector("[role=status]");
+    status.textContent = picked ? status.dataset.text.replace("#", new Intl.NumberFormat(language).format(picked)) : "";
+  };
+  document.addEventListener("change", ({ target }) => {
+    if (target.form?.id !== "picked") return;
+    if (target.id === "pick-all") for (const box of target.form.elements) if (box.name === "row") box.checked = target.checked;
+    showPicked();
+  });
+
+  // No form is submitted twice; htmx sees to its own.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post" || form.id === "new") return;
+    const method = event.submitter?.getAttribute("formmethod") ?? form.method;
+    if (method !== "post" || form.hasAttribute("hx-post")) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");
   });
   addEventListener("pageshow", () => {
+    showPicked();  // boxes may be restored by going back
     for (const form of document.forms) {
       delete form.dataset.sent;
       form.removeAttribute("aria-busy");
@@ -194,7 +298,12 @@
 
   localTimes(document);
   watchName();
-  for (const zone of document.querySelectorAll(".drop")) watchDrops(zone);
+  if (by("file")) {
+    by("file").addEventListener("change", showFile);
+    showFile();
+    watchDrops(by("file"));
+    markPreset();  // the browser may have restored what was typed
+  }
   document.addEventListener("DOMContentLoaded", () => {  // a file may be chosen before htmx listens
     const file = by("file");
     if (file?.files.length) file.dispatchEvent(new Event("change", { bubbles: true }));

@@ -4,15 +4,17 @@ The file and the ledger are read side by side, in row order: of the ledger a pag
 that page.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from itertools import chain, islice
 
 from face_import.catalogue import Catalogue, RowResult, Selection
+from face_import.catalogue.schema import MEASURED
 from face_import.domain.models import SourceIndex
 from face_import.domain.reading import Reading
-from face_import.domain.uri import cleaned, scheme_of
+from face_import.domain.uri import cleaned, display, scheme_of
 from face_import.errors import TaskNotFound, WrongState
 from face_import.sources import Record, Storage, StoredSource
 from face_import.sources.records import unwrapped
@@ -21,6 +23,8 @@ MOST_ROWS, MOST_BYTES = 100_000, 64 * 2**20
 """What one search looks at, in rows and in bytes of the file; it stops at a row soon after."""
 MOST_SHOWN = 4 * 2**20
 """Characters that one search returns; it stops at the first row beyond."""
+SORTS = {"code": 1} | {name: place for place, name in enumerate(MEASURED, 5)}
+"""What rows can be sorted by, and where a `RowResult` has it."""
 
 ResultRow = tuple[RowResult, Record]
 """What became of a row, and the row as it is in the file: a task has millions."""
@@ -34,11 +38,25 @@ class Search:
         id: the whole of its id.
         tag: the whole of its tag.
         text: a part of any of its cells or of its message, in any case; data URIs are not searched.
+        sort: one of `SORTS`, with a leading `-` for the highest first; empty is row order.
     """
 
     id: str = ""
     tag: str = ""
     text: str = ""
+    sort: str = ""
+
+    @property
+    def is_any(self) -> bool:
+        """Whether every row has all of this."""
+        return not (self.id or self.tag or self.text)
+
+    @property
+    def order(self) -> Callable[[RowResult], tuple[bool, float, int]]:
+        """What a sorted row comes after others by: angles by their magnitude, unmeasured rows last, equals by row."""
+        name = self.sort.removeprefix("-")
+        place, sign = SORTS[name], -1 if name != self.sort else 1
+        return lambda result: (result[place] is None, sign * abs(result[place] or 0), result[0])
 
     def finds(self, row: ResultRow, reading: Reading) -> bool:
         """Whether a row has all of this."""
@@ -65,6 +83,11 @@ def cell_at(cells: list[str], position: int | None) -> str:
     return "" if position is None or position >= len(cells) else cleaned(unwrapped(cells[position]))
 
 
+def fields_of(cells: list[str], columns: Mapping[str, int]) -> dict[str, str]:
+    """The cells that are imported, by field."""
+    return {field: cell_at(cells, position) for field, position in columns.items()}
+
+
 @dataclass(slots=True)
 class Found:
     """What a search found.
@@ -75,6 +98,7 @@ class Found:
         rows: the rows.
         skipped: rows found before these and left out, as asked.
         looked_to: number of the last row that was looked at; the bounds of a search may end it before the last row.
+        sorted: how many rows were found and sorted, of which these are some; None in row order.
     """
 
     titles: list[str]
@@ -82,6 +106,7 @@ class Found:
     rows: list[ResultRow] = field(default_factory=list)
     skipped: int = 0
     looked_to: int = 0
+    sorted: int | None = None
 
 
 class Results:
@@ -128,28 +153,90 @@ class Results:
     def search(self, selection: Selection, search: Search, skip: int, limit: int) -> Found:
         """Rows among the selected ones, of which at most `MOST_ROWS` are looked at.
 
+        No more than these are sorted either: no index has what rows are sorted by, and a task may have millions.
+
         Args:
             selection: which rows.
             search: what they must have.
             skip: rows found that are to be left out.
             limit: how many to return, at least 1.
         """
-        is_any = search == Search()
+        ahead = skip * (search.is_any and not search.sort)  # passed over without reading them
         with self.opened() as source:
-            found = Found(source.titles(), source.reading.columns, skipped=skip * is_any)
-            left, shown = MOST_ROWS, 0
-            for row in chain.from_iterable(self.batches(source, selection, skip * is_any)):
-                found.looked_to, left = row[0][0], left - 1
-                if is_any or search.finds(row, source.reading):
-                    if found.skipped < skip:
-                        found.skipped += 1
-                    else:
-                        found.rows.append(row)
-                        shown += sum(map(len, row[1][1]))
-                if len(found.rows) >= limit or shown > MOST_SHOWN or not left or source.bytes_read > MOST_BYTES:
-                    return found
-        found.looked_to = min(selection.last, self.total)
+            found, shown = Found(source.titles(), source.reading.columns, skipped=ahead), 0
+            rows = self._matching(source, selection, search, found)
+            if search.sort:
+                found.sorted = 0
+                first = nsmallest(skip + limit, (result for result, _ in rows), search.order)
+                found.skipped = min(skip, found.sorted)
+                rows = self._read(source, first[skip:])
+            for row in rows:
+                if found.skipped < skip:
+                    found.skipped += 1
+                    continue
+                found.rows.append(row)
+                shown += sum(map(len, row[1][1]))
+                if len(found.rows) >= limit or shown > MOST_SHOWN:
+                    break
         return found
+
+    def _matching(
+        self, source: StoredSource, selection: Selection, search: Search, found: Found
+    ) -> Iterator[ResultRow]:
+        """The rows that match, of those that a search may look at; `found` is told how far that is.
+
+        What is sorted whatever its cells are is not read from the file: those of a page are, afterwards.
+        """
+        unread = search.sort and search.is_any
+        batches = self._unread(selection) if unread else self.batches(source, selection, found.skipped)
+        left = MOST_ROWS
+        for row in chain.from_iterable(batches):
+            found.looked_to, left = row[0][0], left - 1
+            if search.finds(row, source.reading):
+                if found.sorted is not None:
+                    found.sorted += 1
+                yield row
+            if not left or source.bytes_read > MOST_BYTES:
+                return
+        found.looked_to = min(selection.spans[-1][1], self.total)
+
+    def _unread(self, selection: Selection) -> Iterator[list[ResultRow]]:
+        """Selected rows without what is in the file."""
+        for page in self._outcomes.pages(self._task_id, selection, self.total):
+            yield [(result, (0, [])) for result in page]
+
+    def _read(self, source: StoredSource, results: Sequence[RowResult]) -> Iterator[ResultRow]:
+        """These rows in this order; it ends after `MOST_BYTES` of the file."""
+        most = source.bytes_read + MOST_BYTES
+        for result in results:
+            (record,) = chain.from_iterable(source.batches(result[:1]))
+            yield result, record
+            if source.bytes_read > most:
+                return
+
+    def cells(self, rows: Sequence[int]) -> dict[int, dict[str, str]]:
+        """The cells of rows that are imported, by field; rows after `MOST_BYTES` of the file are missing.
+
+        Data URIs are shortened at once: those of a page would take much memory together.
+
+        Args:
+            rows: their numbers, ascending.
+        """
+        found: dict[int, dict[str, str]] = {}
+        numbers = iter(rows)
+        with self.opened() as source:
+            for records in source.batches(rows):
+                for number, (_, cells) in zip(islice(numbers, len(records)), records, strict=True):
+                    cell_by_field = fields_of(cells, source.reading.columns)
+                    found[number] = {field: _brief(cell) for field, cell in cell_by_field.items()}
+                if source.bytes_read > MOST_BYTES:
+                    break
+        return found
+
+
+def _brief(cell: str) -> str:
+    """A cell without image data."""
+    return display(cell) if scheme_of(cell) == "data" else cell
 
 
 def _no_source(task_id: str, *, has_rows: bool) -> SourceIndex:

@@ -8,7 +8,7 @@ answered 400 and recorded under `violations`.
 POST /__control sets everything at once; what is left out goes back to its default::
 
     {"delay_s": 0.05 | {"detect": 0.05, "pose": 0.05, "add": 0.02},
-     "faults": [{"kind": "detect" | "pose" | "add" | "search" | "delete" | "create" | "*", "task": "a",
+     "faults": [{"kind": "detect" | "pose" | "add" | "search" | "delete" | "create" | "size" | "*", "task": "a",
                  "action": "status" | "reset" | "hang", "status": 503, "retry_after": 1, "text": "busy", "code": 0,
                  "body": "[]",           instead of an object with text and code
                  "times": 3,             how often; without it until the next control
@@ -175,13 +175,18 @@ async def groups(request: web.Request) -> web.Response:
 
 
 @routes.get("/v1/face/groups/{group}")
-async def group_detail(request: web.Request) -> web.Response:
+async def group_detail(request: web.Request) -> web.StreamResponse:
     """Describe a group."""
-    group = request.app[STATE].groups.get(request.match_info["group"])
-    if group is None:
-        return web.json_response({"error": "group is not exist"}, status=404)
-    config = {"capacity": group.capacity}
-    return web.json_response({"config": config, "tags": 0, "count": len(group.faces)})
+    name, state = request.match_info["group"], request.app[STATE]
+
+    def carry_out() -> Any:
+        group = state.groups.get(name)
+        if group is None:
+            raise Refused(404, f"group {name} is not exist")
+        tags = {group.labels[face_id][0] for face_id in group.faces}
+        return {"config": {"capacity": group.capacity}, "tags": len(tags), "count": len(group.faces)}
+
+    return await _answer(request, "size", "", carry_out)
 
 
 @routes.post("/v1/face/groups/{group}/remove")

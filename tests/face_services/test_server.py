@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from face_console.search import search, size_of
+from face_import.settings import Settings
 from face_services import runner
 from face_services.app import create_app
 from face_services.engine import EMBEDDING_SIZE, Image
@@ -65,6 +67,26 @@ def test_an_import_and_a_search_from_end_to_end(server: Server) -> None:
     hopper, stranger = answer["search_results"]
     assert [match["id"] for match in hopper["faces"][0]["faces"]] == ["hopper"]
     assert stranger["faces"][0]["faces"] == []
+
+
+@pytest.mark.slow
+def test_the_console_finds_a_person(server: Server, tmp_path: Path) -> None:
+    """By another picture of hers, and nobody else; it knows how many faces there are."""
+    url = f"http://127.0.0.1:{server.port}"
+    settings = Settings(home=tmp_path, info_url=url, library_url=url)
+    astronaut, hopper = photographs.astronaut(), photographs.hopper()
+    server.call(f"{GROUPS}/moon", {"config": {"capacity": 0}})
+    image = {"id": "", "uri": jpeg(astronaut), "tag": "Collins", "desc": ""}
+    server.call(f"{GROUPS}/moon/add", {"image": image})
+    assert size_of(settings, "moon") == (1, 1, 0)
+
+    def found(picture: Image) -> tuple[int, list[str]]:
+        searched = search(settings, "moon", encoded(picture, "JPEG", quality=92))
+        return len(searched.faces), [match.tag for match in searched.matches if match.same_person]
+
+    assert found(photographs.mirrored(astronaut)) == (1, ["Collins"])
+    assert found(hopper) == (1, [])
+    assert found(photographs.faceless("grass")) == (0, [])
 
 
 @pytest.mark.slow

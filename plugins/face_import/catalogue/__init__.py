@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from face_import.catalogue import engine as _engine
 from face_import.catalogue.creates import Creates, Once
+from face_import.catalogue.groups import GroupImports, GroupRecord, Origin
 from face_import.catalogue.holdings import Holdings
 from face_import.catalogue.hosts import Hosts, HostState, Trouble, WaitingHost
 from face_import.catalogue.journal import Holder, Journal
@@ -33,6 +34,8 @@ __all__ = [
     "Creates",
     "Demand",
     "FaceOfRow",
+    "GroupImports",
+    "GroupRecord",
     "Holder",
     "Holdings",
     "HostState",
@@ -46,6 +49,7 @@ __all__ = [
     "LogPage",
     "NewLimits",
     "Once",
+    "Origin",
     "Outcomes",
     "Places",
     "Plans",

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Engine, func, select
 
 from face_import.catalogue.engine import reading
 from face_import.catalogue.schema import FAILED, MEASURED, import_task, outcome, shard, tally
-from face_import.contract import MAX_ROW, Code, Reason, Rows
+from face_import.contract import Code, Reason, Rows
+from face_import.domain.row_spans import ALL_ROWS, Spans, common
 from face_import.errors import TaskNotFound
 
 PAGE_ROWS = 5000
@@ -32,15 +33,13 @@ class Selection:
         rows: by what became of them.
         code: only those with this code; then `rows` is `FAILED` or `IMPORTED`.
         reason: only those with this reason; then `rows` is `FAILED`.
-        first: number of the first row that may be among them.
-        last: number of the last one.
+        spans: only those in one of these ranges of row numbers.
     """
 
     rows: Rows
     code: Code | None = None
     reason: Reason | None = None
-    first: int = 1
-    last: int = MAX_ROW
+    spans: Spans = ALL_ROWS
 
     @property
     def outcomes(self) -> ColumnElement[bool]:
@@ -83,19 +82,16 @@ class Outcomes:
         Raises:
             TaskNotFound: while iterating: the task was deleted, so what it has no longer tells what became of its rows.
         """
-        last = min(selection.last, total)
         for span in self._spans(task_id, selection, total):
-            first, end = max(span.first, selection.first), min(span.last, last)
-            if first > end:
-                continue
-            counted = selection.reason is None and (first, end) == (span.first, span.last)
-            if counted and skip >= span.hits:
-                skip -= span.hits
-                continue
-            for page in self._pages_within(task_id, selection, first, end):
-                if kept := page[skip:]:
-                    yield kept
-                skip = max(0, skip - len(page))
+            for first, last in common(selection.spans, span.first, min(span.last, total)):
+                counted = selection.reason is None and (first, last) == (span.first, span.last)
+                if counted and skip >= span.hits:
+                    skip -= span.hits
+                    continue
+                for page in self._pages_within(task_id, selection, first, last):
+                    if kept := page[skip:]:
+                        yield kept
+                    skip = max(0, skip - len(page))
 
     def _spans(self, task_id: str, selection: Selection, total: int) -> Iterable[_Span]:
         if selection.rows == Rows.ALL:

@@ -12,8 +12,9 @@ from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.records import ImportTask, load
 from face_import.catalogue.schema import FAILED, import_task, now, outcome, sent, shard, tally
 from face_import.catalogue.tasks import STATE_WORDS
-from face_import.contract import MAX_ROW, Code, TaskState
+from face_import.contract import Code, TaskState
 from face_import.domain.failed_rows import FailedRows
+from face_import.domain.row_spans import ALL_ROWS, Spans, common
 from face_import.errors import TaskNotFound, WrongState
 
 REOPEN_ROWS = 20_000
@@ -23,7 +24,6 @@ SHORT_S, PAUSE_S = 0.1, 0.15
 waited for SQLite's lock so long tries to get it only ten times a second."""
 Part = tuple[int, int, int]
 """A shard's number, and the first and last of some of its rows."""
-Spans = tuple[tuple[int, int], ...]
 
 
 class Reopening:
@@ -195,7 +195,7 @@ def portions(
         .where(shard.c.task_id == task_id, shard.c.number.in_(concerned))
         .order_by(shard.c.number)
     )
-    parts = _parts(connection.execute(query).all(), rows, spans or ((1, MAX_ROW),))
+    parts = _parts(connection.execute(query).all(), rows, spans or ALL_ROWS)
     return _with_pauses(_portions(parts, rows))
 
 
@@ -231,6 +231,5 @@ def _parts(shards: Iterable[Any], rows: int, spans: Spans) -> Iterator[Part]:
     for number, first, last in shards:
         for begin in range(first, last + 1, rows):
             end = min(last, begin + rows - 1)
-            for low, high in spans:
-                if low <= end and begin <= high:
-                    yield number, max(begin, low), min(end, high)
+            for span in common(spans, begin, end):
+                yield number, *span

@@ -138,6 +138,7 @@ class Overview:
     def page(  # noqa: PLR0913 - a filter, an order and a range
         self,
         *,
+        group: str = "",
         containing: str = "",
         state: TaskState | None = None,
         create_key: bytes | None = None,
@@ -148,6 +149,7 @@ class Overview:
         """Tasks that are not deleted with their progress, in one query; costs O(shards) of these.
 
         Args:
+            group: only this group.
             containing: only groups whose name contains this text.
             state: only tasks in this state.
             create_key: only the task that the create with this key has made.
@@ -156,6 +158,8 @@ class Overview:
             limit: maximum number.
         """
         where = self._where(state, create_key)
+        if group:
+            where.append(import_task.c.group_name == group)
         if containing:
             where.append(import_task.c.group_name.contains(containing, autoescape=True))
         created = import_task.c.created_at
@@ -193,10 +197,12 @@ class Overview:
             return _counted(connection, [import_task.c.id.in_(task_ids), *self._there], import_task.c.created_at)
 
     def groups(self, limit: int = 100) -> list[str]:
-        """Names of groups that have tasks, sorted, the first `limit`."""
-        query = select(import_task.c.group_name).where(*self._there).distinct()
+        """Names of groups that have tasks, that of the newest task first, at most `limit`."""
+        group = import_task.c.group_name
+        query = select(group).where(*self._there).group_by(group)
+        newest_first = query.order_by(func.max(import_task.c.created_at).desc(), group)
         with self._reader.begin() as connection:
-            return list(connection.scalars(query.order_by(import_task.c.group_name).limit(limit)))
+            return list(connection.scalars(newest_first.limit(limit)))
 
     def handled_row(self, task_id: str, row: int) -> LogEntry | None:
         """A row that has an outcome, whatever that is, or None."""

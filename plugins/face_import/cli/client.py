@@ -180,7 +180,7 @@ class Client:
 
         Args:
             task_id: the import task.
-            only: which rows: `rows`, `code` and `reason`, or None.
+            only: which rows: `rows`, `code` and `reason`, or None, and `row`.
         """
         with self._lines(_of(task_id, "download_rows"), "results", params=only) as lines:
             yield lines

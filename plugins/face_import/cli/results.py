@@ -21,6 +21,7 @@ def results(  # noqa: PLR0913 - its options
     rows: Annotated[Rows, typer.Option(help="Which rows; unhandled ones have no outcome yet.")] = Rows.FAILED,
     code: Annotated[int | None, typer.Option(help="Only rows with this error code.", show_default=False)] = None,
     reason: Annotated[Reason | None, typer.Option(help="Only rows with this reason.", show_default=False)] = None,
+    row: Annotated[str, typer.Option(help="Only these rows, such as 7,12-40.", show_default=False)] = "",
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="The file to write; - is stdout.")
     ] = "-",
@@ -32,7 +33,7 @@ def results(  # noqa: PLR0913 - its options
     To import failed rows again: mend the file or the images, and import the file of results.
     """
     csv.field_size_limit(sys.maxsize)  # a cell may be as long as the server accepts
-    only = {"rows": rows.value, "code": code, "reason": reason and reason.value}
+    only = {"rows": rows.value, "code": code, "reason": reason and reason.value, "row": row}
     with Client(Server.of(url, key)) as client, client.results(task_id, only) as lines, opened(output, "-o") as file:
         written = sum(1 for _ in csv.reader(_copied(lines, file))) - 1
     if output != "-":

@@ -1,8 +1,8 @@
-"""JSON over HTTP POST to a face service, and what its answers mean: classified here and nowhere else."""
+"""JSON over HTTP with a face service, and what its answers mean: classified here and nowhere else."""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -96,8 +96,15 @@ class JsonService:
             ServiceUnavailable: no usable answer; another try may bring one.
             ServiceRefusal: a definite answer that is not a success.
         """
+        return await self._understood(self._connections.post(path, body.encode(), self._timeout_s), echoes)
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        """Ask for a path and return the object that was answered with 2xx; raises as `_post` does."""
+        return await self._understood(self._connections.get(path, self._timeout_s), ())
+
+    async def _understood(self, answered: Awaitable[Answer], echoes: Sequence[str]) -> dict[str, Any]:
         try:
-            answer = await self._connections.post(path, body.encode(), self._timeout_s)
+            response = await answered
         except NoConnection as error:
             raise ServiceUnavailable(f"{self._name}: no connection ({error})", sent=False) from None
         except TimeoutError:
@@ -106,9 +113,9 @@ class JsonService:
             raise ServiceUnavailable(f"{self._name}: no answer ({error})") from None
         except AnswerTooLarge as error:
             raise malformed(str(error)) from None
-        return self._understood(answer, echoes)
+        return self._object(response, echoes)
 
-    def _understood(self, response: Answer, echoes: Sequence[str]) -> dict[str, Any]:
+    def _object(self, response: Answer, echoes: Sequence[str]) -> dict[str, Any]:
         status, raw = response.status, response.body
         try:
             answer = json.loads(raw)

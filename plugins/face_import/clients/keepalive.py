@@ -1,4 +1,4 @@
-"""POST requests to one origin over connections that stay open: asyncio's transports, llhttp as parser (ADR 17).
+"""Requests to one origin over connections that stay open: asyncio's transports, llhttp as parser (ADR 17).
 
 It is made for the face services, which the operator configures. Image hosts on the internet need more (redirects,
 encodings, checked addresses, limits per host): `fetcher` uses aiohttp for them.
@@ -70,12 +70,19 @@ class KeepAlive:
             AnswerTooLarge: the answer is larger than `max_bytes`.
             TimeoutError: no answer within `timeout_s`, including the time to connect.
         """
-        head = f"POST {self._path}{path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n".encode()
+        head = f"POST {self._path}{path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n"
+        return await self._exchange(head, body, timeout_s)
+
+    async def get(self, path: str, timeout_s: float) -> Answer:
+        """Ask for a path; raises as `post` does."""
+        return await self._exchange(f"GET {self._path}{path} HTTP/1.1\r\n{self._head}\r\n", b"", timeout_s)
+
+    async def _exchange(self, head: str, body: bytes, timeout_s: float) -> Answer:
         connection = None
         try:
             async with asyncio.timeout(timeout_s):
                 connection = self._warm() or await self._connect()
-                answer = await connection.send(head, body)
+                answer = await connection.send(head.encode(), body)
         except BaseException as error:
             if connection is not None:
                 connection.abort()

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from face_import.clients.http import JsonService, malformed, refusal
@@ -25,6 +25,8 @@ SAME_PICTURE = 0.95
 less."""
 MOST_HITS = 100
 MOST_FACES = 1000
+MOST_IN_GROUP = 2**53
+"""A larger number of faces cannot be one, and might not be shown exactly."""
 _ABSENT = re.compile(r"\bnot (exist|found)|\bno such\b", re.IGNORECASE)
 
 
@@ -35,6 +37,20 @@ class Found(Enum):
     OTHER_LABELS = "the very image, under this id, with another tag or description"
     NOT_THERE = "not under this id"
     UNKNOWN = "the library does not search, or finds too many"
+
+
+class GroupSize(NamedTuple):
+    """What a library says about a group; None for what it does not say.
+
+    Attributes:
+        faces: number of faces.
+        tags: number of different tags.
+        capacity: most faces that it takes; 0 for any number.
+    """
+
+    faces: int | None
+    tags: int | None
+    capacity: int | None
 
 
 class InfoService(JsonService):
@@ -163,6 +179,13 @@ class LibraryService(JsonService):
         body = f'{{"images": ["{image}"], "threshold": {least!r}, "limit": {most:d}}}'
         return _found(await self._post(f"{_path(group)}/search", body))
 
+    async def size(self, group: str) -> GroupSize:
+        """How large a group is."""
+        answer = await self._get(_path(group))
+        config = answer.get("config")
+        capacity = config.get("capacity") if isinstance(config, dict) else None
+        return GroupSize(_count(answer.get("count")), _count(answer.get("tags")), _count(capacity))
+
     async def delete(self, group: str, face_ids: Sequence[str]) -> None:
         """Delete faces from a group; unknown ids are not an error."""
         try:
@@ -200,6 +223,10 @@ def _place(found: dict[str, Any]) -> Face | None:
 
 def _hit(hit: dict[str, Any]) -> Hit:
     return Hit(hit["id"], _number(hit["score"], MOST_SCORE), _text(hit.get("tag")), _text(hit.get("desc")))
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_IN_GROUP else None
 
 
 def _text(value: object) -> str | None:

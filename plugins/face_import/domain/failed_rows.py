@@ -1,15 +1,11 @@
 """Which failed rows a request is about: by code, by reason, by number."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from face_import.contract import MAX_ROW, Code, Reason
+from face_import.contract import Code, Reason
+from face_import.domain.row_spans import Spans, row_spans
 from face_import.errors import InvalidRequest
-
-MAX_SPANS = 500
-"""Ranges of row numbers in one request."""
-_SPAN = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +15,12 @@ class FailedRows:
     Attributes:
         codes: any of these codes.
         reasons: any of these reasons.
-        spans: in any of these ranges, first and last row number.
+        spans: in any of these ranges of row numbers.
     """
 
     codes: tuple[Code, ...] = ()
     reasons: tuple[Reason, ...] = ()
-    spans: tuple[tuple[int, int], ...] = ()
+    spans: Spans = ()
 
 
 def failed_rows(codes: Sequence[int], reasons: Sequence[str], rows: str) -> FailedRows:
@@ -47,22 +43,8 @@ def failed_rows(codes: Sequence[int], reasons: Sequence[str], rows: str) -> Fail
     for reason in reasons:
         if reason not in set(Reason):
             raise InvalidRequest(f"reasons: {reason[:40]!r} is none of {', '.join(Reason)}", field="reasons")
-    return FailedRows(tuple(map(Code, codes)), tuple(map(Reason, reasons)), _spans(rows))
-
-
-def _spans(rows: str) -> tuple[tuple[int, int], ...]:
-    if not rows.strip():
-        return ()
-    parts = rows.split(",", MAX_SPANS)
-    if len(parts) > MAX_SPANS:
-        raise InvalidRequest(f"rows: more than {MAX_SPANS} numbers and ranges", field="rows")
-    return tuple(map(_span, parts))
-
-
-def _span(text: str) -> tuple[int, int]:
-    found = _SPAN.fullmatch(text)
-    first = int(found[1]) if found else 0
-    last = int(found[2] or found[1]) if found else 0
-    if not 1 <= first <= last <= MAX_ROW:
-        raise InvalidRequest(f"rows: {text.strip()[:40]!r} is not a row number or a range such as 12-40", field="rows")
-    return first, last
+    try:
+        spans = row_spans(rows)
+    except ValueError as error:
+        raise InvalidRequest(f"rows: {error}", field="rows") from None
+    return FailedRows(tuple(map(Code, codes)), tuple(map(Reason, reasons)), spans)

@@ -8,6 +8,8 @@ from face_import.domain.guard import Guard
 from face_import.domain.limits import Violation
 from face_import.domain.models import Face
 
+SAME_PERSON = 0.45
+"""Score from which two faces are taken for one person's: the threshold of the face library's protocol."""
 MOST_SHOWN = 60
 """Characters of a tag or an id in a message."""
 

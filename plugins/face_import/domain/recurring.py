@@ -133,6 +133,11 @@ class Entry(_Strict):
             raise ValueError(f"an import into {self.group!r} triggered by {self.group!r} itself would never end")
         return self
 
+    @property
+    def dag_id(self) -> str:
+        """Id of its DAG."""
+        return f"recurring_{self.name}"
+
     def options(self) -> ReadingOptions:
         """How the source is to be read.
 

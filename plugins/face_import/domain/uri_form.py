@@ -19,6 +19,7 @@ _SCHEMES = ("http", "https", "data")
 class UriFlaw(StrEnum):
     """Why a cell's form rules out fetching it, in English; the console has the Chinese under the same texts."""
 
+    EXAMPLE = "an example's address (example.invalid): write an image's URL, or remove the row"
     SEVERAL = "two URLs in the cell: write one on each row"
     SLASHES = "misspelt scheme: a URL begins with https:// or http://, a colon and two slashes"
     FULL_WIDTH = "full-width characters in the scheme: type it in ASCII, such as https://"
@@ -72,6 +73,8 @@ _PATH = re.compile(r"[\\/]|\.(?:jpe?g|png|gif|bmp|webp|tiff?|heic|heif|avif)\Z",
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/_\r\n-]{200}")
 """No path has that many characters without anything outside base64's alphabet."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+\Z")
+_EXAMPLE = "://example.invalid/"
+"""Of the rows in the console's templates; no such host can exist (RFC 6761)."""
 _SECOND_URL = re.compile(r"([\s,;|，；、])https?://", re.IGNORECASE)
 
 
@@ -113,6 +116,8 @@ def _flaw_of_url(url: str, scheme: str) -> UriFlaw | None:
     if not url.startswith("://", at) or url.startswith(("/", "\\"), at + 3):
         full_width = unicodedata.normalize("NFKC", url[at : at + 3]) == "://"
         return UriFlaw.FULL_WIDTH if full_width and url[at : at + 3] != "://" else UriFlaw.SLASHES
+    if url.startswith(_EXAMPLE, at):
+        return UriFlaw.EXAMPLE
     if url.find("://", at + 3) < 0:
         return None
     second = _SECOND_URL.search(url, at + 3)

@@ -39,7 +39,7 @@ USES: dict[str, Callable[[Catalogue, str], object]] = {
         catalogue.outcomes.pages(task_id, Selection(Rows.FAILED), ROWS, skip=5_000)
     ),
     "the results of a row": lambda catalogue, task_id: list(
-        catalogue.outcomes.pages(task_id, Selection(Rows.ALL, first=ROWS - 9, last=ROWS - 9), ROWS)
+        catalogue.outcomes.pages(task_id, Selection(Rows.ALL, spans=((ROWS - 9, ROWS - 9),)), ROWS)
     ),
     "one row": lambda catalogue, task_id: Overview(catalogue.engine).handled_row(task_id, ROWS - 9),
     "an id of a row in doubt": lambda catalogue, task_id: catalogue.journal.holder(task_id, 1, "own"),

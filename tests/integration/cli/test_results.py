@@ -55,6 +55,7 @@ def test_a_file_of_results_is_the_servers(shim: Shim, task_id: str, tmp_path: Pa
         ("--code 201", 1),
         ("--reason not_found", 1),
         ("--code 101 --reason timeout", 1001),
+        ("--rows all --row 1,7-9,1999-", 6),
     ],
 )
 def test_rows_are_selected(shim: Shim, task_id: str, options: str, rows: int) -> None:

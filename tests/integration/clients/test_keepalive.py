@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -47,7 +48,7 @@ class Origin:
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                length = int((re.search(rb"content-length: (\d+)", head, re.IGNORECASE) or [0, 0])[1])
                 self.asked.append((number, head, await reader.readexactly(length)))
                 answer = self._answers.pop(0) if self._answers else b""
                 for start in range(0, len(answer), self._piece):
@@ -86,6 +87,16 @@ async def test_a_connection_serves_one_request_after_the_other() -> None:
     line, host, *headers = origin.asked[0][1].decode().strip().split("\r\n")
     assert (line, host[:16]) == ("POST /base/x HTTP/1.1", "Host: 127.0.0.1:")
     assert headers == ["Accept: application/json", "Content-Length: 3"]
+
+
+async def test_what_is_only_asked_for_has_no_body() -> None:
+    """It goes over the same connections, also after a body."""
+    async with talking(OK, OK, path="/base/") as (client, origin):
+        await post(client)
+        assert await client.get("/y", 5) == Answer(200, "OK", {"content-length": "2"}, b"ok")
+    assert [number for number, *_ in origin.asked] == [1, 1]
+    line, _, *headers = origin.asked[1][1].decode().strip().split("\r\n")
+    assert (line, headers) == ("GET /base/y HTTP/1.1", ["Accept: application/json"])
 
 
 async def test_requests_side_by_side_have_a_connection_each() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from face_import.clients.services import InfoService, LibraryService
+from face_import.clients.services import GroupSize, InfoService, LibraryService
 from face_import.domain.models import Face, Pose
 from face_import.domain.uri import DataUri, to_data_uri
 from face_import.errors import RefusalKind, ServiceRefusal, ServiceUnavailable
@@ -141,6 +141,41 @@ async def test_an_existing_group_is_fine(library: LibraryService, services: Face
     """A group that is there already is what was wanted."""
     await library.ensure_group("team", 100)
     assert services.record()["by_status"] == {"200": 1, "409": 1}
+
+
+async def test_a_group_has_a_size(library: LibraryService) -> None:
+    """Numbers of faces and of different tags, and how many it takes; a group that is not there is missing."""
+    for n, tag in enumerate(("Ada", "Ada", "Grace")):
+        await library.add("team", "", picture(n=n), tag, "", FACE)
+    assert await library.size("team") == GroupSize(faces=3, tags=2, capacity=100)
+    with pytest.raises(ServiceRefusal) as refused:
+        await library.size("another")
+    assert refused.value.kind is RefusalKind.GROUP_MISSING
+
+
+@pytest.mark.parametrize(
+    ("answer", "size"),
+    [
+        ("{}", GroupSize(None, None, None)),
+        ('{"count": 0, "tags": null, "config": {"capacity": 0}}', GroupSize(0, None, 0)),
+        ('{"count": -1, "tags": "7", "config": [7]}', GroupSize(None, None, None)),
+        ('{"count": true, "tags": 1e3, "config": {"capacity": 1e400}}', GroupSize(None, None, None)),
+        (f'{{"count": {10**30}, "tags": 2}}', GroupSize(None, 2, None)),
+    ],
+)
+async def test_a_size_that_is_none_is_not_known(
+    library: LibraryService, services: FaceServices, answer: str, size: GroupSize
+) -> None:
+    """Libraries need not say everything about a group."""
+    services.control(faults=[{"kind": "size", "status": 200, "body": answer}])
+    assert await library.size("team") == size
+
+
+async def test_a_group_of_a_library_that_is_away_has_no_size(library: LibraryService, services: FaceServices) -> None:
+    """That is an outage, as for every other call."""
+    services.control(faults=[{"kind": "size", "status": 503}])
+    with pytest.raises(ServiceUnavailable, match="library service: 503"):
+        await library.size("team")
 
 
 async def test_faces_are_deleted_if_they_are_there(library: LibraryService, services: FaceServices) -> None:

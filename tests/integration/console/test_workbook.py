@@ -2,9 +2,12 @@
 
 import io
 
+import pytest
 from flask.testing import FlaskClient
 
 from tests.integration.sources.test_workbook_intake import two_sheets
+from tests.unit.console.conftest import Get
+from tests.unit.console.test_form_helps import comes_back
 from tests.workbooks import written
 
 
@@ -25,3 +28,9 @@ def test_a_sheet_can_be_chosen(client: FlaskClient) -> None:
     assert "All lines were parsed." in chosen
     assert 'id="encoding"' not in refused + chosen
     assert "Separator" not in refused + chosen
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_template_that_comes_back_is_understood(client: FlaskClient, get: Get, language: str) -> None:
+    """The workbook for download, in both languages."""
+    comes_back(client, get, language, "xlsx")

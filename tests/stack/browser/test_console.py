@@ -30,6 +30,7 @@ WORDS = {
         "deleted": "was deleted",
         "yaw": "203 yaw over the limit",
         "download": "Download as CSV",
+        "limits": "Set each limit",
         "limit": "Maximum yaw",
         "filter": "Filter",
     },
@@ -47,6 +48,7 @@ WORDS = {
         "deleted": "已删除",
         "yaw": "203 偏航角超限",
         "download": "下载 CSV",
+        "limits": "逐项设置",
         "limit": "最大偏航角",
         "filter": "筛选",
     },
@@ -76,6 +78,7 @@ def create(page: Page, stack: RealStack, file: Path, words: dict[str, str], grou
     drop(page, ".drop", file)
     expect(page.locator("#preview table").first).to_contain_text("tag1")
     page.get_by_label(words["group"], exact=True).fill(group)
+    page.get_by_text(words["limits"], exact=True).click()
     page.get_by_label(words["limit"]).fill("30")
     page.get_by_role("button", name=words["start"]).click()
     page.wait_for_url(re.compile("/tasks/"))
@@ -167,6 +170,7 @@ def test_a_wrong_form_keeps_what_was_typed(pages: Pages, stack: RealStack, image
     page.get_by_role("button", name="Create", exact=True).click()
     assert page.evaluate("document.getElementById('group_name').validationMessage") != ""
     page.get_by_label("Group", exact=True).fill("right-name")
+    page.get_by_text("Set each limit").click()
     page.evaluate("document.getElementById('pos_yaw').max = 1000")
     page.get_by_label("Maximum yaw").fill("500")
     page.get_by_role("button", name="Create", exact=True).click()
@@ -291,6 +295,9 @@ def test_no_page_has_a_serious_violation(
     """Contrast, labels and roles of every page, wide and narrow, light and dark; and nothing runs out of the window."""
     lines = [f"{images.url}/ok/1.jpg,t,d", "nonsense,t,d"]
     task_id = stack.api.create(lines, "axe", pos_yaw=30)
+    done = stack.api.create(lines, "axe")
+    stack.api.ok(f"{done}/start")
+    stack.api.state(done, 4)
     page = pages(**look)
     found = {}
     for path in (
@@ -300,6 +307,10 @@ def test_no_page_has_a_serious_violation(
         "/audit",
         f"/tasks/{task_id}",
         f"/tasks/{task_id}/rows",
+        f"/tasks/{done}",
+        f"/tasks/{done}/rows",
+        f"/tasks/{done}/imported",
+        "/groups/axe",
         "/docs",
         "/nowhere",
         "/runs/none",
@@ -315,6 +326,51 @@ def test_no_page_has_a_serious_violation(
     expect(page.locator("#preview")).to_contain_text("1 row cannot be imported")
     found["preview"] = violations(page)
     assert {path: rules for path, rules in found.items() if rules} == {}
+
+
+def test_rows_are_selected_with_the_keyboard(pages: Pages, stack: RealStack, images: ImageHost) -> None:
+    """All of a page at once; without any, nothing can be done; they are downloaded, and the failed ones retried."""
+    task_id = stack.api.create([f"{images.url}/ok/1.jpg,t,d", f"{images.url}/missing,t,d", "nonsense,t,d"], "select")
+    stack.api.ok(f"{task_id}/start")
+    stack.api.state(task_id, 4)
+    page = pages()
+    page.goto(f"{home(stack)}/tasks/{task_id}/rows")
+    retry, all_rows = page.get_by_role("button", name="Retry selected"), page.get_by_label("Select all on this page")
+    expect(retry).to_be_disabled()
+    all_rows.focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#picked [role=status]")).to_have_text("3 selected")
+    page.get_by_label("Select row 3").focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#picked [role=status]")).to_have_text("2 selected")
+    expect(all_rows).to_be_checked(indeterminate=True)
+    for _ in range(2):  # a download leaves the page and its buttons as they are
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download selected").click()
+        assert download.value.path().read_text("utf-8-sig").count("\n") == 3
+    retry.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(f"/tasks/{task_id}$"))
+    stack.api.state(task_id, 4)
+    assert stack.api.detail(task_id)["attempts"] == 2
+
+
+def test_faces_have_their_boxes_when_they_scroll_into_view(pages: Pages, stack: RealStack, images: ImageHost) -> None:
+    """Not before: the pictures of a long page are not fetched for a reader of its top."""
+    task_id = stack.api.create([f"{images.url}{spec_path({'n': n})},t{n},d" for n in range(25)], "faces")
+    stack.api.ok(f"{task_id}/start")
+    stack.api.state(task_id, 4)
+    page, asked = pages(width=390), []
+    page.on("request", lambda request: asked.append(request.url) if "thumbnail" in request.url else None)
+    page.goto(f"{home(stack)}/tasks/{task_id}/imported")
+    first, last = page.locator(".portraits img").first, page.locator(".portraits img").last
+    first.scroll_into_view_if_needed()
+    until(lambda: page.evaluate("document.querySelector('.portraits img').naturalWidth === 320"))
+    assert len(asked) < 25
+    with page.expect_request(re.compile(r"/25\?face=1$")):
+        last.scroll_into_view_if_needed()
+    page.locator(".portraits a").first.click()
+    page.wait_for_url(re.compile(r"/rows\?row=1$"))
 
 
 def test_the_language_is_switched(pages: Pages, stack: RealStack) -> None:

@@ -39,6 +39,8 @@ PATHS = [
     ("GET", "/docs"),
     ("GET", "/metrics"),
     ("GET", "/audit"),
+    ("GET", "/groups/staff"),
+    ("POST", "/groups/staff"),
     ("GET", "/nowhere"),
 ]
 

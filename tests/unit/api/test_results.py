@@ -13,6 +13,7 @@ from face_import.contract import Code, Reason, Rows
 from face_import.domain.models import Measurements, Outcome, OutcomeBatch
 from face_import.domain.planning import plan_shards
 from face_import.domain.reading import RESULT_COLUMNS
+from face_import.domain.uri import display
 from face_import.errors import TaskNotFound
 from face_import.results import Results
 from face_import.settings import Settings
@@ -101,6 +102,10 @@ def test_the_file_has_all_cells_and_what_became_of_each_row(client: FlaskClient,
         ({"reason": "not_found", "code": 201}, []),
         ({"reason": "timeout"}, []),
         ({"code": "", "reason": ""}, [2, 3, 4]),
+        ({"row": "4,1-2"}, [2, 4]),
+        ({"row": "4,1-2,5-", "rows": "all"}, [1, 2, 4, 5]),
+        ({"row": "2-3", "code": 303}, [3]),
+        ({"row": "9", "rows": "all"}, []),
     ],
     ids=str,
 )
@@ -122,6 +127,7 @@ def test_rows_are_selected_by_what_became_of_them(
         ("rows=some", "rows: "),
         ("code=999", "code: "),
         ("reason=bad", "reason: "),
+        ("row=2,x", "row: 'x' is not a row number or a range such as 12-40"),
         ("kode=101", "kode: "),
     ],
 )
@@ -285,6 +291,7 @@ def test_a_page_of_rows(client: FlaskClient, task_id: str) -> None:
         ],
         "skipped": 0,
         "looked_to": 1,
+        "sorted": None,
         "next": None,
         "total_num": 5,
     }
@@ -300,7 +307,13 @@ def test_a_page_of_rows(client: FlaskClient, task_id: str) -> None:
         ({}, [1, 2, 3, 4, 5], None),
         ({"limit": 2}, [1, 2], "3-"),
         ({"row": "3-"}, [3, 4, 5], None),
-        ({"row": "2-4", "limit": 2}, [2, 3], "4-4"),
+        ({"row": "2-4", "limit": 2}, [2, 3], "4"),
+        ({"row": "4,1-2,2"}, [1, 2, 4], None),
+        ({"row": "5-,1-3", "limit": 2}, [1, 2], "3,5-"),
+        ({"row": "3,9", "limit": 1}, [3], None),
+        ({"rows": "failed"}, [2, 3, 4], None),
+        ({"rows": "failed", "row": "3-", "skip": 1}, [4], None),
+        ({"rows": "unhandled"}, [5], None),
         ({"row": "4-"}, [4, 5], None),
         ({"row": "6"}, [], None),
         ({"skip": 3}, [4, 5], None),
@@ -331,7 +344,22 @@ def test_rows_are_searched(
 
 
 @pytest.mark.parametrize(
-    "query", ["row=0", "row=x", "row=-3", "row=4-2", "row=2,3", "limit=0", "limit=1001", "skip=-1"]
+    "query",
+    [
+        "row=0",
+        "row=x",
+        "row=-3",
+        "row=4-2",
+        "row=2,",
+        "row=1-9999999999",
+        "row=" + "1," * 501,
+        "sort=-",
+        "sort=uri",
+        "limit=0",
+        "limit=1001",
+        "skip=-1",
+        "code=0&rows=failed",
+    ],
 )
 def test_a_wrong_search_is_explained(client: FlaskClient, task_id: str, query: str) -> None:
     """The field is named."""
@@ -363,3 +391,88 @@ def test_a_page_of_long_cells_is_short(client: FlaskClient, create: Create, monk
     assert found(client, task_id) == ([1, 2, 3], "4-")
     assert found(client, task_id, q="qujd") == ([], None)
     assert found(client, task_id, q="TAG 7") == ([8], None)
+
+
+@pytest.fixture
+def measured_id(create: Create, catalogue: Catalogue, settings: Settings) -> str:
+    """A task of six rows: four are measured, one of them without a pose, one has failed, and one is not handled."""
+    file = "".join(f"http://x/{n}{'ab'[n > 2]}.jpg,t{n},d\n" for n in range(1, 7))
+    task_id = str(create(file.encode()).get_json()["id"])
+    measured = [(1, 0.9, 1.5), (2, 0.5, -20.0), (3, 0.2, 30.0), (5, 0.5, None)]
+    outcomes = [Outcome(n, "", Code.OK, measurements=Measurements(score=score, yaw=yaw)) for n, score, yaw in measured]
+    run(catalogue, settings, task_id, [*outcomes, Outcome(4, "", Code.NO_FACE, "none")])
+    return task_id
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ({"sort": "score"}, [3, 2, 5, 1, 4, 6]),
+        ({"sort": "-score"}, [1, 2, 5, 3, 4, 6]),
+        ({"sort": "yaw"}, [1, 2, 3, 4, 5, 6]),
+        ({"sort": "-yaw"}, [3, 2, 1, 4, 5, 6]),
+        ({"sort": "-code"}, [4, 1, 2, 3, 5, 6]),
+        ({"sort": "score", "skip": 1, "limit": 2}, [2, 5]),
+        ({"sort": "score", "skip": 6}, []),
+        ({"sort": "score", "row": "1,3,5"}, [3, 5, 1]),
+        ({"sort": "-score", "q": "B.jpg"}, [5, 3, 4, 6]),
+        ({"sort": "score", "rows": "imported", "limit": 1}, [3]),
+        ({"sort": ""}, [1, 2, 3, 4, 5, 6]),
+    ],
+    ids=str,
+)
+def test_rows_are_sorted(client: FlaskClient, measured_id: str, query: dict[str, object], rows: list[int]) -> None:
+    """By code or measurement, angles by magnitude; equals by number, and those without it last in either direction."""
+    page = client.get(f"/v1/tasks/{measured_id}/rows", query_string=query).get_json()
+    assert [row["row"] for row in page["rows"]] == rows
+    assert [row["cells"][1] for row in page["rows"]] == [f"t{n}" for n in rows]
+    assert page["next"] is None
+
+
+def test_a_sort_is_bounded_and_says_how_far_it_came(
+    client: FlaskClient, create: Create, catalogue: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a long file, the first rows are sorted; `skip` leads to all of these, and `next` to the others."""
+    file = "".join(f"http://x/{n}.jpg,t,d\n" for n in range(1, 11))
+    task_id = str(create(file.encode()).get_json()["id"])
+    scores = [Outcome(n, "", Code.OK, measurements=Measurements(score=n / 10)) for n in range(1, 11)]
+    run(catalogue, settings, task_id, scores)
+    monkeypatch.setattr("face_import.results.MOST_ROWS", 6)
+    seen, query = [], {"sort": "-score", "limit": 4}
+    for skip, row in ((0, ""), (4, ""), (0, "7-")):
+        page = client.get(f"/v1/tasks/{task_id}/rows", query_string={**query, "skip": skip, "row": row}).get_json()
+        seen.append(([found["row"] for found in page["rows"]], page["sorted"], page["skipped"], page["next"]))
+    assert seen == [([6, 5, 4, 3], 6, 0, "7-"), ([2, 1], 6, 4, "7-"), ([10, 9, 8, 7], 4, 0, None)]
+
+
+def test_sorted_rows_with_long_cells_are_shown_a_few_at_a_time(
+    client: FlaskClient, create: Create, catalogue: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In their order: none of them is left out between two pages."""
+    file = "".join(f'"data:image/png;base64,{"QUJD" * 500}",tag {n}\n' for n in range(1, 6))
+    task_id = str(create(file.encode()).get_json()["id"])
+    scores = [Outcome(n, "", Code.OK, measurements=Measurements(score=n / 10)) for n in range(1, 6)]
+    run(catalogue, settings, task_id, scores)
+    monkeypatch.setattr("face_import.results.MOST_SHOWN", 3000)
+    assert found(client, task_id, sort="-score") == ([5, 4], None)
+    assert found(client, task_id, sort="-score", skip=2) == ([3, 2], None)
+    monkeypatch.setattr("face_import.results.MOST_BYTES", 10)
+    assert found(client, task_id, sort="-score", skip=2) == ([3], None)
+
+
+def test_cells_of_a_few_rows(
+    create: Create, catalogue: Catalogue, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are imported, without image data; a bounded part of the file is read for them."""
+    data = f"data:image/png;base64,{'QUJD' * 500}"
+    file = f'uri,tag,room\n"{data}",Ann,1\nhttp://x/2.jpg,Bob,2\n' + "http://x/n.jpg,Cem,3\n" * 200
+    task_id = str(create(file.encode()).get_json()["id"])
+    results = Results(catalogue, Storage.of(settings), task_id)
+    assert results.cells([1, 2, 202]) == {
+        1: {"uri": display(data), "tag": "Ann"},
+        2: {"uri": "http://x/2.jpg", "tag": "Bob"},
+        202: {"uri": "http://x/n.jpg", "tag": "Cem"},
+    }
+    assert results.cells([]) == {}
+    monkeypatch.setattr("face_import.results.MOST_BYTES", 10)
+    assert list(results.cells([1, 202])) == [1]

@@ -17,7 +17,7 @@ from face_import.settings import Settings
 from tests.unit.api.conftest import Create, MakeApp, create
 from tests.unit.api.conftest import client as api_client
 
-__all__ = ["Create", "Fail", "Get", "api_client", "create", "make_app"]
+__all__ = ["Create", "Fail", "Get", "MakeApp", "api_client", "create", "make_app"]
 
 TOKEN = re.compile(r'name="csrf_token" value="([0-9a-f]{64})"')
 Get = Callable[..., str]

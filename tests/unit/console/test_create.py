@@ -46,6 +46,15 @@ def test_every_option_of_the_api_is_there(get: Get) -> None:
     assert LIMITS.keys() <= set(CreateForm.model_fields)
 
 
+def test_groups_are_suggested(client: FlaskClient, get: Get) -> None:
+    """Those that were imported into, the latest first, also beside a wrong field; any other may be typed."""
+    for group in ("staff", "guests", "staff"):
+        send(client, group_name=group)
+    for page in (get("/new"), send(client, group_name="No").text):
+        assert re.findall(r'<option value="(\w+)">', page) == ["staff", "guests"]
+        assert ' list="groups" ' in page
+
+
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
@@ -153,7 +162,8 @@ def test_comparisons_are_asked_for(client: FlaskClient, get: Get) -> None:
 def test_options_that_few_need_are_folded(client: FlaskClient, name: str, typed: str, opened: bool) -> None:
     """Unless one of them is set: what is wrong with it has to be seen. Those about tags are folded by themselves."""
     page = send(client, group_name="No Group", **{name: typed}).get_data(as_text=True)
-    options, tags = re.findall(r"<details( open)?>", page)
+    options, limits, tags = re.findall(r"<details( open)?>", page)
+    assert not limits
     assert (bool(options), bool(tags)) == (opened and name != "alike", opened and name == "alike")
 
 

@@ -1,16 +1,21 @@
 """The page of rows: a search of the file and of what became of its rows."""
 
+import csv
+import io
 import re
 
 import pytest
+from flask.testing import FlaskClient
 
 from face_import.catalogue import Catalogue
 from face_import.contract import Code, Reason
-from face_import.domain.models import Outcome
+from face_import.control import Control
+from face_import.domain.failed_rows import FailedRows
+from face_import.domain.models import Measurements, Outcome, OutcomeBatch
 from face_import.settings import Settings
 from tests.conftest import MakeTask
 from tests.unit.api.test_results import run
-from tests.unit.console.conftest import Create, Get
+from tests.unit.console.conftest import Create, Fail, Get
 
 FILE = (
     "照片,姓名,工号\n"
@@ -36,7 +41,7 @@ def rows_page(create: Create, catalogue: Catalogue, settings: Settings) -> str:
 
 def found(page: str) -> list[int]:
     """Numbers of the rows on a page."""
-    return [int(number) for number in re.findall(r'data-label="Row">(\d+)<', page)]
+    return [int(number) for number in re.findall(r'form="picked" name="row" value="(\d+)"', page)]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,7 @@ def test_a_long_search_goes_on(get: Get, rows_page: str, monkeypatch: pytest.Mon
 def test_rows_that_cannot_be_are_explained(get: Get, rows_page: str, row: str) -> None:
     """Beside what was typed."""
     page = get(f"{rows_page}?row={row}", status=400)
-    assert 'role="alert">Enter a number, or a range such as 12-40.<' in page
+    assert 'role="alert">Enter numbers, or ranges such as 12-40.<' in page
     assert f'value="{row}"' in page
 
 
@@ -93,3 +98,173 @@ def test_a_file_that_is_not_read_yet_has_no_rows(get: Get, catalogue: Catalogue,
     task = make_task(rows=0, running=False)
     assert "The file has not been read yet" in get(f"/tasks/{task.id}/rows")
     get("/tasks/AAAAAAAAAAAA/rows", status=404)
+
+
+def test_selected_rows_are_shown_and_downloaded(client: FlaskClient, get: Get, rows_page: str) -> None:
+    """Whatever became of them, without scripts, and nothing but these."""
+    assert found(get(f"{rows_page}?row=4&row=1&row=2")) == [1, 2, 4]
+    answer = client.get(f"{rows_page}.csv?row=4&row=1")
+    assert (answer.status_code, answer.mimetype) == (200, "text/csv")
+    records = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"), newline="")))
+    assert [(record["工号"], record["row"], record["code"]) for record in records] == [
+        ("e-1", "1", "0"),
+        ("e-4", "4", ""),
+    ]
+
+
+def test_selected_rows_are_retried(
+    client: FlaskClient, get: Get, catalogue: Catalogue, rows_page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failed ones of them, once the import has ended: by the buttons of the rows and of the log."""
+    task_id = rows_page.split("/")[2]
+    asked: list[FailedRows] = []
+    monkeypatch.setattr(Control, "retry", lambda _, __, wanted: asked.append(wanted) or wanted.spans[0][0] - 1)
+    for page in (rows_page, f"/tasks/{task_id}"):
+        assert "Retry selected" not in get(page)
+    catalogue.tasks.stop(task_id)
+    for page in (rows_page, f"/tasks/{task_id}"):
+        (address,) = re.findall(r'formmethod="post" formaction="([^"]+)">Retry selected<', get(page))
+    assert "Retry selected" in get(f"/tasks/{task_id}/live?mark=2-1-0-0")
+    retried = client.post(address, data={"row": ["3", "2"]})
+    assert (retried.status_code, retried.location) == (303, f"/tasks/{task_id}")
+    none = client.post(address, data={"row": "1"}, headers={"Accept": "text/html"})
+    assert (none.status_code, "None of the selected rows has failed." in none.text) == (400, True)
+    assert [wanted.spans for wanted in asked] == [((2, 3),), ((1, 1),)]
+
+
+@pytest.mark.parametrize(("row", "words"), [("", "Select rows first."), ("x", "is not a row number")])
+def test_no_selection_is_not_all_rows(
+    client: FlaskClient, rows_page: str, row: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is retried and nothing is downloaded, and the answer says why."""
+    monkeypatch.setattr(Control, "retry", lambda *_: pytest.fail("retried"))
+    page = {"Accept": "text/html"}
+    data = {"row": row} if row else {}
+    for answer in (
+        client.get(f"{rows_page}.csv", query_string=data, headers=page),
+        client.post(f"{rows_page}/retry", data=data, headers=page),
+    ):
+        assert (answer.status_code, words in answer.text) == (400, True)
+    assert client.get(f"{rows_page}/retry").status_code == 405
+
+
+def test_the_token_goes_into_no_address(get: Get, catalogue: Catalogue, rows_page: str) -> None:
+    """The form of a selection is sent by GET but for the button that changes something, which has the token."""
+    catalogue.tasks.stop(rows_page.split("/")[2])
+    (form,) = re.findall(r'<form id="picked".*?</form>', get(f"{rows_page}?embed=1"), re.DOTALL)
+    assert re.findall(r'<(\w+)[^>]+name="csrf_token"[^>]+formmethod="(\w+)"', form) == [("button", "post")]
+    assert 'name="embed" value="1"' in form
+    assert "retry?embed=1" in form
+
+
+def test_the_log_says_whose_rows_failed(get: Get, rows_page: str) -> None:
+    """Names and ids are those of the file, as on the page of rows; the rows can be selected."""
+    page = get(rows_page.removesuffix("/rows"))
+    assert found(page) == [2, 3]
+    for text in ("Bob &lt;b&gt;", ">e-2<", "<b>Cem</b>", ">e-3<", "404 Not Found"):
+        assert text in page, text
+    assert "secret" not in page
+
+
+def test_a_log_is_shown_without_its_file(get: Get, make_task: MakeTask, fail: Fail) -> None:
+    """What the ledger has of the rows."""
+    task = make_task()
+    fail(task, (Code.NO_FACE, "http://x/1.jpg", "no face found"))
+    page = get(f"/tasks/{task.id}")
+    assert (found(page), "http://x/1.jpg" in page, "no face found" in page) == ([1], True, True)
+
+
+@pytest.fixture
+def faces_page(create: Create, catalogue: Catalogue, settings: Settings) -> str:
+    """The page of the imported ones of 30 rows, of which every tenth has failed."""
+    file = "uri,tag,description,id\n" + "".join(f"http://x/{n}.jpg,Tag {n},d,id-{n}\n" for n in range(1, 31))
+    task_id = create(file.encode()).get_json()["id"]
+    measured = [Measurements(1, n / 100, 100 + n, 120 + n, -n / 2, n - 15.5, 0.25, n) for n in range(31)]
+    outcomes = [
+        Outcome(n, f"http://x/{n}.jpg", Code.OK, face_id=f"id-{n}", measurements=measured[n])
+        if n % 10
+        else Outcome(n, f"http://x/{n}.jpg", Code.NO_FACE, "no face found")
+        for n in range(1, 31)
+    ]
+    run(catalogue, settings, task_id, outcomes)
+    return f"/tasks/{task_id}/imported"
+
+
+def test_imported_rows_are_shown_with_their_faces(get: Get, faces_page: str) -> None:
+    """A bounded number of them, each with its picture, whose it is, what was measured, and the way to its row."""
+    page = get(faces_page)
+    rows = [n for n in range(1, 31) if n % 10]
+    assert found(page) == rows[:25]
+    assert re.findall(r"/console/thumbnail/[^/]+/(\d+)\?face=1", page) == [str(n) for n in rows[:25]]
+    assert page.count('loading="lazy"') == 25
+    first = page[page.index('class="portraits"') : page.index('value="2"')]
+    for text in (
+        "Tag 1<",
+        ">id-1<",
+        "0.01",
+        "101 × 121 px",
+        "-0.5°",
+        "-14°",
+        "0.2°",
+        "<dt>Blur</dt><dd>1</dd>",
+        "?row=1",
+    ):
+        assert text in first, text
+    (address,) = re.findall(r'rel="next" href="([^"]+)"', page)
+    assert found(get(address.replace("&amp;", "&"))) == rows[25:]
+    assert "已入库" in get(faces_page, language="zh")
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("sort=-blur", [29, 28, 27]),
+        ("sort=yaw", [15, 16, 14]),
+        ("q=tag+2&sort=-score", [29, 28, 27]),
+        ("row=3,10,12", [3, 12]),
+        ("row=10", []),
+    ],
+)
+def test_faces_are_searched_and_sorted(get: Get, faces_page: str, query: str, rows: list[int]) -> None:
+    """As all rows are; failed ones are never among them."""
+    assert found(get(f"{faces_page}?{query}"))[:3] == rows
+
+
+def test_sorted_rows_go_on_where_a_page_ends(get: Get, faces_page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through all that was sorted, and then through the rows after it; the page says how far the order goes."""
+    monkeypatch.setattr("face_import.results.MOST_ROWS", 26)
+    pages, address = [], f"{faces_page.removesuffix('imported')}rows?sort=-score"
+    while address:
+        page = get(address)
+        pages.append(found(page))
+        assert ("The rows up to row 26 are sorted." in page) == (len(pages) < 3)
+        address = "".join(re.findall(r'rel="next" href="([^"]+)"', page)).replace("&amp;", "&")
+    measured = [n for n in range(26, 0, -1) if n % 10]
+    assert pages == [[*measured, 10], [20], [29, 28, 27, 30]]
+
+
+def test_failed_rows_are_found_by_their_kind(get: Get, faces_page: str) -> None:
+    """Beside their codes; a result that does not exist is explained."""
+    page = faces_page.replace("imported", "rows")
+    assert found(get(f"{page}?code=failed&sort=-code")) == [10, 20, 30]
+    assert found(get(f"{page}?code=unhandled")) == []
+    for query in ("code=none", "sort=uri", "skip=-1", "q=" + "x" * 101):
+        assert 'role="alert"' in get(f"{page}?{query}", status=400), query
+
+
+def test_a_dry_run_and_an_undo_have_other_tabs(
+    get: Get, create: Create, catalogue: Catalogue, make_task: MakeTask
+) -> None:
+    """Rows of a dry run have passed; those of an undo are no faces of the group."""
+    dry = create(FILE, dry_run="1", columns='{"uri": "照片", "tag": "姓名"}').get_json()["id"]
+    assert ">Passed</a>" in get(f"/tasks/{dry}")
+    task = make_task(rows=1)
+    catalogue.leases.take(task.id, 0, "me", 10)
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (Outcome(1, "http://x", Code.OK, face_id="f"),)))
+    catalogue.leases.give_back(task.id, 0, "me", in_doubt=False)
+    assert catalogue.tasks.complete(task.id)
+    undo = catalogue.undoing.begin(task.id, "undo-of-task")
+    assert (f"/tasks/{task.id}/imported" in get(f"/tasks/{task.id}"), "/imported" in get(f"/tasks/{undo.id}")) == (
+        True,
+        False,
+    )

@@ -49,6 +49,9 @@ def test_imports_are_listed_newest_first(get: Get, create: Create) -> None:
         ("state=1", ["staff-2", "guests"]),
         ("state=2", ["staff"]),
         ("group=staff&state=1", ["staff-2"]),
+        ("group=staff&exact=1", ["staff"]),
+        ("group=ta&exact=1", []),
+        ("exact=1", ["staff-2", "guests", "staff"]),
         ("state=nonsense", ["staff-2", "guests", "staff"]),
         ("state=&group=", ["staff-2", "guests", "staff"]),
     ],
@@ -70,6 +73,9 @@ def test_long_lists_have_pages(get: Get, create: Create) -> None:
     assert 'href="/?page=2&amp;group=group"' in first
     assert listed(get("/?page=2&group=group")) == ["group-00"]
     assert "No imports yet" in get("/?page=3")
+    for _ in range(20):
+        create(group_name="group-20")
+    assert 'href="/?page=2&amp;group=group-20&amp;exact=1"' in get("/?group=group-20&exact=1")
 
 
 def test_running_imports_move(client: FlaskClient, get: Get, make_task: MakeTask, fail: Fail) -> None:

@@ -11,6 +11,7 @@ from face_import.domain.uri_form import UriFlaw, flaw_of, hint_on_failure, is_ht
 
 JPEG = b64encode(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(60)).decode()
 CASES: dict[UriFlaw, tuple[str, ...]] = {
+    UriFlaw.EXAMPLE: ("https://example.invalid/photos/anna.jpg",),
     UriFlaw.SEVERAL: (
         "http://x/a.jpg, http://x/b.jpg",
         "http://x/a.jpg,http://x/b.jpg",

@@ -17,7 +17,6 @@ from face_import.orchestration.importing import FaceImportOperator
 from face_import.orchestration.recurring.waiting import SourceSensor
 from face_import.settings import Settings
 
-PREFIX = "recurring_"
 WAIT_TASK = "wait_for_source"
 
 
@@ -55,7 +54,7 @@ def recurring_imports(settings: Settings) -> Recurring:
 
 def _dag(entry: Entry) -> DAG:
     with DAG(
-        dag_id=PREFIX + entry.name,
+        dag_id=entry.dag_id,
         description=f"Import {_shown(entry.source)} into {entry.group}",
         doc_md=_documentation(entry),
         schedule=_schedule(entry.schedule),
