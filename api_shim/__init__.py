@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, jsonify
 
-from api_shim import access, auditing, errors, guards, monitoring, proxy, results, slots, tasks, timing, uploads
+from api_shim import access, auditing, errors, events, guards, monitoring, proxy, results, slots, tasks, timing, uploads
 from api_shim.app_context import AppContext
 from api_shim.documentation import documentation
 from api_shim.openapi import document
@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.register(app)
     app.register_blueprint(tasks.blueprint)
     app.register_blueprint(results.blueprint)
+    app.register_blueprint(events.blueprint)
     app.register_blueprint(monitoring.blueprint)
     documentation.app = app
     proxy.register(app, settings)

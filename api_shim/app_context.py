@@ -7,6 +7,7 @@ from typing import Self, cast
 from flask import current_app
 from prometheus_client import Histogram
 
+from api_shim.feed import Feed
 from api_shim.notices import Notices
 from api_shim.reach import AirflowReach
 from face_import.catalogue import Catalogue, get_catalogue
@@ -45,6 +46,7 @@ class AppContext:
     control: Control
     notices: Notices
     reach: AirflowReach
+    feed: Feed
     stops: Histogram = field(default_factory=_stops)
     requests: Histogram = field(default_factory=_requests)
 
@@ -59,6 +61,7 @@ class AppContext:
             Control(settings, catalogue, airflow),
             Notices(settings, catalogue.engine),
             AirflowReach(airflow),
+            Feed(catalogue),
         )
 
     def stop(self, task_id: str) -> None:

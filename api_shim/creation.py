@@ -14,6 +14,7 @@ from api_shim.app_context import app_context
 from api_shim.forms import KEY_HEADER, KEY_PATTERN, CreateForm
 from api_shim.slots import INTAKE
 from face_import.catalogue import Once, TaskConfig
+from face_import.clients.callback import check_callback_url
 from face_import.contract import Mode
 from face_import.domain.guard import GUARD, Guard
 from face_import.domain.identity import new_task_id
@@ -76,6 +77,7 @@ def _create(form: CreateForm, upload: FileStorage | None, key: str | None) -> Cr
         return Creation(earlier, replayed=True)
     check_group_name(form.group_name, context.settings)
     check_threads(context.settings, thread_num=form.thread_num, host_threads=form.host_threads)
+    check_callback_url(form.callback_url)
     options = reading_options({"encoding": form.encoding, "sheet": form.sheet, "columns": form.columns})
     return _registered(form, options, once) if upload is None else _stored(form, options, upload, once)
 
@@ -127,6 +129,7 @@ def _config(form: CreateForm, source: str, options: ReadingOptions) -> TaskConfi
         policy=FailurePolicy(**{name: getattr(form, name) for name in FAILURE_POLICY}),
         scope=Scope(**{name: getattr(form, name) for name in SCOPE}),
         guard=Guard.of({name: getattr(form, name) for name in GUARD}),
+        callback_url=form.callback_url,
     )
 
 

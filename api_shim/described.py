@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
-from face_import.catalogue import ImportTask, Progress, WaitingHost
+from face_import.catalogue import ImportTask, LastCall, Progress, WaitingHost
+from face_import.catalogue.callbacks import NO_CALL
+from face_import.catalogue.progress import course, iso_time
 from face_import.domain.models import Changes
+from face_import.domain.uri import redact
 
 Json = dict[str, Any]
-
-
-def summary(task: ImportTask, progress: Progress) -> Json:
-    """A task as in a list."""
-    return {"id": task.id, "group_name": task.config.group_name, "source": task.config.source} | _course(task, progress)
 
 
 def described(task: ImportTask, progress: Progress, changes: Changes | None, waiting: Sequence[WaitingHost]) -> Json:
@@ -31,34 +28,29 @@ def described(task: ImportTask, progress: Progress, changes: Changes | None, wai
             **asdict(config.guard),
         },
         "source": task.reading,
-        **_course(task, progress),
+        **course(task, progress),
         "changes": changes and asdict(changes),
         "waiting": [
-            asdict(host) | {"since": _time(host.since), "retry_at": _time(host.retry_at or None)} for host in waiting
+            asdict(host) | {"since": iso_time(host.since), "retry_at": iso_time(host.retry_at or None)}
+            for host in waiting
         ],
         "dag_run_id": task.run_id,
         "undoes": config.undoes or None,
     }
 
 
-def _course(task: ImportTask, progress: Progress) -> Json:
-    """How far a task is."""
-    return {
-        "total_num": task.total_num,
-        "handled_num": progress.handled,
-        "success_num": progress.succeeded,
-        "failed_num": progress.handled - progress.succeeded,
-        "errors": {str(code): rows for code, rows in progress.failures.items()},
-        "state": int(task.state),
-        "attempts": task.attempt,
-        "last_error": task.last_error,
-        "created_at": _time(task.created_at),
-        "started_at": _time(task.started_at),
-        "finished_at": _time(task.finished_at),
-    }
-
-
-def _time(seconds: float | None) -> str | None:
-    if seconds is None:
+def callback(task: ImportTask, last: LastCall | None) -> Json | None:
+    """The callback of a task's last event; None if nobody wants to be called."""
+    if not task.config.callback_url:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    last = last or NO_CALL
+    return {
+        "url": redact(task.config.callback_url),
+        "state": last.state,
+        "event": last.event,
+        "id": last.id,
+        "tries": last.tries,
+        "tried_at": iso_time(last.tried_at),
+        "answer": last.answer,
+        "next_at": iso_time(last.due_at),
+    }

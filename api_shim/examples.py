@@ -48,23 +48,36 @@ _COURSE = {
 _FAILURE = {"row": 42, "code": 101, "message": "HTTP 404 Not Found", "reason": "not_found"}
 _MEASURED = dict.fromkeys(("faces", "score", "width", "height", "pitch", "yaw", "roll", "blur"))
 
+_SUMMARY = {"id": TASK_ID, "source": "upload: faces.csv", **_COURSE}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "CreateForm": {"group_name": "staff", "source": "https://files.example.com/faces.csv", "pos_yaw": 30, "width": 80},
     "Created": {"id": TASK_ID},
     "Started": {"notice": ""},
     "Done": {},
     "ListBody": {"group_name": "staff", "status": 4, "fields": "summary", "skip": 0, "limit": 100},
-    "Listed": {"ids": [TASK_ID], "tasks": [{"id": TASK_ID, "source": "faces.csv", **_COURSE}], "total_count": 1},
+    "Listed": {"ids": [TASK_ID], "tasks": [_SUMMARY], "total_count": 1},
     "Detail": {
         **_COURSE,
         "config": _CONFIG,
         "source": _READING,
         "changes": None,
         "waiting": [],
+        "callback": {
+            "url": "https://app.example.com/hooks/faces",
+            "state": "delivered",
+            "event": "task.completed",
+            "id": "4a6c1c7e-8c1f-4d0e-9a52-0d3a3b7f7a55",
+            "tries": 1,
+            "tried_at": "2030-01-01T12:01:11.020+00:00",
+            "answer": "204 No Content",
+            "next_at": None,
+        },
         "notice": "",
         "dag_run_id": TASK_ID,
         "undoes": None,
     },
+    "Ended": {"type": "task.completed", "timestamp": _COURSE["finished_at"], "data": _SUMMARY},
     "ConfigBody": {"thread_num": 40},
     "RetryBody": {"codes": [101, 301], "preview": True},
     "Retried": {"rows": 1},

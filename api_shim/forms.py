@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJson
 from spectree.model_adapter.pydantic_adapter import BaseFile
 
 from api_shim.fields import Strict, empty_is_absent, integer, number, without_default
-from face_import.contract import DEFAULT_THREAD_NUM, MAX_SOURCE_URL, OnAlike
+from face_import.contract import DEFAULT_THREAD_NUM, MAX_CALLBACK_URL, MAX_SOURCE_URL, OnAlike
 from face_import.domain.failures import JUDGED_FROM
 from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, Limit
 from face_import.domain.reading import COLUMNS_SCHEMA, ENCODINGS, MAX_COLUMNS, MAX_ENCODING, MAX_SHEET
@@ -117,6 +117,12 @@ class CreateForm(_Limited):
         max_length=MAX_SOURCE_URL,
         json_schema_extra={"pattern": _URL_OR_EMPTY},
         description="URL of the CSV or xlsx file, which is read when the task is started",
+    )
+    callback_url: str = Field(
+        "",
+        max_length=MAX_CALLBACK_URL,
+        json_schema_extra={"pattern": r"^(https?://\S+)?$"},
+        description="URL that gets a signed POST whenever the task stops or completes",
     )
     encoding: str = Field(
         "",

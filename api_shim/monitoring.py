@@ -102,12 +102,16 @@ class _Gauges(Collector):
         )
         pending = GaugeMetricFamily(
             "face_import_pending_seconds",
-            "Age of the oldest start that has not reached Airflow, and of the oldest delete not purged yet",
+            "Age of the oldest start that has not reached Airflow, delete not purged yet, and end not told by callback",
             labels=["work"],
         )
         pending.add_metric(["start"], figures.start_pending_s)
         pending.add_metric(["purge"], figures.purge_pending_s)
+        pending.add_metric(["callback"], figures.callback_pending_s)
         yield pending
+        yield GaugeMetricFamily(
+            "face_import_callbacks_given_up", "Callbacks that did not arrive within a day", figures.callbacks_given_up
+        )
 
 
 class _Surroundings(Collector):

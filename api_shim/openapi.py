@@ -7,6 +7,7 @@ from typing import Any
 from api_shim.documentation import documentation
 from api_shim.examples import EXAMPLES, TASK_ID
 from api_shim.forms import REPLAYED_HEADER
+from api_shim.responses import Ended
 from face_import.contract import MEANINGS, TASK_ID_LENGTH, Code, TaskState
 from face_import.settings import Settings
 
@@ -23,6 +24,7 @@ def document(settings: Settings) -> Json:
     written["info"] |= {"description": _DESCRIPTION, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
     written["servers"] = [{"url": settings.public_path or "/"}]
     written["tags"] = [{"name": "tasks", "description": "Import tasks"}]
+    written["webhooks"] = {"task_ended": {"post": _callback(written)}}
     schemas = written["components"]["schemas"] = _used(written)
     _describe_bounds(schemas, settings)
     for kind in (TaskState, Code):
@@ -36,15 +38,43 @@ def document(settings: Settings) -> Json:
             if "{task_id}" in path:
                 _describe_task_id(operation)
     _describe_created(written)
+    _describe_events(written["paths"]["/v1/tasks/{task_id}/events"]["get"]["responses"])
     _describe_keys(written, required=settings.api_keys_file is not None)
     return written
+
+
+def _callback(written: Json) -> Json:
+    """What a task's `callback_url` gets (Standard Webhooks); its schema is no endpoint's, so it is added here."""
+    schema = Ended.model_json_schema(ref_template="#/components/schemas/{model}")
+    written["components"]["schemas"] |= schema.pop("$defs") | {"Ended": schema}
+    headers = {
+        "webhook-id": "the same at every try, another one for each end of a task",
+        "webhook-timestamp": "seconds since the epoch",
+        "webhook-signature": "`v1,` and base64; several, separated by spaces, while one secret replaces another",
+    }
+    return {
+        "summary": "A task has stopped or completed: sent to its callback_url until a 2xx comes back, for a day",
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+            for name, text in headers.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ended"}}},
+        },
+        "responses": {
+            "2XX": {"description": "It has arrived; the body is not read"},
+            "410": {"description": "Nobody wants it; it is not sent again"},
+            "default": {"description": "It is sent again, later"},
+        },
+    }
 
 
 def _used(written: Json) -> Json:
     """The schemas that something refers to: those of queries are already written out as parameters."""
     schemas: Json = written["components"]["schemas"]
     while True:
-        text = json.dumps([written["paths"], schemas])
+        text = json.dumps([written["paths"], written["webhooks"], schemas])
         used = {name: schema for name, schema in schemas.items() if f'"#/components/schemas/{name}"' in text}
         if len(used) == len(schemas):
             return used
@@ -103,6 +133,12 @@ def _describe_created(written: Json) -> None:
         if "{task_id}" in path
     ]
     created["links"] = {name: {"operationId": name, "parameters": {"task_id": "$response.body#/id"}} for name in names}
+
+
+def _describe_events(responses: Json) -> None:
+    """A stream of events: OpenAPI 3.1 has no word for what one of them looks like, and none of them is a mere text."""
+    responses["200"]["content"] = {"text/event-stream": {}}
+    responses["204"] = {"description": "The task has ended, and this client was told so; it need not come back"}
 
 
 def _describe_keys(written: Json, *, required: bool) -> None:

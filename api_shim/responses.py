@@ -1,11 +1,11 @@
 """Answers of the API."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from face_import.catalogue.schema import MEASURED
-from face_import.contract import Code, OnAlike, TaskState
+from face_import.contract import CallState, Code, Event, OnAlike, TaskState
 from face_import.domain.models import LIMITS
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -127,6 +127,22 @@ class WaitingHost(BaseModel):
     retry_at: Time | None = Field(description="when it is asked again; in the past or null: it is being asked")
 
 
+_End = Literal[Event.STOPPED, Event.COMPLETED]
+
+
+class Callback(BaseModel):
+    """The call that tells of a task's last stop or completion."""
+
+    url: str = Field(description="where it goes, without secrets")
+    state: CallState = Field(description="none: the task has not ended so far; given_up: it did not arrive in a day")
+    event: _End | None = Field(description="type of the event; null before there is one")
+    id: str | None = Field(description="`webhook-id`, the same at every try")
+    tries: int
+    tried_at: Time | None
+    answer: str = Field(description="how the last try ended; empty while that is not known")
+    next_at: Time | None = Field(description="when it is tried again")
+
+
 class Detail(BaseModel):
     """Current state of a task; times are ISO 8601 in UTC, or null."""
 
@@ -142,6 +158,7 @@ class Detail(BaseModel):
     waiting: list[WaitingHost] = Field(
         description="image hosts that a running task waits for, at most 100, those with most rows first"
     )
+    callback: Callback | None = Field(description="the task's callback; null without a `callback_url`")
     state: TaskState
     attempts: int = Field(description="how often it was started, by start, retry or limits")
     last_error: str
@@ -151,6 +168,14 @@ class Detail(BaseModel):
     finished_at: Time | None
     dag_run_id: str
     undoes: str | None = Field(description="id of the task whose faces this one removes; null for an import")
+
+
+class Ended(BaseModel):
+    """Body of a callback: a task has stopped or completed."""
+
+    type: _End
+    timestamp: Time = Field(description="when it did")
+    data: Summary = Field(description="the task as it was then")
 
 
 class Judged(BaseModel):

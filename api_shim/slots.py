@@ -63,6 +63,7 @@ UPLOADS = Slots(64, "uploads")
 FORMS = Slots(16, "requests with a long or chunked body")
 """Requests with a login form need no key, so anybody can take these slots."""
 DOWNLOADS = Slots(32, "downloads of logs or rows")
+EVENTS = Slots(32, "live streams of events")
 SEARCHES = Slots(4, "searches by picture")
 """Each may have a picture in memory, as it came and decoded, and waits for the face services."""
 SIZES = Slots(4, "questions for the size of a group")

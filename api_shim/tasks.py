@@ -21,7 +21,7 @@ from api_shim.bodies import (
     RetryBody,
 )
 from api_shim.creation import create_task, scoped
-from api_shim.described import described, summary
+from api_shim.described import callback, described
 from api_shim.documentation import answers, documentation
 from api_shim.forms import KEY_HEADER, REPLAYED_HEADER, CreateForm, CreateHeaders
 from api_shim.log_csv import log_csv
@@ -29,6 +29,7 @@ from api_shim.responses import Created, Detail, Done, Histogram, Judged, Limited
 from api_shim.slots import DOWNLOADS
 from api_shim.uploads import takes_file
 from face_import.catalogue import Changed, LogEntry, LogPage, measured
+from face_import.catalogue.progress import summary
 from face_import.catalogue.reports import Overview
 from face_import.contract import TaskState
 from face_import.domain.failed_rows import failed_rows
@@ -166,7 +167,10 @@ def detail(task_id: str) -> Json:
     task, ledger = context.catalogue.tasks.get(task_id), context.catalogue.ledger
     changes = ledger.changes(task_id) if task.config.counts_changes else None
     waiting = context.catalogue.hosts.waiting(task_id) if task.state == TaskState.RUNNING else []
-    return described(task, ledger.progress(task_id), changes, waiting) | {"notice": context.notices.of(task)}
+    return described(task, ledger.progress(task_id), changes, waiting) | {
+        "callback": callback(task, context.catalogue.callbacks.last(task_id)),
+        "notice": context.notices.of(task),
+    }
 
 
 @blueprint.post("/<task_id>/judge")

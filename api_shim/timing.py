@@ -9,7 +9,7 @@ from prometheus_client import Histogram
 from api_shim.app_context import app_context
 
 STATUSES = ("2xx", "4xx", "5xx")
-_BY_NAME = ("tasks.", "results.", "monitoring.")
+_BY_NAME = ("tasks.", "results.", "events.", "monitoring.")
 
 
 def register(app: Flask) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from api_shim.events import ENDING
 from api_shim.pace import PacedSocket
 from api_shim.uploads import AT_HAND_BYTES
 from face_import.lifetime import end_with_parent
@@ -97,6 +98,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         allow_files(self.worker_connections + FILES)
         self.cfg.set("sendfile", False)  # noqa: FBT003 - it would bypass PacedSocket
         super().init_process()
+
+    def handle_exit(self, sig: Any, frame: Any) -> None:
+        """End live streams, then finish what is under way."""
+        ENDING.set()
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: Any, frame: Any) -> None:
+        """End at once, live streams included: their threads would be waited for."""
+        ENDING.set()
+        super().handle_quit(sig, frame)
 
     def accept(self, listener: Any) -> None:
         """Accept a connection, dropping the longest-waiting one if necessary."""

@@ -20,12 +20,13 @@ log has the rows that failed, with the reasons.
 | `max_failed` | failed rows since the last start beyond which the import stops, 0 = any number | 0 |
 | `max_failed_percent` | the same in percent of the handled rows, from 1,000 on or once all are handled | 0 |
 | `fail_on_errors` | 1: the run fails if the import is completed with failed rows | 0 |
+| `callback_url` | http(s) URL that gets a signed POST whenever the import stops or completes | |
 | `pos_pitch`, `pos_yaw`, `pos_rol` | maximum angles of a face in degrees, 0 = any | 0 |
 | `width`, `height` | minimum size of a face in pixels, 0 = any | 0 |
 | `blur_degree` | maximum blur, 0 (sharp) to 100 (blurred), 0 = any | 0 |
 | `faces` | maximum number of faces in the image, of which the largest counts, 0 = any | 0 |
 | `measure` | 1: faces are measured in full, so that other limits can be judged later | 0 |
-| `same_picture` | 1: rows fail whose very image another row of the file has imported | 0 |
+| `same_picture` | 1: rows fail whose very image another row of the file, or of an earlier import of `entry`, has | 0 |
 | `alike` | score from which a face counts as that of another tag in the group, and its row fails, 0 = off | 0 |
 | `alike_tag` | score that a face must have with one of its own tag, if the group has any, 0 = off | 0 |
 | `on_alike` | `refuse` such rows, or `note` it in the results of imported ones | refuse |

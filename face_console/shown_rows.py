@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from api_shim.app_context import AppContext
+from face_console.neighbours import Neighbour, neighbours_of
 from face_console.snapshot import meaning
 from face_import.catalogue import ImportTask, LogEntry
 from face_import.catalogue.schema import MEASURED
@@ -23,6 +24,7 @@ class ShownRow:
         code: None without an outcome.
         meaning: that of its code; empty without an outcome.
         measured: by name, only what was measured.
+        neighbour: the face because of which its tag is doubtful, if it is.
     """
 
     number: int
@@ -34,6 +36,7 @@ class ShownRow:
     message: str
     face_id: str = ""
     measured: Mapping[str, float] = field(default_factory=dict)
+    neighbour: Neighbour | None = None
 
     @property
     def pictured(self) -> bool:
@@ -43,11 +46,12 @@ class ShownRow:
 
 def found_rows(task: ImportTask, found: Found) -> Iterator[ShownRow]:
     """The rows that a search has found."""
+    neighbours = neighbours_of(task, [result[0] for result, _ in found.rows])
     for (number, code, _, message, face_id, *values), (_, cells) in found.rows:
         cell = fields_of(cells, found.columns)
         measured = {name: value for name, value in zip(MEASURED, values, strict=True) if value is not None}
         meant = "" if code is None else meaning(task, code)
-        yield ShownRow(number, *_whose(cell), code, meant, message, face_id, measured)
+        yield ShownRow(number, *_whose(cell), code, meant, message, face_id, measured, neighbours.get(number))
 
 
 def logged_rows(context: AppContext, task: ImportTask, entries: Sequence[LogEntry]) -> Iterator[ShownRow]:
@@ -58,9 +62,11 @@ def logged_rows(context: AppContext, task: ImportTask, entries: Sequence[LogEntr
         cells = Results(context.catalogue, context.storage, task.id).cells([entry.row for entry in entries])
     except (RequestError, SourceError, OSError):
         cells = {}
+    neighbours = neighbours_of(task, [entry.row for entry in entries])
     for entry in entries:
         whose = _whose(cells.get(entry.row, {"uri": entry.uri}))
-        yield ShownRow(entry.row, *whose, entry.code, meaning(task, entry.code), entry.message)
+        meant = meaning(task, entry.code)
+        yield ShownRow(entry.row, *whose, entry.code, meant, entry.message, neighbour=neighbours.get(entry.row))
 
 
 def _whose(cell: Mapping[str, str]) -> tuple[str, str, str]:

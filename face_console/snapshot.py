@@ -1,6 +1,7 @@
 """An import as the pages show it: task, progress, rate."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import current_app
 
@@ -34,6 +35,7 @@ class Snapshot:
         changes: rows by change, on the page of a recurring import's task.
         notice: what it waits for, if it is running.
         waiting: image hosts that it waits for, on its page while it runs.
+        callback: the callback of its last end as in `detail`, on its page if it has one.
     """
 
     task: ImportTask
@@ -44,6 +46,7 @@ class Snapshot:
     changes: Changes | None = None
     notice: str = ""
     waiting: list[WaitingHost] = field(default_factory=list)
+    callback: dict[str, Any] | None = None
 
     @property
     def running(self) -> bool:

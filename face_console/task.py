@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from api_shim import auditing
 from api_shim.access import load_task
 from api_shim.app_context import app_context
+from api_shim.described import callback
 from api_shim.forms import ConcurrencyForm
 from api_shim.results import results_file
 from api_shim.tasks import csv_file
@@ -146,6 +147,7 @@ def _snapshot(task_id: str) -> Snapshot:
         snapshot,
         changes=catalogue.ledger.changes(task_id) if snapshot.task.config.counts_changes else None,
         waiting=catalogue.hosts.waiting(task_id) if snapshot.running else [],
+        callback=callback(snapshot.task, catalogue.callbacks.last(task_id)),
     )
 
 

@@ -11,7 +11,7 @@ from face_console.messages import translated
 from face_import.audit import By, Result
 from face_import.catalogue import WaitingHost
 from face_import.catalogue.hosts import MOST_SHOWN
-from face_import.contract import GROUP_NAME_PATTERN, TaskState
+from face_import.contract import GROUP_NAME_PATTERN, CallState, TaskState
 from face_import.domain.charsets import CODECS, name_of
 from face_import.domain.recurring import Schedule
 from face_import.domain.uri_form import UriFlaw
@@ -24,6 +24,13 @@ STATES = {
     TaskState.STOPPED: lazy("Stopped"),
     TaskState.COMPLETED: lazy("Completed"),
 }
+CALLS = {
+    CallState.NONE: lazy("Not called so far"),
+    CallState.PENDING: lazy("Not delivered yet"),
+    CallState.DELIVERED: lazy("Delivered"),
+    CallState.GIVEN_UP: lazy("Given up"),
+}
+"""What became of an import's last callback."""
 ACTORS = {
     By.KEY: lazy("API"),
     By.SESSION: lazy("console"),
@@ -157,6 +164,13 @@ def error_help(word: str, text: str) -> str:
     return gettext(_HELP[word]) if word in _HELP else translated(text)
 
 
+def call(callback: dict[str, Any]) -> str:
+    """What became of the last callback, with the last answer unless it is plain."""
+    state, answer = CallState(callback["state"]), callback["answer"]
+    text = gettext(CALLS[state])
+    return f"{text} ({translated(answer)})" if answer and state is not CallState.DELIVERED else text
+
+
 def encoding(codec: str) -> str:
     """Display name of a codec."""
     return (ENCODINGS | _OTHER_ENCODINGS).get(codec, codec)
@@ -215,6 +229,8 @@ def request_problem(error: RequestError, settings: Settings) -> str:
         return group_rule(settings)
     if error.field in {"thread_num", "host_threads"}:
         return gettext("Must be at most %(le)s.", le=settings.max_threads)
-    if error.field == "file":
-        return gettext("Required.")
-    return translated(str(error))
+    texts = {
+        "callback_url": gettext("Enter an address that begins with http:// or https://, without spaces."),
+        "file": gettext("Required."),
+    }
+    return texts.get(error.field or "") or translated(str(error))

@@ -32,7 +32,7 @@ class Crop:
         """
         scale = reach / side
         cos, sin = np.cos(turn) * scale, np.sin(turn) * scale
-        half = side / 2
+        half = (side - 1) / 2
         matrix = np.array([[cos, -sin, centre[0] - (cos - sin) * half], [sin, cos, centre[1] - (sin + cos) * half]])
         return cls(warped(image, matrix, side), matrix)
 
@@ -49,6 +49,10 @@ class Crop:
     def to_picture(self, points: Points) -> Points:
         """Points of this crop in pixels of the picture."""
         return points @ self.matrix[:, :2].T + self.matrix[:, 2]
+
+    def from_picture(self, points: Points) -> Points:
+        """The reverse of `to_picture`."""
+        return (points - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T
 
 
 def warped(image: Image, matrix: Matrix, side: int) -> Image:

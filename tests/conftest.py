@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jinja2 import FileSystemBytecodeCache
@@ -90,9 +91,11 @@ def make_task(catalogue: Catalogue) -> MakeTask:
         entry: str = "",
         policy: FailurePolicy = NO_POLICY,
         guard: Guard = NO_GUARD,
+        callback_url: str = "",
     ) -> ImportTask:
         task_id = new_task_id()
-        config = TaskConfig("staff", "faces.csv", limits, thread_num, mode, entry, policy=policy, guard=guard)
+        more: dict[str, Any] = {"policy": policy, "guard": guard, "callback_url": callback_url}
+        config = TaskConfig("staff", "faces.csv", limits, thread_num, mode, entry, **more)
         catalogue.tasks.add(task_id, task_id, config, state=TaskState.CREATED, total_num=shards * rows)
         plan = [Shard(n, n * rows + 1, rows, n * 100, (n + 1) * 100, n * rows + 1) for n in range(shards)]
         catalogue.plans.commit(task_id, plan, shards * rows)

@@ -16,6 +16,9 @@ The URL may contain secrets, which Airflow would show as a parameter of the run.
 """
 MAX_SOURCE_URL = 4096
 """Characters of a source's URL."""
+MAX_CALLBACK_URL = 2048
+CALLBACK_PATTERN = r"^https?://\S+$"
+"""Characters and form of a URL that is called when a task ends."""
 
 GROUP_NAME_PATTERN = r"^[a-z][a-z0-9_-]{2,31}$"
 """The library service's rule: 3-32 characters of a-z, 0-9, `_` and `-`, starting with a letter."""
@@ -49,6 +52,24 @@ class TaskState(IntEnum):
     RUNNING = 2
     STOPPED = 3
     COMPLETED = 4
+
+
+class Event(StrEnum):
+    """What callbacks and live events tell of a task."""
+
+    PROGRESS = "task.progress"
+    STOPPED = "task.stopped"
+    COMPLETED = "task.completed"
+    DELETED = "task.deleted"
+
+
+class CallState(StrEnum):
+    """What became of a task's last callback."""
+
+    NONE = "none"
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
 
 
 class Notice(StrEnum):

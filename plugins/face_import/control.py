@@ -270,7 +270,7 @@ class Control:
 
 
 def run_conf(task: ImportTask) -> dict[str, Any]:
-    """Parameters of a task's run, as Airflow shows and validates them."""
+    """Parameters of a task's run, as Airflow shows and validates them: without URLs, which may contain secrets."""
     config = task.config
     return {
         "source": f"{UPLOAD}{task.id}",

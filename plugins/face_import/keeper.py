@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from face_import.audit import AuditLog, By, Entry
+from face_import.callbacks import Courier
 from face_import.catalogue import Catalogue, ImportTask, get_catalogue
 from face_import.catalogue.reports import waiting_tasks
 from face_import.clients.airflow import Airflow, Run
@@ -240,6 +241,7 @@ def run(revival: Revival = OUT_OF_REACH) -> NoReturn:
     """
     settings = get_settings()
     airflow = Airflow(settings)
+    Courier(settings, get_catalogue()).start()
     keeper, stalls = Keeper(settings, get_catalogue(), airflow), StallWatch(settings, airflow, revival)
     log.info("keeper started")
     rounds = 0

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from base64 import b64decode
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     info_url: str = ""
     library_url: str = ""
     public_url: str = ""
+    callback_secret_file: Path | None = None
     api_keys_file: Path | None = None
     key_requests_per_minute: Annotated[int, Field(ge=1)] = 6000
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
@@ -163,7 +165,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("home", "airflow_password_file", "api_keys_file", "ca_file"),
-        *("fetch_headers_file", "recurring_file", "heartbeat_file"),
+        *("fetch_headers_file", "recurring_file", "callback_secret_file", "heartbeat_file"),
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -232,6 +234,34 @@ class Settings(BaseSettings):
             return SecretStr(path.read_text().strip())
         except OSError as error:
             raise ConfigError(f"FACE_IMPORT_AIRFLOW_PASSWORD_FILE: cannot read {path}: {error.strerror}") from None
+
+    @property
+    def callback_secrets(self) -> tuple[SecretStr, ...]:
+        """What callbacks are signed with, generated on the first start; several while one replaces another.
+
+        Raises:
+            ConfigError: the file cannot be read, or has something else in it.
+        """
+        path = self.callback_secret_file or self.home / "secrets" / "callback_secret"
+        try:
+            words = path.read_text().split()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise ConfigError(f"FACE_IMPORT_CALLBACK_SECRET_FILE: cannot read {path}: {why}") from None
+        if not words or not all(map(_is_secret, words)):
+            raise ConfigError(
+                f"FACE_IMPORT_CALLBACK_SECRET_FILE: {path} must have secrets such as whsec_ and the base64 of 24 to 64 "
+                "random bytes, one a line"
+            )
+        return tuple(map(SecretStr, words))
+
+
+def _is_secret(word: str) -> bool:
+    """Whether it is a secret as Standard Webhooks has them."""
+    try:
+        return word.startswith("whsec_") and 24 <= len(b64decode(word[6:], validate=True)) <= 64
+    except ValueError:
+        return False
 
 
 def sqlite_url(path: Path) -> str:

@@ -8,17 +8,20 @@ from typing import Self
 from sqlalchemy import Engine
 
 from face_import.catalogue import engine as _engine
+from face_import.catalogue.callbacks import Call, Callbacks, LastCall
 from face_import.catalogue.creates import Creates, Once
 from face_import.catalogue.groups import GroupImports, GroupRecord, Origin
 from face_import.catalogue.holdings import Holdings
 from face_import.catalogue.hosts import Hosts, HostState, Trouble, WaitingHost
 from face_import.catalogue.journal import Holder, Journal
 from face_import.catalogue.leases import Lease, Leases, Taken
-from face_import.catalogue.ledger import Ledger, LogEntry, LogPage, Progress
+from face_import.catalogue.ledger import Ledger, LogEntry, LogPage
 from face_import.catalogue.new_limits import Affected, Changed, NewLimits
 from face_import.catalogue.outcomes import Outcomes, RowResult, Selection
+from face_import.catalogue.pictures import Pictures, Twin
 from face_import.catalogue.places import Demand, Places
 from face_import.catalogue.plans import Plans
+from face_import.catalogue.progress import Progress
 from face_import.catalogue.records import ImportTask, TaskConfig
 from face_import.catalogue.reopening import Reopening
 from face_import.catalogue.runs import Runs
@@ -29,6 +32,8 @@ from face_import.settings import Settings, get_settings
 
 __all__ = [
     "Affected",
+    "Call",
+    "Callbacks",
     "Catalogue",
     "Changed",
     "Creates",
@@ -42,6 +47,7 @@ __all__ = [
     "Hosts",
     "ImportTask",
     "Journal",
+    "LastCall",
     "Lease",
     "Leases",
     "Ledger",
@@ -51,6 +57,7 @@ __all__ = [
     "Once",
     "Origin",
     "Outcomes",
+    "Pictures",
     "Places",
     "Plans",
     "Progress",
@@ -63,6 +70,7 @@ __all__ = [
     "Tasks",
     "Trouble",
     "Turns",
+    "Twin",
     "Undoing",
     "WaitingHost",
     "get_catalogue",
@@ -84,11 +92,13 @@ class Catalogue:
     outcomes: Outcomes
     journal: Journal
     turns: Turns
+    pictures: Pictures
     hosts: Hosts
     places: Places
     reopening: Reopening
     undoing: Undoing
     new_limits: NewLimits
+    callbacks: Callbacks
 
     @classmethod
     def open(cls, settings: Settings, *, timeout_s: float = _engine.BUSY_TIMEOUT_S, pooled: bool = True) -> Self:
@@ -112,11 +122,13 @@ class Catalogue:
             Outcomes(engine),
             Journal(engine),
             Turns(engine),
+            Pictures(engine),
             Hosts(engine, settings.fetch_patience_s, settings.host_give_up_s),
             Places(engine),
             Reopening(engine),
             Undoing(engine),
             NewLimits(engine),
+            Callbacks(engine),
         )
 
 

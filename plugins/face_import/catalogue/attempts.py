@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, update
 
+from face_import.catalogue.callbacks import note_end
 from face_import.catalogue.records import ImportTask
 from face_import.catalogue.schema import import_task, now, tally
 from face_import.contract import Code, Mode, TaskState
@@ -85,6 +86,7 @@ def count_and_judge(connection: Connection, task_id: str, task: RowMapping, writ
     """
     handled = Counter({int(code): rows for code, rows in task["handled_since"].items()})
     handled.update(int(Code.OK if o.removed else o.code) for o in written)
+    reason = ""
     values: dict[str, Any] = {"handled_since": {str(code): rows for code, rows in sorted(handled.items())}}
     if task["state"] == TaskState.RUNNING:
         policy = FailurePolicy(**{name: task[name] for name in FAILURE_POLICY})
@@ -94,6 +96,8 @@ def count_and_judge(connection: Connection, task_id: str, task: RowMapping, writ
         if reason:
             values |= {"state": TaskState.STOPPED, "stopped_at": now(), "last_error": reason}
     connection.execute(update(import_task).where(import_task.c.id == task_id).values(values))
+    if reason:
+        note_end(connection, task_id)
 
 
 def _first_failure(mode: int, written: Sequence[Outcome]) -> str:

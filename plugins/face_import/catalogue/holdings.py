@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 
-from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, and_, case, delete, func, or_, select, update
 
 from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.leases import ENDING_S
@@ -43,18 +43,18 @@ class Holdings:
             return None if found is None else Holding(*found)
 
     def confirm(self, held: Holding, row: int) -> bool:
-        """Record that a row is unchanged, with the host's latest validator of its image.
+        """Record that a row is unchanged, with the host's latest validator of its image, and the image's digest.
 
         Returns:
             False if another row has the key, or the holding has changed meanwhile.
         """
         change = update(holding).where(self._is(held.key), self._is_free(row))
         change = change.where(HELD.digest == held.digest, ~HELD.pending)
-        values = {**self._claim(row), "cells": held.cells, "validator": held.validator, "shaky": held.shaky}
+        values = {name: getattr(held, name) for name in ("cells", "validator", "shaky", "picture")}
         with self._engine.begin() as connection:
-            return connection.execute(change.values(values)).rowcount == 1
+            return connection.execute(change.values(values | self._claim(row))).rowcount == 1
 
-    def reserve(self, key: bytes, row: int, *, was: bytes, adding: Sent | None) -> bool:
+    def reserve(self, key: bytes, row: int, *, was: bytes, adding: Sent | None, picture: bytes | None = None) -> bool:
         """Record that a row's face is about to be replaced or added.
 
         Args:
@@ -62,6 +62,8 @@ class Holdings:
             row: the row's number.
             was: the digest found before, empty if there was none.
             adding: what is added next; None if the old face is deleted first.
+            picture: digest of the image that is to replace the old face's, which is given up if it is another one.
+                None if nothing replaces it.
 
         Returns:
             False if another row of this import has the key, or one that a running import is handling, or if the
@@ -72,6 +74,8 @@ class Holdings:
         where = {"entry": self._entry, "group_name": self._group, "key": key}
         nothing = {"face_id": "", "digest": b"", "cells": b"", "validator": "", "shaky": False}
         statement = upsert(holding).values({**where, **nothing, **claim})
+        if picture is not None:
+            claim["picture"] = case((HELD.picture == picture, HELD.picture), else_=b"")
         statement = statement.on_conflict_do_update(
             index_elements=[HELD.entry, HELD.group_name, HELD.key],
             set_=claim,
@@ -115,6 +119,12 @@ class Holdings:
         with self._engine.begin() as connection:
             change = update(holding).where(self._is(key), self._is_mine(row), HELD.pending)
             connection.execute(change.values(pending=False))
+
+    def give_up_picture(self, held: Holding) -> None:
+        """Record that a row keeps no other one from the image of its face, which is to be replaced."""
+        with self._engine.begin() as connection:
+            change = update(holding).where(self._is(held.key), HELD.digest == held.digest)
+            connection.execute(change.values(picture=b""))
 
     def release(self, key: bytes, row: int) -> None:
         """Record that the library has no face of this row: it refused the new one."""
@@ -171,7 +181,7 @@ def settle_holdings(connection: Connection, task_id: str, number: int, outcomes:
     whose = select(import_task.c.entry, import_task.c.group_name).where(import_task.c.id == task_id)
     entry, group = connection.execute(whose).one()
     for row, has in held:
-        values = {name: getattr(has, name) for name in ("face_id", "digest", "cells", "validator", "shaky")}
+        values = {name: getattr(has, name) for name in ("face_id", "digest", "cells", "validator", "shaky", "picture")}
         connection.execute(
             update(holding)
             .where(HELD.entry == entry, HELD.group_name == group, HELD.key == has.key)

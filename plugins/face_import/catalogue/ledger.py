@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple, cast
@@ -16,6 +15,7 @@ from face_import.catalogue.attempts import JUDGED, count_and_judge
 from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.holdings import changes_of, settle_holdings
 from face_import.catalogue.journal import strike_out
+from face_import.catalogue.progress import Progress, progress_of
 from face_import.catalogue.schema import FAILED, MEASURED, import_task, now, outcome, shard, tally
 from face_import.catalogue.undoing import settle_undone
 from face_import.contract import Code
@@ -62,28 +62,6 @@ class Span(NamedTuple):
     failures: int
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of a shard or task: handled rows by code."""
-
-    by_code: dict[int, int]
-
-    @property
-    def handled(self) -> int:
-        """Rows with an outcome."""
-        return sum(self.by_code.values())
-
-    @property
-    def succeeded(self) -> int:
-        """Rows with code 0."""
-        return self.by_code.get(Code.OK, 0)
-
-    @property
-    def failures(self) -> dict[int, int]:
-        """Failed rows by code, in order of code."""
-        return {code: rows for code, rows in sorted(self.by_code.items()) if code != Code.OK}
-
-
 class Ledger:
     """Writes outcomes and reads the log.
 
@@ -122,7 +100,7 @@ class Ledger:
             fresh = _unwritten(connection, batch)
             if fresh:
                 count_and_judge(connection, batch.task_id, task, add(connection, batch, fresh))
-            return _progress(connection, batch.task_id, batch.shard)
+            return progress_of(connection, batch.task_id, batch.shard)
 
     def handled_rows(self, task_id: str, first: int, last: int) -> set[int]:
         """Numbers of the rows from `first` to `last` that have an outcome."""
@@ -133,7 +111,7 @@ class Ledger:
     def progress(self, task_id: str, number: int | None = None) -> Progress:
         """Progress of a task, or of one of its shards; costs O(shards), not O(rows)."""
         with self._reader.begin() as connection:
-            return _progress(connection, task_id, number)
+            return progress_of(connection, task_id, number)
 
     def changes(self, task_id: str) -> Changes:
         """Rows of a recurring import's task by change; costs O(shards)."""
@@ -323,6 +301,8 @@ def _values(task_id: str, o: Outcome, clock: float | None) -> dict[str, object]:
         "reason": o.reason or "",
         "face_id": o.face_id,
         "picture": o.picture or None,
+        "nearest_id": o.nearest.face_id if o.nearest else None,
+        "nearest_score": o.nearest.score if o.nearest else None,
         "handled_at": clock,
         **_measured(o.measurements),
     }
@@ -338,15 +318,3 @@ def _count(connection: Connection, batch: OutcomeBatch, fresh: Sequence[Outcome]
                 set_={"rows": tally.c.rows + statement.excluded.rows},
             )
         )
-
-
-def handled_by_code(connection: Connection, task_id: str, number: int | None = None) -> dict[int, int]:
-    """Handled rows by code of a task, or of one of its shards, from the tallies."""
-    query = select(tally.c.code, func.sum(tally.c.rows)).where(tally.c.task_id == task_id).group_by(tally.c.code)
-    if number is not None:
-        query = query.where(tally.c.shard == number)
-    return {code: int(rows) for code, rows in connection.execute(query)}
-
-
-def _progress(connection: Connection, task_id: str, number: int | None) -> Progress:
-    return Progress(handled_by_code(connection, task_id, number))

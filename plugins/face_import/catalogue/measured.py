@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Engine, Integer, Select, case, cast, func, literal, select
 
 from face_import.catalogue.engine import snapshot
-from face_import.catalogue.ledger import handled_by_code
+from face_import.catalogue.progress import progress_of
 from face_import.catalogue.schema import outcome
 from face_import.contract import Code
 from face_import.domain.limits import CHECKS, Check, Missing
@@ -72,7 +72,7 @@ def judged(engine: Engine, task_id: str, own: Limits, limits: Limits) -> Judged:
         limits: the limits to judge by.
     """
     with snapshot(engine).begin() as connection:
-        handled = handled_by_code(connection, task_id)
+        handled = progress_of(connection, task_id).by_code
         refusable = sorted(BY_LIMITS & handled.keys())
         broken = [int(check.code) for check in CHECKS if getattr(limits, check.limit)]
         wanted = [UNMEASURED, *broken, *(-code for code in refusable)]

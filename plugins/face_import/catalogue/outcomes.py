@@ -1,6 +1,6 @@
 """What became of rows: outcomes of a selection in row order, a page at a time, and rows that have none."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Engine, func, select
 from face_import.catalogue.engine import reading
 from face_import.catalogue.schema import FAILED, MEASURED, import_task, outcome, shard, tally
 from face_import.contract import Code, Reason, Rows
+from face_import.domain.models import Nearest
 from face_import.domain.row_spans import ALL_ROWS, Spans, common
 from face_import.errors import TaskNotFound
 
@@ -23,6 +24,8 @@ _RESULT = (
     *(outcome.c[name] for name in MEASURED),
 )
 _NOT_MEASURED = (None,) * len(MEASURED)
+_DOUBTFUL = (Code.OK, Code.ALIKE, Code.UNLIKE_TAG)
+"""Codes that rows with a doubtful tag have; new limits may have given them another one since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,14 @@ class Outcomes:
                     if kept := page[skip:]:
                         yield kept
                     skip = max(0, skip - len(page))
+
+    def nearest(self, task_id: str, rows: Collection[int]) -> dict[int, Nearest]:
+        """The faces that speak against some rows of a task, by row; rows whose tag is not doubtful have none."""
+        query = select(outcome.c.row, outcome.c.nearest_id, outcome.c.nearest_score)
+        query = query.where(outcome.c.task_id == task_id, outcome.c.row.in_(rows))
+        query = query.where(outcome.c.nearest_id.is_not(None), outcome.c.code.in_(_DOUBTFUL))
+        with self._reader.begin() as connection:
+            return {row: Nearest(face_id, score) for row, face_id, score in connection.execute(query)}
 
     def _spans(self, task_id: str, selection: Selection, total: int) -> Iterable[_Span]:
         if selection.rows == Rows.ALL:

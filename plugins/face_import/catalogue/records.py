@@ -1,7 +1,7 @@
 """Import tasks as values, and how they are read from the catalogue."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
@@ -33,6 +33,7 @@ class TaskConfig:
         policy: what failed rows do to the task and its run.
         guard: what keeps the wrong face out of the group.
         scope: how much of the import is done.
+        callback_url: who is told when the task stops or completes; may contain secrets. Empty: nobody.
         undoes: the import task whose faces are removed, if that is what the task is for; its `entry` is that one's.
     """
 
@@ -48,6 +49,7 @@ class TaskConfig:
     guard: Guard = NO_GUARD
     scope: Scope = WHOLE
     undoes: str = ""
+    callback_url: str = field(default="", repr=False)
 
     @property
     def counts_changes(self) -> bool:
@@ -129,6 +131,7 @@ def new_task_values(task_id: str, run_id: str, config: TaskConfig, state: TaskSt
         **asdict(config.scope),
         "entry": config.entry,
         "undoes": config.undoes,
+        "callback_url": config.callback_url,
         "source": config.source,
         "state": int(state),
         "attempt": int(running),
@@ -186,6 +189,7 @@ def task_of(row: RowMapping | dict[str, Any]) -> ImportTask:
         mode=Mode(values.pop("mode")),
         entry=values.pop("entry"),
         undoes=values.pop("undoes"),
+        callback_url=values.pop("callback_url"),
         policy=FailurePolicy(**{name: values.pop(name) for name in FAILURE_POLICY}),
         guard=Guard.of({name: values.pop(name) for name in GUARD}),
         scope=Scope(**{name: values.pop(name) for name in SCOPE}),

@@ -8,9 +8,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from face_import.catalogue.engine import reading
 from face_import.catalogue.leases import ENDING_S
-from face_import.catalogue.ledger import Ledger, LogEntry, Progress
+from face_import.catalogue.ledger import Ledger, LogEntry
+from face_import.catalogue.progress import Progress
 from face_import.catalogue.records import ImportTask, task_of
-from face_import.catalogue.schema import host, import_task, now, outcome, shard, tally
+from face_import.catalogue.schema import callback, host, import_task, now, outcome, shard, tally
 from face_import.contract import TaskState
 
 
@@ -26,6 +27,8 @@ class Figures:
         start_pending_s: seconds since the oldest start that has not reached Airflow; 0 without one.
         hosts_unavailable: image hosts that running imports wait for; one counts once for each import.
         purge_pending_s: seconds since the oldest delete that is not purged yet; 0 without one.
+        callback_pending_s: seconds since the oldest end of an import that its callback does not know of; 0 without one.
+        callbacks_given_up: ends that a callback was not told of within a day, of imports that are not deleted.
     """
 
     tasks: dict[TaskState, int]
@@ -35,6 +38,8 @@ class Figures:
     hosts_unavailable: int
     start_pending_s: float
     purge_pending_s: float
+    callback_pending_s: float
+    callbacks_given_up: int
 
 
 def read_figures(engine: Engine) -> Figures:
@@ -52,6 +57,10 @@ def read_figures(engine: Engine) -> Figures:
         kept, running, task.launched_attempt < task.attempt
     )
     buried = select(func.coalesce(now() - func.min(task.deleted_at), 0.0)).where(task.deleted_at.is_not(None))
+    calls = callback.join(import_task, (import_task.c.id == callback.c.task_id) & kept)
+    open_call, settled = callback.c.due_at.is_not(None), callback.c.due_at.is_(None)
+    untold = select(func.coalesce(now() - func.min(callback.c.ended_at), 0.0)).select_from(calls).where(open_call)
+    given_up = select(func.count()).select_from(calls).where(settled, ~callback.c.delivered)
     with reading(engine).begin() as connection:
         shards, granted = connection.execute(live).one()
         return Figures(
@@ -62,6 +71,8 @@ def read_figures(engine: Engine) -> Figures:
             hosts_unavailable=len(connection.execute(_WAITED_FOR).all()),
             start_pending_s=max(0.0, connection.execute(lost).scalar_one()),
             purge_pending_s=max(0.0, connection.execute(buried).scalar_one()),
+            callback_pending_s=max(0.0, connection.execute(untold).scalar_one()),
+            callbacks_given_up=connection.execute(given_up).scalar_one(),
         )
 
 

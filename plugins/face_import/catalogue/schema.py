@@ -93,6 +93,7 @@ import_task = Table(
     Column("handled_since", JSON, nullable=False, default={}, server_default="{}"),
     Column("entry", String(64), nullable=False, default="", server_default=""),
     Column("undoes", String(12), nullable=False, default="", server_default=""),
+    Column("callback_url", Words, nullable=False, default="", server_default=""),
     Column("source", Words, nullable=False),
     Column("state", Integer, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
@@ -177,6 +178,8 @@ outcome = Table(
     Column("reason", String(20), nullable=False, server_default=""),
     Column("face_id", Words, nullable=False),
     Column("picture", LargeBinary),
+    Column("nearest_id", Words),
+    Column("nearest_score", Double),
     *(Column(name, kind) for name, kind in MEASURED.items()),
     Column("pose_unknown", Boolean, nullable=False, default=False, server_default=false()),
     Column("handled_at", Double, nullable=False),
@@ -250,6 +253,27 @@ host = Table(
 """Image hosts that are or were in trouble; `since` is null while one answers. `most` bounds the fetches from it since
 it was overloaded, and grows; `pace` is what it allows, in requests a second."""
 
+callback = Table(
+    "callback",
+    metadata,
+    _task_key(),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("id", String(36), nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("origin", String(300), nullable=False),
+    Column("ended_at", Double, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("tried_at", Double),
+    Column("answer", Words, nullable=False, default=""),
+    Column("delivered", Boolean, nullable=False, default=False),
+    Column("due_at", Double),
+    sqlite_with_rowid=False,
+)
+"""Callbacks to make and made, one for each attempt that has ended; `due_at` is null once there is nothing to send."""
+IS_DUE = text("due_at IS NOT NULL")
+Index("ix_callback_due_at", callback.c.due_at, postgresql_where=IS_DUE, sqlite_where=IS_DUE)
+
 place = Table(
     "place",
     metadata,
@@ -278,9 +302,11 @@ holding = Table(
     Column("sent_id", Words, nullable=False, default="", server_default=""),
     Column("sent_digest", LargeBinary, nullable=False, default=b"", server_default=text("''")),
     Column("shaky", Boolean, nullable=False, default=False, server_default=false()),
+    Column("picture", LargeBinary),
     Column("task_id", String(12), nullable=False),
     Column("row", Integer, nullable=False),
     Column("seen_by", String(12), nullable=False),
+    Index("ix_holding_picture", "entry", "group_name", "picture", postgresql_where=PICTURE, sqlite_where=PICTURE),
     sqlite_with_rowid=False,
 )
 """Holdings of recurring imports; `seen_by` is the last import whose file had the row. Outlives tasks."""

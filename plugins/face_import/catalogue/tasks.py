@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Update, delete, func, select, update
 
 from face_import.catalogue.attempts import NEW_ATTEMPT, check_undo_conflict
+from face_import.catalogue.callbacks import note_end
 from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.holdings import count_gone
 from face_import.catalogue.hosts import forget_hosts, forget_trouble
@@ -15,8 +16,8 @@ from face_import.contract import TaskState
 from face_import.errors import TaskNotFound, WrongState
 
 PURGE_ROWS = 20_000
-DELETED: dict[str, Any] = {"deleted_at": now(), "source_url": None}
-"""A URL may contain secrets, and nobody will read it any more."""
+DELETED: dict[str, Any] = {"deleted_at": now(), "source_url": None, "callback_url": ""}
+"""The URLs may contain secrets, and nobody will use them any more."""
 STATE_WORDS = {
     TaskState.CREATED: "created and not started yet",
     TaskState.RUNNING: "running",
@@ -31,7 +32,8 @@ class Tasks:
     Every change of state is conditional on the state before; if another change was faster, it does nothing and says so.
 
     A running task ends in one of three ways: `stop` on request, `halt` because of an error, `complete` when all rows
-    have an outcome. `pause` leaves it running.
+    have an outcome. `pause` leaves it running. The same transaction writes that somebody is to be told (`note_end`), as
+    does the one whose outcomes end a task (`count_and_judge`).
 
     Args:
         engine: write engine of the catalogue.
@@ -118,7 +120,7 @@ class Tasks:
             WrongState: it is not running.
         """
         change = update(import_task).values(state=TaskState.STOPPED, stopped_at=now())
-        return self._change(task_id, (TaskState.RUNNING,), change, "it cannot be stopped")
+        return self._change(task_id, (TaskState.RUNNING,), change, "it cannot be stopped", also=_note_end)
 
     def _change(
         self,
@@ -190,7 +192,10 @@ class Tasks:
             )
         with self._engine.begin() as connection:
             values = {"state": TaskState.STOPPED, "stopped_at": now(), "last_error": last_error}
-            return connection.execute(change.values(values)).rowcount == 1
+            stopped = connection.execute(change.values(values)).rowcount == 1
+            if stopped:
+                note_end(connection, task_id)
+            return stopped
 
     def advise(self, task_id: str, text: str) -> None:
         """Say something about a running task in place of an error, unless there is one."""
@@ -222,6 +227,7 @@ class Tasks:
             completed = connection.execute(change.values(values)).rowcount == 1
             if completed:
                 forget_hosts(connection, task_id)
+                note_end(connection, task_id)
             return completed
 
     def pause(self, task_id: str, *, paused: bool) -> None:
@@ -303,6 +309,10 @@ class Tasks:
 def _begin_attempt(connection: Connection, task: ImportTask) -> None:
     check_undo_conflict(connection, task, lock=True)
     forget_trouble(connection, task.id)
+
+
+def _note_end(connection: Connection, task: ImportTask) -> None:
+    note_end(connection, task.id)
 
 
 def _expired(age_s: float) -> ColumnElement[bool]:

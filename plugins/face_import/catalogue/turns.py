@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Engine,
     LargeBinary,
-    Select,
     and_,
     bindparam,
     exists,
@@ -24,8 +23,8 @@ from sqlalchemy import (
 
 from face_import.catalogue.engine import reading, upsert_for
 from face_import.catalogue.journal import check_lease
-from face_import.catalogue.schema import HAS_TURN, import_task, now, outcome, sent, shard, turn
-from face_import.contract import Code, TaskState
+from face_import.catalogue.schema import import_task, now, outcome, sent, shard, turn
+from face_import.contract import TaskState
 
 
 class Turns:
@@ -89,38 +88,15 @@ class Turns:
         with self._reader.begin() as connection:
             own = literal(connection.scalar(mine), BigInteger)
             after = or_(sent.c.turn.is_(None), sent.c.turn > own, and_(sent.c.turn == own, sent.c.row > row))
+            handled = exists().where(outcome.c.task_id == sent.c.task_id, outcome.c.row == sent.c.row)
             query = select(sent.c.face_id).join(import_task, import_task.c.id == sent.c.task_id)
-            query = query.where(sent.c.face_id.in_(ids), import_task.c.group_name == group, _is_worked_on(), after)
+            query = query.where(sent.c.face_id.in_(ids), import_task.c.group_name == group, ~handled, in_progress())
+            query = query.where(after)
             return set(connection.scalars(query))
 
-    def first_with(self, task_id: str, row: int, picture: bytes) -> int | None:
-        """Another row of the task that has imported the same picture, or has its face in the group and an earlier turn.
 
-        Args:
-            task_id: the import task.
-            row: the row.
-            picture: digest of the image's bytes, as in the journal.
-        """
-        imported = select(outcome.c.row).where(outcome.c.task_id == task_id, outcome.c.picture == picture)
-        imported = imported.where(outcome.c.row != row, outcome.c.code == Code.OK, outcome.c.face_id != "").limit(1)
-        mine = select(sent.c.turn).where(sent.c.task_id == task_id, sent.c.row == row)
-        with self._reader.begin() as connection:  # asked in the order in which a row passes from one to the other
-            own = connection.scalar(mine)
-            in_flight = None if own is None else connection.scalar(_before(task_id, row, own, picture))
-            return connection.scalar(imported) if in_flight is None else in_flight
-
-
-def _before(task_id: str, row: int, own: int, picture: bytes) -> Select[int]:
-    """A row without an outcome that has the same picture and an earlier turn; found by `ix_sent_digest`."""
-    handled = exists().where(outcome.c.task_id == sent.c.task_id, outcome.c.row == sent.c.row)
-    same = (sent.c.task_id == task_id, sent.c.digest == picture, sent.c.row != row, ~handled, HAS_TURN)
-    before = or_(sent.c.turn < own, and_(sent.c.turn == own, sent.c.row < row))
-    return select(sent.c.row).where(*same, before).limit(1)
-
-
-def _is_worked_on() -> ColumnElement[bool]:
-    """Whether the row of an entry will get its outcome without anybody starting its import again."""
+def in_progress() -> ColumnElement[bool]:
+    """Whether an import is worked on, so that its rows get their outcome without anybody starting it again."""
     task = import_task.c
-    handled = exists().where(outcome.c.task_id == sent.c.task_id, outcome.c.row == sent.c.row)
     ending = exists().where(shard.c.task_id == task.id, shard.c.lease_until > now())
-    return and_(~handled, task.deleted_at.is_(None), or_(task.state == TaskState.RUNNING, ending))
+    return and_(task.deleted_at.is_(None), or_(task.state == TaskState.RUNNING, ending))

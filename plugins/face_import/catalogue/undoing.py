@@ -107,7 +107,7 @@ def settle_undone(connection: Connection, task_id: str, outcomes: Sequence[Outco
     rows = [added.row for _, added in removed]
     theirs = outcome.c.row.between(min(rows), max(rows)) & outcome.c.row.in_(rows)  # the range: see `ledger._unwritten`
     forget = update(outcome).where(outcome.c.task_id == undoes, theirs, outcome.c.code == Code.OK)
-    connection.execute(forget.values(face_id="", message=f"{UNDONE}{task_id}"))
+    connection.execute(forget.values(face_id="", message=f"{UNDONE}{task_id}", nearest_id=None))
     connection.execute(delete(sent).where(_to_remove(undoes), sent.c.row.in_(rows)))
     for o, key in [(o, added.key) for o, added in removed if added.key]:
         held = (holding.c.entry == entry) & (holding.c.group_name == group) & (holding.c.key == key)

@@ -50,6 +50,25 @@ class WaitingHost(Answer):
     retry_at: datetime | None = None
 
 
+class Callback(Answer):
+    """The call that tells of a task's last end."""
+
+    url: str
+    state: str
+    event: str | None = None
+    tries: int = 0
+    answer: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Where it goes, and what became of the last one."""
+        if self.event is None:
+            return self.url
+        tried = f" after {self.tries} tries" if self.tries > 1 else ""
+        answer = f" ({self.answer})" if self.answer else ""
+        return f"{self.url}: {self.event} {self.state.replace('_', ' ')}{tried}{answer}"
+
+
 class Summary(Answer):
     """A task as in a list."""
 
@@ -82,6 +101,7 @@ class Task(Summary):
     finished_at: datetime | None
     dag_run_id: str
     undoes: str | None = None
+    callback: Callback | None = None
 
 
 class LogEntry(Answer):

@@ -73,6 +73,9 @@ def create(  # noqa: PLR0913 - the fields of the form
     fail_on_errors: Annotated[
         bool, flag("--fail-on-errors", "Airflow's run fails if the import is completed with failures.")
     ] = False,
+    callback_url: Annotated[
+        str, typer.Option(help="URL that is told whenever the import stops or completes.", show_default=False)
+    ] = "",
     pos_pitch: Annotated[int, limit_option("pos_pitch")] = 0,
     pos_yaw: Annotated[int, limit_option("pos_yaw")] = 0,
     pos_rol: Annotated[int, limit_option("pos_rol")] = 0,
@@ -154,6 +157,8 @@ def create(  # noqa: PLR0913 - the fields of the form
     guard = {"same_picture": int(same_picture), "alike": alike, "alike_tag": alike_tag, "on_alike": on_alike}
     reading = {"encoding": encoding, "sheet": sheet, "columns": columns_field(column or ())}
     fields = {"group_name": group, **{name: str(n) for name, n in (numbers | guard).items()}}
+    if callback_url:
+        fields["callback_url"] = callback_url
     with Client(Server.of(url, key)) as client:
         if photos:
             created = create_from_photos(client, fields, photos, pattern, encoding)
@@ -219,6 +224,7 @@ def show(*, task_id: TaskId, watch: Watch = False, as_json: Json = False, url: U
         "settings": " ".join(f"{name} {value}" for name, value in task.config.items()),
         "read as": sentence(task.source) if task.source else "",
         "undoes": task.undoes,
+        "callback": task.callback and task.callback.sentence,
         "created": local(task.created_at),
         "started": local(task.started_at),
         "finished": local(task.finished_at),

@@ -165,7 +165,7 @@ def migrate() -> None:
 
 
 def credentials() -> None:
-    """Create this home's missing secrets: Airflow's keys and the passwords of its two users."""
+    """Create this home's missing secrets: Airflow's keys, its two users' passwords, and the callbacks' secret."""
     settings = get_settings()
     layout = Layout.of(settings.home)
     layout.create()

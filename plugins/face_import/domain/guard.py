@@ -12,7 +12,7 @@ class Guard:
     """What keeps the wrong face out of a group: comparisons with the faces in it, by the library's own scores.
 
     Attributes:
-        same_picture: 1 if the bytes of an image are imported once by a task.
+        same_picture: 1 if the bytes of an image are imported once by a task, or by a recurring import of changes only.
         alike: score, 0 to 1, from which a face counts as that of another tag; 0 is off.
         alike_tag: score, 0 to 1, that a face has to have with one of its own tag, if the group has any; 0 is off.
         on_alike: whether such a row is refused, or imported with a note.

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from face_import.contract import Code
 from face_import.domain.guard import Guard
-from face_import.domain.limits import Violation
-from face_import.domain.models import Face
+from face_import.domain.models import Face, Nearest
 
 SAME_PERSON = 0.45
 """Score from which two faces are taken for one person's: the threshold of the face library's protocol."""
@@ -23,6 +22,14 @@ class Hit(NamedTuple):
     description: str | None
 
 
+class Doubt(NamedTuple):
+    """What speaks against a face: the code of a row that is refused for it, a message, and the face it is about."""
+
+    code: Code
+    message: str
+    nearest: Nearest
+
+
 def of_face(face: Face, found: Sequence[tuple[Face | None, list[Hit]]]) -> list[Hit]:
     """The hits of one face among those of all faces of an image.
 
@@ -33,7 +40,7 @@ def of_face(face: Face, found: Sequence[tuple[Face | None, list[Hit]]]) -> list[
     return [hit for overlap, (_, hits) in zip(overlaps, found, strict=True) if overlap == most for hit in hits]
 
 
-def doubt(hits: Sequence[Hit], tag: str, guard: Guard) -> Violation | None:
+def doubt(hits: Sequence[Hit], tag: str, guard: Guard) -> Doubt | None:
     """What speaks against a face, first that it is somebody else's.
 
     Args:
@@ -43,11 +50,17 @@ def doubt(hits: Sequence[Hit], tag: str, guard: Guard) -> Violation | None:
     """
     others = [hit for hit in hits if (hit.tag or "") != tag and hit.score >= guard.alike]
     if guard.alike and others:
-        return Code.ALIKE, f"looks like {_described(max(others, key=_score))}"
+        best = max(others, key=_score)
+        return Doubt(Code.ALIKE, f"looks like {_described(best)}", _nearest(best))
     own = [hit for hit in hits if tag and hit.tag == tag]
     if guard.alike_tag and own and (best := max(own, key=_score)).score < guard.alike_tag:
-        return Code.UNLIKE_TAG, f"unlike the faces with its tag; the nearest is {_described(best)}"
+        text = f"unlike the faces with its tag; the nearest is {_described(best)}"
+        return Doubt(Code.UNLIKE_TAG, text, _nearest(best))
     return None
+
+
+def _nearest(hit: Hit) -> Nearest:
+    return Nearest(str(hit.face_id), hit.score)
 
 
 def _score(hit: Hit) -> float:

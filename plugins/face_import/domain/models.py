@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from face_import.contract import MAX_ROW, Code, Reason
 from face_import.domain.reading import Reading
@@ -249,6 +249,8 @@ class Holding:
         sent_id: id of the face that is being added, empty while the old one is being deleted.
         sent_digest: the new `digest`.
         shaky: whether a delete of this id was sent without a response: it may be executed late, and hit the new face.
+        picture: digest of the image's bytes, by which the row keeps others from importing it (`same_picture`). Empty if
+            the row has given the image up, None if it is unknown.
         task_id: the import that last handled it.
         row: its row in that import.
     """
@@ -262,6 +264,7 @@ class Holding:
     sent_id: str = ""
     sent_digest: bytes = b""
     shaky: bool = False
+    picture: bytes | None = None
     task_id: str = ""
     row: int = 0
 
@@ -288,6 +291,13 @@ class AddedFace(Row):
     added: Added = Added(0, 0.0)
 
 
+class Nearest(NamedTuple):
+    """A face of the group that speaks against a row's: the most similar one, with the library's score."""
+
+    face_id: str
+    score: float
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Result of a row: code 0 with its face id, or an error code with a message.
@@ -300,6 +310,7 @@ class Outcome:
         reason: why it failed, where the code does not say it: for 101, 102, 301 and 302, and for unknown poses.
         is_open: whether the face may be in the group nevertheless; its add stays in the journal.
         picture: digest of the image's bytes, if the task imports each image once and this row has.
+        nearest: for faces with a doubtful tag, the one that the message is about.
         undone: for an undo, what it has removed.
         removed: whether this is what a change of limits asked for, so that it is no failure of the attempt.
     """
@@ -316,6 +327,7 @@ class Outcome:
     reason: Reason | None = None
     is_open: bool = False
     picture: bytes = b""
+    nearest: Nearest | None = None
     undone: Added | None = None
     removed: bool = False
 

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_ASSET, Mode
+from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_ASSET, MAX_CALLBACK_URL, Mode
 from face_import.domain.guard import GUARD
 from face_import.domain.limits import check_group_name, check_threads
 from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, Limit, Row
@@ -86,6 +86,7 @@ class Entry(_Strict):
         encoding: of the source; empty: recognised.
         sheet: of a workbook; empty: the first one.
         columns: which column is which, as in `ReadingOptions`.
+        callback_url: called whenever one of its imports stops or completes; a template, too.
         patience_s: how long to wait for a source that does not exist yet.
         changes_only: import only rows that are new or changed since the entry's earlier runs.
     """
@@ -109,10 +110,11 @@ class Entry(_Strict):
     alike: Annotated[float, Field(ge=0, le=1)] = 0
     alike_tag: Annotated[float, Field(ge=0, le=1)] = 0
     on_alike: Literal["refuse", "note"] = "refuse"
+    callback_url: Annotated[str, Field(max_length=MAX_CALLBACK_URL, pattern=r"^(https?://.+)?$")] = ""
     patience_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
     changes_only: bool = False
 
-    @field_validator("source")
+    @field_validator("source", "callback_url")
     @classmethod
     def _template(cls, value: str) -> str:
         try:
@@ -120,12 +122,6 @@ class Entry(_Strict):
         except TemplateSyntaxError as error:
             raise ValueError(f"not a valid template: {error.message}") from None
         return value
-
-    @model_validator(mode="after")
-    def _pictures(self) -> "Entry":
-        if self.same_picture and self.changes_only:
-            raise ValueError("same_picture cannot be combined with changes_only")
-        return self
 
     @model_validator(mode="after")
     def _ends(self) -> "Entry":
@@ -157,6 +153,7 @@ class Entry(_Strict):
             **{name: getattr(self, name) for name in FAILURE_POLICY},
             "measure": self.measure,
             **{name: getattr(self, name) for name in GUARD},
+            **({"callback_url": self.callback_url} if self.callback_url else {}),
             **self.limits.model_dump(),
             **{name: value for name, value in reading_fields(self.options()).items() if value is not None},
             **({"entry": self.name} if self.changes_only else {}),

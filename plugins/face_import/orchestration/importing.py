@@ -126,7 +126,9 @@ def _trigger(run_id: str, conf: dict[str, Any], *, by: str) -> None:
         answer = error.error.detail or {}
         if answer.get("status_code") != HTTPStatus.BAD_REQUEST:
             raise
-        said = _said(answer).replace(conf["source"], redact(conf["source"]))
+        said = _said(answer)
+        for url in (conf["source"], conf.get("callback_url")):
+            said = said.replace(url, redact(url)) if url else said
         raise AirflowFailException(f"Airflow does not take the import: {said}") from None
 
 

@@ -13,7 +13,7 @@ from face_import.clients.services import Found, LibraryService
 from face_import.contract import Code, Reason
 from face_import.domain.identity import made_face_id, maker_of
 from face_import.domain.image import is_small
-from face_import.domain.models import Face, Measurements, Outcome, Row, Sent
+from face_import.domain.models import Face, Measurements, Nearest, Outcome, Row, Sent
 from face_import.domain.uri import DataUri, display
 from face_import.errors import RefusalKind, ServiceError, ServiceRefusal, ServiceUnavailable, TaskFailed
 from face_import.pipeline.gate import Gate
@@ -37,6 +37,7 @@ class Verdict(NamedTuple):
         refused: see `Outcome`.
         is_open: whether the face may be in the group nevertheless.
         reason: see `Outcome`.
+        nearest: see `Outcome`.
     """
 
     code: Code
@@ -44,6 +45,7 @@ class Verdict(NamedTuple):
     refused: RefusalKind | None = None
     is_open: bool = False
     reason: Reason | None = None
+    nearest: Nearest | None = None
 
     def outcome(self, row: Row, measured: Measurements, face_id: str = "") -> Outcome:
         """The outcome of a row with this verdict; its face has an id if it is in the group."""
@@ -57,6 +59,7 @@ class Verdict(NamedTuple):
             refused=self.refused,
             reason=self.reason,
             is_open=self.is_open,
+            nearest=self.nearest,
         )
 
 

@@ -9,7 +9,7 @@ from face_import.clients.services import Found
 from face_import.contract import Code, Reason
 from face_import.domain.image import check_image
 from face_import.domain.limits import Violation
-from face_import.domain.models import Change, Holding, Outcome, Row, Sent
+from face_import.domain.models import Change, Holding, Measurements, Outcome, Row, Sent
 from face_import.domain.recurring import cells_digest, content_digest, face_id_of, row_key
 from face_import.domain.uri import display, to_data_uri
 from face_import.errors import ServiceRefusal, ServiceUnavailable
@@ -114,28 +114,49 @@ class ChangesImporter(RowImporter):
         held = await self._in_catalogue(self.holdings.find, row_key(row))
         cells = cells_digest(row)
         settled = held is not None and not held.pending
-        known = held.validator if held and settled and held.cells == cells and not held.shaky else ""
-        async with self.fetcher.fetched_if_changed(row.uri, known, self.visits.visit(row)) as picture:
-            if held is not None and picture.unchanged:
-                digest = held.digest
+        vouched = held is not None and settled and held.cells == cells and not held.shaky and not self._learns(held)
+        known = held.validator if held is not None and vouched else ""
+        async with self.fetcher.fetched_if_changed(row.uri, known, self.visits.visit(row)) as image:
+            if held is not None and image.unchanged:
+                digest, picture = held.digest, held.picture
             else:
-                digest = await self._in_thread(content_digest, row, picture.data)
+                digest = await self._in_thread(content_digest, row, image.data)
+                picture = await self._picture(held, digest, image.data)
             face_id = face_id_of(self.entry, row, digest)
-            now = Holding(row_key(row), face_id, digest, cells, picture.validator)
+            now = Holding(row_key(row), face_id, digest, cells, image.validator, picture=picture)
             lost = False
             if held is not None and settled and held.digest == digest:
                 now = replace(now, face_id=held.face_id)
-                there = await self._is_there(row, picture.data, held.face_id) if held.shaky else Found.THERE
+                there = await self._is_there(row, image.data, held.face_id) if held.shaky else Found.THERE
                 lost = there is Found.NOT_THERE
                 if not lost:
+                    if refused := await self._returned(row, held, image.data):
+                        return refused.outcome(row, Measurements())
                     return await self._unchanged(row, held, replace(now, shaky=there is not Found.THERE))
             replacement = _Replacement(held, now, lost)
-            outcome = await self._import_image(row, picture.data, partial(self._replace, replacement))
+            outcome = await self._import_image(row, image.data, partial(self._replace, replacement))
         if outcome.code != Code.OK:
             return outcome
         change = Change.CHANGED if held is not None and held.digest else Change.NEW
         has = replace(now, face_id=outcome.face_id, shaky=replacement.delete_in_doubt)
         return replace(outcome, change=change, holding=has)
+
+    def _learns(self, held: Holding) -> bool:
+        """Whether it is to be found out which picture a row has: if that is unknown, or was given up."""
+        return bool(self.lookalikes.guard.same_picture) and not held.picture
+
+    async def _picture(self, held: Holding | None, digest: bytes, data: bytes) -> bytes | None:
+        """Digest of a row's image, which for an unchanged row is known, or not asked for."""
+        if held is not None and held.digest == digest and not self._learns(held):
+            return held.picture
+        return await self.adder.digest_of(data)
+
+    async def _returned(self, row: Row, held: Holding, data: bytes) -> Verdict | None:
+        """Why a row that had given its picture up, and comes back to it, does not get it: another row has it now."""
+        if held.picture != b"" or not self.lookalikes.guard.same_picture:
+            return None
+        image = await self._decoding(check_image, data, self.max_pixels)
+        return await self.lookalikes.twice(row, data, to_data_uri(image.still))
 
     async def _is_there(self, row: Row, data: bytes, face_id: str) -> Found:
         """Whether the group has a row's picture under this id, as it would be sent now."""
@@ -163,6 +184,8 @@ class ChangesImporter(RowImporter):
         sent = Sent(row.number, now.face_id, now.digest)
         ours = replacement.ids
         if replacement.adding is None and (refused := await self.lookalikes.before(found, ours)):
+            if refused.code == Code.DUPLICATE_FACE and replacement.held is not None:
+                await self._in_catalogue(self.holdings.give_up_picture, replacement.held)
             return "", refused
         if not await self._in_catalogue(partial(self._reserve, replacement, sent)):
             return "", Verdict(*await self._taken(row))
@@ -198,7 +221,8 @@ class ChangesImporter(RowImporter):
         """Claim the row's holding and note the first step; what an earlier try was adding stays noted."""
         was = replacement.held.digest if replacement.held is not None else b""
         first = None if replacement.stale else replacement.adding or sent
-        return self.holdings.reserve(replacement.now.key, sent.row, was=was, adding=first)
+        now = replacement.now
+        return self.holdings.reserve(now.key, sent.row, was=was, adding=first, picture=now.picture)
 
     async def _verified(self, found: Candidate, sent: Sent) -> Added:
         """Look for a face that was added after an unanswered delete, and add it again if it is missing.

@@ -14,11 +14,14 @@ from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 
+from face_import.catalogue import Twin
 from face_import.clients.retrying import retried
+from face_import.clients.services import Found
 from face_import.contract import Code, Reason
 from face_import.domain.guard import Guard
-from face_import.domain.likeness import Hit, doubt
-from face_import.domain.limits import Violation
+from face_import.domain.likeness import Doubt, Hit, doubt
+from face_import.domain.models import Row
+from face_import.domain.uri import DataUri
 from face_import.errors import RefusalKind, ServiceRefusal, ServiceUnavailable, TaskFailed
 from face_import.pipeline.adding import Added, Adder, Candidate, Verdict
 from face_import.pipeline.journal import wait_for_catalogue
@@ -38,7 +41,7 @@ class Lookalikes:
         remover: gives an unanswered delete time to be carried out.
         give_up: takes a row's turn back (`catalogue.Turns.give_up`).
         later: faces of rows that look after this one (`catalogue.Turns.later`).
-        first_with: another row that has the same picture (`catalogue.Turns.first_with`).
+        twins: other rows that have a row's picture (`catalogue.Pictures`).
         threads: where the catalogue is called.
         dry_run: whether nothing is added: then a face is compared with what the group has, if there is a group.
     """
@@ -49,7 +52,7 @@ class Lookalikes:
     remover: Remover
     give_up: Callable[[int], None]
     later: Callable[[int, Collection[str]], set[str]]
-    first_with: Callable[[int, bytes], int | None]
+    twins: Callable[[Row, bytes], list[Twin]]
     threads: Executor
 
     @property
@@ -81,8 +84,8 @@ class Lookalikes:
         Raises:
             TaskFailed: the library does not search.
         """
-        if not self.dry_run and (twice := await self._twice(found)):
-            return Verdict(*twice)
+        if not self.dry_run and (twice := await self.twice(found.row, found.data, found.uri)):
+            return twice
         if not (self.guard.compares if self.dry_run else self.guard.refuses):
             return None
         try:
@@ -107,7 +110,7 @@ class Lookalikes:
             against = await self._after_our_turn(found, ours) if self.guard.keeps_out else None
             if against is not None:
                 await self._take_back(found, face_id)
-                return "", Verdict(*against)
+                return "", against
             if self.guard.refuses or not self.guard.compares:
                 return face_id, None
             return face_id, self._verdict(self._against(found, await self._similar(found, ours)))
@@ -117,7 +120,7 @@ class Lookalikes:
             verdict = _unknown(face_id, f"library service: {error}", Reason.REFUSED)
             return "", verdict._replace(refused=error.kind if error.unexpected else None)
 
-    async def _after_our_turn(self, found: Candidate, ours: Collection[str]) -> Violation | None:
+    async def _after_our_turn(self, found: Candidate, ours: Collection[str]) -> Verdict | None:
         """What speaks against a face that is in the group, by the faces of rows whose turn was before.
 
         A face that nobody works on may also be one that was taken back since it was found. So what is found a second
@@ -125,7 +128,7 @@ class Lookalikes:
         """
         picture = await self.adder.digest_of(found.data)
         await self.adder.gate.aside(self.adder.journal.take_turn(found.row.number, picture))
-        if (twice := await self._twice(found)) or not self.guard.refuses:
+        if (twice := await self.twice(found.row, found.data, found.uri)) or not self.guard.refuses:
             return twice
         hits = await self._similar(found, ours)
         for again in (False, True):
@@ -138,25 +141,37 @@ class Lookalikes:
                 return None
             there = {hit.face_id for hit in await self._similar(found, ours)}
             hits = [hit for hit in hits if hit.face_id in there]
-        return self._against(found, hits)
+        return self._verdict(self._against(found, hits))
 
-    def _verdict(self, against: Violation | None) -> Verdict | None:
+    def _verdict(self, against: Doubt | None) -> Verdict | None:
         """What speaks against a face as the row's outcome: its failure, or a note."""
         if against is None:
             return None
-        code, text = against
-        return Verdict(code if self.guard.refuses else Code.OK, text)
+        code = against.code if self.guard.refuses else Code.OK
+        return Verdict(code, against.message, nearest=against.nearest)
 
-    def _against(self, found: Candidate, hits: Sequence[Hit]) -> Violation | None:
+    def _against(self, found: Candidate, hits: Sequence[Hit]) -> Doubt | None:
         return doubt(hits, found.row.tag, self.guard)
 
-    async def _twice(self, found: Candidate) -> Violation | None:
-        """Whether another row of the task has the very image."""
+    async def twice(self, row: Row, data: bytes, uri: DataUri) -> Verdict | None:
+        """Why a row must not import an image: another row of the task or its entry has the very same.
+
+        A face of an entry's earlier import may have been deleted by somebody: then the image is free.
+
+        Args:
+            row: the row.
+            data: the image.
+            uri: the same for the services.
+        """
         if not self.guard.same_picture:
             return None
-        picture = await self.adder.digest_of(found.data)
-        first = await self._in_catalogue(self.first_with, found.row.number, picture)
-        return None if first is None else (Code.DUPLICATE_FACE, f"same picture as row {first}")
+        adder, picture = self.adder, await self.adder.digest_of(data)
+        for twin in await self._in_catalogue(self.twins, row, picture):
+            if not twin.face_id or await adder.is_there(row, uri, twin.face_id) is not Found.NOT_THERE:
+                if twin.task_id == adder.task_id:
+                    return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row}")
+                return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row} of import {twin.task_id}")
+        return None
 
     async def _similar(self, found: Candidate, ours: Collection[str]) -> list[Hit]:
         """The faces of the group that matter for a face, without the row's own."""

@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from face_import.catalogue import Catalogue, Holdings, ImportTask
+from face_import.catalogue import Catalogue, Holdings, ImportTask, Twin
 from face_import.clients.fetcher import Fetcher
 from face_import.clients.services import InfoService, LibraryService
 from face_import.contract import Mode
+from face_import.domain.models import Row
+from face_import.domain.recurring import row_key
 from face_import.pipeline.adding import Adder, NoAdder
 from face_import.pipeline.changes import ChangesImporter
 from face_import.pipeline.gate import Gate
@@ -71,7 +73,7 @@ async def opened(work: ShardWork, catalogue: Catalogue, settings: Settings) -> A
                 remover=remover,
                 give_up=partial(catalogue.turns.give_up, *of_try),
                 later=partial(catalogue.turns.later, task.id),
-                first_with=partial(catalogue.turns.first_with, task.id),
+                twins=partial(_twins, catalogue, task),
                 threads=threads,
             ),
             remover=remover,
@@ -82,6 +84,13 @@ async def opened(work: ShardWork, catalogue: Catalogue, settings: Settings) -> A
             ),
         )
         yield ShardImport(work, importer, gate, catalogue, settings)
+
+
+def _twins(catalogue: Catalogue, task: ImportTask, row: Row, picture: bytes) -> list[Twin]:
+    """Rows because of which another one must not import a picture."""
+    if task.config.entry:
+        return catalogue.pictures.of_entry(task, row.number, row_key(row), picture)
+    return catalogue.pictures.of_task(task.id, row.number, picture)
 
 
 def _kind(task: ImportTask, catalogue: Catalogue, late_s: float) -> Callable[..., RowImporter]:

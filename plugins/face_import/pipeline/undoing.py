@@ -45,8 +45,8 @@ class FaceRemover(RowImporter):
                 await self._in_catalogue(partial(self.holdings.hand_back, face.added, row.number, to=self.undoes))
             return outcome(Code.REPLACED, _kept(removed.holder, face.id))
         if removed.verdict is not None:
-            code, message, refused, is_open, reason = removed.verdict
-            return outcome(code, message, refused=refused, is_open=is_open, reason=reason)
+            left = removed.verdict
+            return outcome(left.code, left.message, refused=left.refused, is_open=left.is_open, reason=left.reason)
         return outcome(Code.OK, f"removed {face.id}", undone=face.added)
 
     def _sent(self, face: AddedFace) -> Sent:

@@ -127,7 +127,7 @@ jwt_secret = {jwt}
 
 
 def create_credentials(settings: Settings, layout: Layout) -> None:
-    """Create what is missing: Airflow's keys, the passwords of its two users, and the key of the console's sessions.
+    """Create what is missing: Airflow's keys, its two users' passwords, the keys of sessions and of callbacks.
 
     People log in as `admin`. The shim and the keeper use `settings.airflow_user` with the role `op`, the lowest one
     that may trigger, clear and delete runs and change pools.
@@ -144,6 +144,7 @@ def create_credentials(settings: Settings, layout: Layout) -> None:
     write_once(admin_password_file(layout), secrets.token_urlsafe(18) + "\n")
     write_once(layout.secrets / "airflow_password", secrets.token_urlsafe(32) + "\n")
     write_once(layout.secrets / "session_key", secrets.token_urlsafe(32) + "\n")  # the API's; it may not write here
+    write_once(layout.secrets / "callback_secret", f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}\n")
     passwords = {
         ADMIN_USER: admin_password_file(layout).read_text().strip(),
         settings.airflow_user: settings.airflow_password.get_secret_value(),

@@ -60,7 +60,7 @@ class Program:
 
 _LOGGER = "face_import.gunicorn_logs.Logger"
 _SHIM = (
-    *("--worker-class", "api_shim.worker.Worker", "--threads", "136"),
+    *("--worker-class", "api_shim.worker.Worker", "--threads", "168"),
     *("--keep-alive", "75", "--graceful-timeout", "8"),
 )
 """As many threads as `api_shim.slots` has slots, plus 16 for all other requests.

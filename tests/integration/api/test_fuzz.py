@@ -14,6 +14,7 @@ from tests.real import CHECKOUT
 from tests.shim import Shim
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+BRIEF = ("--worker-class", "tests.integration.api.deadlines.Brief")
 COMMAND = Path(sys.executable).with_name("schemathesis")
 
 
@@ -28,7 +29,7 @@ def test_the_api_does_what_its_document_says(tmp_path: Path) -> None:
         "FACE_IMPORT_API_KEYS_FILE": str(keys.path),
         "FACE_IMPORT_KEY_REQUESTS_PER_MINUTE": "1000000",
     }
-    with Shim(tmp_path / "home", **variables) as shim:
+    with Shim(tmp_path / "home", *BRIEF, **variables) as shim:
         done = subprocess.run(
             [
                 *(COMMAND, "--config-file", CONFIGURATION, "--no-color", "run", f"{shim.url}/openapi.json"),

@@ -11,7 +11,7 @@ from face_import.catalogue import Catalogue, RowResult, Selection, outcomes
 from face_import.catalogue.engine import migrate
 from face_import.catalogue.schema import MEASURED
 from face_import.contract import MAX_ROW, Code, Reason, Rows
-from face_import.domain.models import Measurements, Outcome, OutcomeBatch
+from face_import.domain.models import Measurements, Nearest, Outcome, OutcomeBatch
 from face_import.errors import TaskNotFound
 from face_import.settings import Settings
 from tests import servers
@@ -116,3 +116,17 @@ def test_a_deleted_task_has_no_results(catalogue: Catalogue, make_task: MakeTask
     for rows in Rows:
         with pytest.raises(TaskNotFound):
             list(catalogue.outcomes.pages(task_id, Selection(rows), TOTAL))
+
+
+def test_the_faces_that_speak_against_rows_are_found(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """Of rows that were refused for that, and of imported ones; not of those that new limits have refused since."""
+    task = make_task()
+    codes = [Code.ALIKE, Code.UNLIKE_TAG, Code.OK, Code.WIDTH]
+    outcomes = [Outcome(row, "", code, nearest=Nearest(f"emp-{row}", row / 8)) for row, code in enumerate(codes, 1)]
+    catalogue.leases.take(task.id, 0, "me", 10)
+    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (*outcomes, Outcome(5, "", Code.OK, face_id="f"))))
+    found = catalogue.outcomes.nearest(task.id, range(1, 10))
+    assert found == {1: ("emp-1", 0.125), 2: ("emp-2", 0.25), 3: ("emp-3", 0.375)}
+    assert catalogue.outcomes.nearest(task.id, [2, 5]) == {2: ("emp-2", 0.25)}
+    assert catalogue.outcomes.nearest(task.id, []) == {}
+    assert catalogue.outcomes.nearest(make_task().id, [1]) == {}

@@ -4,14 +4,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
 
 from face_import.catalogue import Catalogue, ImportTask, TaskConfig
 from face_import.catalogue.engine import migrate
-from face_import.catalogue.schema import sent
 from face_import.contract import Code, Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, Outcome, OutcomeBatch, Sent, Shard
@@ -134,11 +131,11 @@ def test_a_turn_is_for_a_picture(catalogue: Catalogue) -> None:
     task = working(catalogue, "a turn for a picture")
     catalogue.turns.take(task.id, 0, "me", [(1, b"p")])
     catalogue.turns.take(task.id, 0, "me", [(2, b"p")])
-    assert [catalogue.turns.first_with(task.id, row, b"p") for row in (1, 2)] == [None, 1]
+    assert [catalogue.pictures.of_task(task.id, row, b"p") for row in (1, 2)] == [[], [(task.id, 1, "")]]
     catalogue.turns.take(task.id, 0, "me", [(1, b"q"), (2, b"p")])
     assert later(catalogue, task, 2, (task, 1)) == [True]
     catalogue.turns.take(task.id, 0, "me", [(2, b"q")])
-    assert [catalogue.turns.first_with(task.id, row, b"q") for row in (1, 2)] == [None, 1]
+    assert [catalogue.pictures.of_task(task.id, row, b"q") for row in (1, 2)] == [[], [(task.id, 1, "")]]
     assert [entry.digest for entry in catalogue.journal.of_rows(task.id, 1, 3).values()] == [b"q", b"q", b""]
 
 
@@ -157,48 +154,3 @@ def test_another_face_of_a_row_has_a_turn_of_its_own(catalogue: Catalogue, entry
     else:
         assert entries[1] == Sent(1, face(task.id, 1), b"p")
         assert later(catalogue, task, 2, (task, 1)) == [False]
-
-
-def test_a_picture_is_looked_up_in_an_index(catalogue: Catalogue) -> None:
-    """However many rows of the task are noted; a row without a turn is not compared with those in flight at all."""
-    task, asked = working(catalogue, "lookups"), []
-
-    @event.listens_for(catalogue.engine, "before_cursor_execute")
-    def _ask(connection: Connection, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
-        if statement.startswith("SELECT") and "sent.digest" in statement:
-            ways = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
-            cursor.execute(f"{ways[connection.dialect.name]} {statement}", parameters)
-            asked.append("\n".join(str(line) for line in cursor.fetchall()))
-
-    rows = [(row, row.to_bytes(8, "big")) for row in range(1, ROWS + 1)]
-    try:
-        assert catalogue.turns.first_with(task.id, 1, rows[1][1]) is None
-        assert asked == []
-        catalogue.turns.take(task.id, 0, "me", rows)
-        with catalogue.engine.begin() as connection:
-            many = [{"task_id": task.id, "row": n, "face_id": f"m{n}", "digest": b"%d" % n} for n in range(99, 3000)]
-            connection.execute(sent.insert().values(turn=1), many)
-            connection.execute(text("ANALYZE"))
-        assert catalogue.turns.first_with(task.id, 2, rows[0][1]) == 1
-        assert [plan.count("ix_sent_digest") for plan in asked] == [1]
-    finally:
-        event.remove(catalogue.engine, "before_cursor_execute", _ask)
-
-
-def test_who_has_a_picture_first(catalogue: Catalogue) -> None:
-    """Rows that have imported it, and those with an earlier turn; not what failed, is open, or is of another task."""
-    task, other = working(catalogue, "pictures"), working(catalogue, "pictures")
-    first_with = catalogue.turns.first_with
-    assert first_with(task.id, 1, b"") is None, "nobody has a turn"
-    catalogue.turns.take(other.id, 0, "me", [(9, b"")])
-    catalogue.turns.take(task.id, 0, "me", [(3, b""), (2, b"")])
-    catalogue.turns.take(task.id, 0, "me", [(4, b"")])
-    assert [first_with(task.id, row, b"") for row in (1, 2, 3)] == [None, None, 2]
-    assert first_with(task.id, 4, b"") in {2, 3}
-    assert first_with(task.id, 4, b"other") is None
-    open_, failed = Outcome(2, "", Code.LIBRARY_UNAVAILABLE), Outcome(3, "", Code.ALIKE)
-    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (open_, failed)))
-    assert first_with(task.id, 4, b"") is None
-    catalogue.ledger.write(OutcomeBatch(task.id, 0, "me", (Outcome(5, "", Code.OK, face_id="five", picture=b"p"),)))
-    assert [first_with(task.id, row, b"p") for row in (4, 5)] == [5, None]
-    assert first_with(other.id, 4, b"p") is None

@@ -1,5 +1,6 @@
 """import, tasks, show, start, stop, delete against the real API; Airflow is away."""
 
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -25,6 +26,7 @@ def test_an_upload_carries_every_field(shim: Shim, csv_file: Path) -> None:
         f"--{name}={value}"
         for name, value in {**limits, **policy, "thread-num": 7, "host-threads": 2, "mode": 1}.items()
     ]
+    options.append("--callback-url=https://me:p4ss@app.example.com/hooks?key=t0k")
     done = shim.run("import", str(csv_file), "--group", "fields", "--fail-on-errors", "--dry-run", *options)
     task = shim.catalogue.tasks.get(done.stdout.strip())
     assert done.returncode == 1
@@ -35,6 +37,26 @@ def test_an_upload_carries_every_field(shim: Shim, csv_file: Path) -> None:
     assert task.config.limits == type(task.config.limits)(1, 2, 3, 4, 5, 6)
     assert task.config.policy == type(task.config.policy)(5, 20, 1)
     assert task.config.scope == type(task.config.scope)(measure=0, dry_run=1)
+    assert task.config.callback_url == "https://me:p4ss@app.example.com/hooks?key=t0k"
+
+
+def test_show_says_what_became_of_the_callback(shim: Shim, csv_file: Path) -> None:
+    """Where it goes, without secrets, and how the last try ended."""
+    url = "https://me:p4ss@app.example.com/hooks?key=t0k"
+    task_id = shim.run("import", str(csv_file), "--group", "told", f"--callback-url={url}").stdout.strip()
+    assert "callback     https://app.example.com/hooks?…\n" in re.sub(r" +\n", "\n", shim.run("show", task_id).stdout)
+    shim.catalogue.tasks.start(task_id)
+    shim.catalogue.tasks.stop(task_id)
+    for pause in (0.0, 60.0):
+        (call,) = shim.catalogue.callbacks.claim(1, 60.0)
+        shim.catalogue.callbacks.failed(call, "503 Service Unavailable", pause)
+    shown = shim.run("show", task_id).stdout
+    assert "https://app.example.com/hooks?…: task.stopped pending after 2 tries (503 Service Unavailable)" in shown
+    assert "p4ss" not in shown
+    assert "t0k" not in shown
+    refused = shim.run("import", str(csv_file), "--group", "told", "--callback-url=app.example.com")
+    assert refused.returncode == 1
+    assert "callback_url: must be an http:// or https:// URL" in refused.stderr
 
 
 def test_a_name_of_any_kind_is_sent(shim: Shim, tmp_path: Path) -> None:

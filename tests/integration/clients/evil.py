@@ -10,13 +10,14 @@ Answer = Callable[["Evil"], Iterable[bytes]]
 
 
 class Evil:
-    """What was asked (path and headers, in order), and where."""
+    """What was asked (path and headers, in order), the bodies of POSTs, and where."""
 
     def __init__(self, address: str, scheme: str = "http") -> None:
         self.address = address
         self.scheme = scheme
         self.port = 0
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.sent: list[bytes] = []
 
     def url(self, path: str = "/", *, host: str = "", user: str = "") -> str:
         """A URL of it."""
@@ -47,6 +48,10 @@ def evil(answer: Answer, address: str = "127.0.0.1", tls: ssl.SSLContext | None 
                     self.wfile.write(piece)
             except OSError:
                 pass  # the client has hung up
+
+        def do_POST(self) -> None:
+            server.sent.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """Write nothing."""

@@ -326,6 +326,7 @@ def test_networks_are_apart() -> None:
         assert networks[name] == {"data"}
     assert {name for name, used in networks.items() if "default" in used} == {
         "airflow-worker",  # fetches images
+        "keeper",  # sends callbacks
         *(name for name, service in services().items() if "ports" in service),
     }
 

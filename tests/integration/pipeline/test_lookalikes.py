@@ -48,6 +48,12 @@ def persons(bench: Bench, task: ImportTask) -> Counter[str]:
     return Counter((row - 1) // 2 for row in rows)  # type: ignore[misc]
 
 
+def completed(bench: Bench, task: ImportTask) -> ImportTask:
+    """A task whose rows are done."""
+    assert bench.catalogue.tasks.complete(task.id)
+    return bench.catalogue.tasks.get(task.id)
+
+
 async def test_a_face_with_another_tag_is_refused(bench: Bench) -> None:
     """The message says whose face it is and how alike; the same person under the same tag is welcome."""
     first = bench.task(
@@ -67,6 +73,7 @@ async def test_a_face_with_another_tag_is_refused(bench: Bench) -> None:
     assert bench.services.record()["groups"] == {"staff": 5}
     assert bench.services.record()["by_kind"].get("delete", 0) == 0
     assert bench.catalogue.journal.of_rows(task.id, 1, 9) == {}
+    assert bench.catalogue.outcomes.nearest(task.id, range(1, 5)) == {1: ("emp-1", 0.8)}
 
 
 async def test_a_face_unlike_its_own_tag_is_refused(bench: Bench) -> None:
@@ -97,6 +104,9 @@ async def test_a_finding_can_be_noted_only(bench: Bench) -> None:
     assert codes(bench, task) == {0: 2}
     (page,) = bench.catalogue.outcomes.pages(task.id, Selection(Rows.ALL), 2)
     assert [row[3] for row in page] == ["", f"looks like {task.id}-1 (Ada), 0.8"]
+    assert bench.catalogue.outcomes.nearest(task.id, [1, 2]) == {2: (f"{task.id}-1", 0.8)}
+    await bench.run(bench.undo(completed(bench, task)))
+    assert bench.catalogue.outcomes.nearest(task.id, [1, 2]) == {}
 
 
 @pytest.mark.parametrize("ids", [False, True], ids=["made ids", "own ids"])

@@ -295,6 +295,10 @@ def test_no_page_has_a_serious_violation(
     """Contrast, labels and roles of every page, wide and narrow, light and dark; and nothing runs out of the window."""
     lines = [f"{images.url}/ok/1.jpg,t,d", "nonsense,t,d"]
     task_id = stack.api.create(lines, "axe", pos_yaw=30)
+    people = [f"{images.image(n=n, person='ada')},{tag},d" for n, tag in enumerate(("Ada", "Grace"))]
+    doubtful = stack.api.create(people, "axe-alike", alike=0.7, on_alike="note")
+    stack.api.post(f"{doubtful}/start")
+    stack.api.state(doubtful, 4)
     done = stack.api.create(lines, "axe")
     stack.api.ok(f"{done}/start")
     stack.api.state(done, 4)
@@ -307,6 +311,7 @@ def test_no_page_has_a_serious_violation(
         "/audit",
         f"/tasks/{task_id}",
         f"/tasks/{task_id}/rows",
+        f"/tasks/{doubtful}/rows",
         f"/tasks/{done}",
         f"/tasks/{done}/rows",
         f"/tasks/{done}/imported",
@@ -319,6 +324,8 @@ def test_no_page_has_a_serious_violation(
         page.goto(home(stack) + path)
         found[path] = violations(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= look["width"], path
+    page.goto(f"{home(stack)}/tasks/{doubtful}/rows")
+    expect(page.locator(".pair img")).not_to_have_count(0)
     page.goto(f"{home(stack)}/new")
     file = tmp_path / "bad.csv"
     file.write_text("\n".join(lines))

@@ -22,7 +22,7 @@ Application = Callable[..., FlaskClient]
 OF_A_TASK = [
     *(
         ("GET", f"/v1/tasks/AAAAAAAAAAAA/{name}")
-        for name in ("start", "stop", "delete", "detail", "log", "download_log", "download_rows", "rows")
+        for name in ("start", "stop", "delete", "detail", "log", "download_log", "download_rows", "rows", "events")
     ),
     ("GET", "/v1/tasks/AAAAAAAAAAAA/measurements?of=yaw"),
     *(("POST", f"/v1/tasks/AAAAAAAAAAAA/{name}") for name in ("config", "retry", "judge", "limits", "undo")),

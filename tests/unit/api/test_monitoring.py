@@ -92,6 +92,26 @@ def test_the_metrics_are_the_catalogues(client: FlaskClient, catalogue: Catalogu
     assert found["face_import_pending_seconds", "purge"] == pytest.approx(50, abs=5)
 
 
+def test_callbacks_that_did_not_arrive_are_measured(
+    client: FlaskClient, catalogue: Catalogue, make_task: MakeTask
+) -> None:
+    """How long the oldest one waits, and how many were given up; deleted imports do not count."""
+    waits, given_up, gone, told = (make_task(callback_url=f"http://{n}.example/") for n in range(4))
+    for task in (given_up, gone, told):
+        catalogue.tasks.stop(task.id)
+    calls = {call.task_id: call for call in catalogue.callbacks.claim(9, 60.0)}
+    catalogue.callbacks.failed(calls[given_up.id], "410 Gone", None)
+    catalogue.callbacks.delivered(calls[told.id], "200 OK")
+    catalogue.tasks.mark_deleted(gone.id)
+    found = scrape(client)
+    assert found["face_import_pending_seconds", "callback"] == 0
+    assert found["face_import_callbacks_given_up", ""] == 1
+    catalogue.tasks.stop(waits.id)
+    with catalogue.engine.begin() as connection:
+        connection.execute(text("UPDATE callback SET ended_at = ended_at - 100"))
+    assert scrape(client)["face_import_pending_seconds", "callback"] == pytest.approx(100, abs=5)
+
+
 def test_unavailable_hosts_are_counted(client: FlaskClient, catalogue: Catalogue, make_task: MakeTask) -> None:
     """Those that running imports wait for, once for each; not those that answer again or were given up."""
     one, two, stopped = make_task(), make_task(), make_task()

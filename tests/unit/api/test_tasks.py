@@ -326,7 +326,7 @@ def test_the_openapi_document_names_every_endpoint(client: FlaskClient) -> None:
                     "download_rows",
                     "rows",
                 ),
-                *("judge", "measurements", "limits", "undo"),
+                *("judge", "measurements", "limits", "undo", "events"),
             )
         ),
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from api_shim.pace import LEAST_RATE, PacedSocket
-from api_shim.slots import DOWNLOADS, FORMS, SEARCHES, SIZES, UPLOADS
+from api_shim.slots import DOWNLOADS, EVENTS, FORMS, SEARCHES, SIZES, UPLOADS
 from api_shim.uploads import AT_HAND_BYTES
 from api_shim.worker import is_at_hand
 from face_import.settings import Settings
@@ -53,7 +53,7 @@ def test_there_are_more_threads_than_places() -> None:
     """So many are left for requests that need no place."""
     command = next(program.command for program in programs(Settings()) if program.name == "shim")
     threads = int(command[command.index("--threads") + 1])
-    assert threads - sum(slots.number for slots in (UPLOADS, FORMS, DOWNLOADS, SEARCHES, SIZES)) == 16
+    assert threads - sum(slots.number for slots in (UPLOADS, FORMS, DOWNLOADS, EVENTS, SEARCHES, SIZES)) == 16
 
 
 def test_silence_ends_patience(ends: tuple[PacedSocket, socket.socket]) -> None:

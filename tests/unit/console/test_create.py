@@ -76,8 +76,10 @@ def test_groups_are_suggested(client: FlaskClient, get: Get) -> None:
         ({"alike": "1.5"}, "Must be at most 1."),
         ({"alike_tag": "much"}, "Enter a number."),
         ({"on_alike": "ignore"}, "Choose one of the two options."),
+        ({"callback_url": "app.example.com"}, "Enter an address that begins with http:// or https://"),
+        ({"callback_url": "https://x.example/" + "x" * 2048}, "At most 2048 characters."),
     ],
-    ids=str,
+    ids=lambda field: str(field)[:60],
 )
 def test_a_wrong_field_is_explained(
     client: FlaskClient, settings: Settings, fields: dict[str, str], problem: str

@@ -26,7 +26,7 @@ from tests.unit.console.conftest import Create, Get, MakeApp
 ROOT = Path(face_import.__file__).parent
 MAKE_MESSAGES = (
     *("clients/*.py", "domain/*.py", "pipeline/*.py", "sources/*.py", "catalogue/*.py"),
-    *("control.py", "keeper.py", "results.py", "space.py", "undo.py", "orchestration/dag/tasks.py"),
+    *("callbacks.py", "control.py", "keeper.py", "results.py", "space.py", "undo.py", "orchestration/dag/tasks.py"),
 )
 FOR_OTHERS = {
     "clients/airflow.py": "Airflow's refusals",
@@ -122,7 +122,7 @@ NO_MESSAGES = {
     *("Shards of import 7 at once; 0 pauses it", "Airflow asked this process to end", "workbook sheet=7"),
     *("completed with 7 failure7", "the import is 7 (7), and fail_on_errors is set; all other rows are imported"),
     *("encoding=7 separator=7 header=7 columns=7 ignored=7", "Basic 7", "CJK UNIFIED", " and 7 more hosts"),
-    *("_Connection | None", "Sequence[tuple[T, asyncio.Future[R]]]"),
+    *("catalogue unavailable error=7", "_Connection | None", "Sequence[tuple[T, asyncio.Future[R]]]"),
 }
 """Texts for logs, Airflow and other programs, and types."""
 CODE = re.compile(r"\\[bW]|^\{\"|\r\n|^\[Errno")

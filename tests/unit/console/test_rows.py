@@ -11,7 +11,7 @@ from face_import.catalogue import Catalogue
 from face_import.contract import Code, Reason
 from face_import.control import Control
 from face_import.domain.failed_rows import FailedRows
-from face_import.domain.models import Measurements, Outcome, OutcomeBatch
+from face_import.domain.models import Measurements, Nearest, Outcome, OutcomeBatch
 from face_import.settings import Settings
 from tests.conftest import MakeTask
 from tests.unit.api.test_results import run
@@ -74,6 +74,50 @@ def test_a_row_says_whose_it_is(get: Get, rows_page: str) -> None:
     for secret in ("pass-word", "secret"):
         assert secret not in page
     assert "尚未处理" in get(rows_page, language="zh")
+
+
+@pytest.fixture
+def doubtful(create: Create, catalogue: Catalogue, settings: Settings) -> tuple[str, str]:
+    """Two imports into a group: faces, and then rows that resemble those, each other, and somebody else's."""
+    first, second = (create(FILE).get_json()["id"] for _ in range(2))
+    run(catalogue, settings, first, [Outcome(row, "https://x/1.jpg", Code.OK, face_id=f"e-{row}") for row in (1, 2)])
+    outcomes = [
+        Outcome(1, "https://x/1.jpg", Code.ALIKE, "looks like e-2 (Bob), 0.8126", nearest=Nearest("e-2", 0.81256)),
+        Outcome(2, "https://x/2.jpg", Code.OK, "looks like …", face_id=f"{second}-2", nearest=Nearest("<b>", 0.7)),
+        Outcome(3, "https://x/3.jpg", Code.UNLIKE_TAG, "unlike …", nearest=Nearest(f"{second}-2", 0.25)),
+    ]
+    run(catalogue, settings, second, outcomes)
+    return first, second
+
+
+def test_a_doubtful_row_is_shown_beside_the_face_that_it_resembles(get: Get, doubtful: tuple[str, str]) -> None:
+    """With the score, and a link to that face's row; in words, if nobody knows its image."""
+    first, second = doubtful
+    page = get(f"/tasks/{second}/rows")
+    pairs = [
+        (re.findall(r"/console/thumbnail/([^/]+/\d+)", pair), re.findall(r'href="([^"]+)"', pair))
+        for pair in re.findall(r'<figure class="pair">(.*?)</figure>', page, re.DOTALL)
+    ]
+    assert pairs == [
+        ([f"{second}/1", f"{first}/2"], [f"/tasks/{first}/rows?row=2"]),
+        ([f"{second}/3", f"{second}/2"], [f"/tasks/{second}/rows?row=2"]),
+    ]
+    for text in (f">Row 2 of import {first}<", "Score 0.8126 ·", ">Row 2</a>", "Score 0.25 ·"):
+        assert text in page, text
+    assert "Most similar face: &lt;b&gt;, score 0.7. No import on record has added it" in page
+    assert "分数 0.25 ·" in get(f"/tasks/{second}/rows", language="zh")
+    log = get(f"/tasks/{second}")
+    assert log.count('<figure class="pair">') == 2
+    assert f"/console/thumbnail/{first}/2" in log
+
+
+def test_an_import_that_was_deleted_shows_no_images(get: Get, doubtful: tuple[str, str], catalogue: Catalogue) -> None:
+    """Its face is still in the group, and is named."""
+    first, second = doubtful
+    catalogue.tasks.mark_deleted(first)
+    page = get(f"/tasks/{second}/rows?row=1")
+    assert "Most similar face: e-2, score 0.8126." in page
+    assert first not in page
 
 
 def test_a_long_search_goes_on(get: Get, rows_page: str, monkeypatch: pytest.MonkeyPatch) -> None:

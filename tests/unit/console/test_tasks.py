@@ -262,3 +262,30 @@ def test_rows_to_correct_are_those_of_the_shard(
     (link,) = re.findall(r'href="([^"]*failed\.csv[^"]*)"', get(f"/tasks/{task_id}?shard=1&code=201"))
     lines = client.get(link.replace("&amp;", "&")).text.splitlines()[1:]
     assert [line.split(",")[1] for line in lines] == ["3", "4"]
+
+
+def test_the_page_of_a_task_says_what_became_of_its_callback(
+    client: FlaskClient, catalogue: Catalogue, make_task: MakeTask
+) -> None:
+    """Its address without secrets, and the last answer while it is not delivered; nothing for a task without one."""
+    task = make_task(callback_url="https://me:p4ss@app.example.com/hooks?key=t0k")
+
+    def shown() -> str:
+        page = client.get(f"/tasks/{task.id}").get_data(as_text=True)
+        assert "p4ss" not in page
+        assert "t0k" not in page
+        found = re.search(r"<dt>Callback URL</dt><dd>(.*?)</dd>", page)
+        assert found is not None
+        return found[1].removeprefix("https://app.example.com/hooks?…<br>")
+
+    assert shown() == "Not called so far"
+    catalogue.tasks.stop(task.id)
+    (call,) = catalogue.callbacks.claim(1, 60.0)
+    catalogue.callbacks.failed(call, "503 <b>", 60.0)
+    assert shown() == "Not delivered yet (503 &lt;b&gt;)"
+    catalogue.callbacks.failed(call, "no answer within 15 s", 60.0)
+    chinese = client.get(f"/tasks/{task.id}", headers={"Accept-Language": "zh"}).get_data(as_text=True)
+    assert "尚未送达 (15 秒内没有响应)" in chinese
+    catalogue.callbacks.delivered(call, "200 OK")
+    assert shown() == "Delivered"
+    assert "Callback URL" not in client.get(f"/tasks/{make_task().id}").get_data(as_text=True)

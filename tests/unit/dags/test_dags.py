@@ -92,6 +92,9 @@ def test_retries_are_quick_and_finish_always_runs(dag: DAG) -> None:
         ("blur_degree", 101),
         ("faces", 101),
         ("entry", "Staff Nightly"),
+        ("callback_url", "app.example.com"),
+        ("callback_url", "https://app.example.com/two words"),
+        ("callback_url", "https://app.example.com/" + "x" * 2048),
     ],
 )
 def test_the_form_refuses_wrong_values(dag: DAG, name: str, wrong: object) -> None:

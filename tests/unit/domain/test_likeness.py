@@ -46,7 +46,15 @@ def test_another_tag_is_worse_than_an_unlike_face(
     hits: list[Hit], tag: str, guard: Guard, found: tuple[Code, str] | None
 ) -> None:
     """The most similar face is named; a threshold itself counts as reached."""
-    assert doubt(hits, tag, guard) == found
+    against = doubt(hits, tag, guard)
+    assert (against and against[:2]) == found
+
+
+def test_the_face_in_question_is_said_as_it_is() -> None:
+    """Neither shortened nor rounded, unlike in the message."""
+    against = doubt([Hit("x" * 100, 0.712345, "Ada", "")], "Bob", BOTH)
+    assert against
+    assert against.nearest == ("x" * 100, 0.712345)
 
 
 def test_the_hits_are_those_of_the_rows_face() -> None:

@@ -64,6 +64,14 @@ def test_the_bound_on_a_host_reaches_the_run() -> None:
     assert found.conf()["host_threads"] == 4
 
 
+def test_who_is_to_be_told_reaches_the_run() -> None:
+    """A template like the source; without one the run has no such parameter."""
+    (found,) = read(entry(callback_url="'https://app.example.com/hooks/{{ ds }}'")).entries
+    assert found.conf()["callback_url"] == "https://app.example.com/hooks/{{ ds }}"
+    (without,) = read(entry()).entries
+    assert "callback_url" not in without.conf()
+
+
 def test_what_failures_do_reaches_the_run() -> None:
     """Beside `mode`, not among the limits of faces."""
     (found,) = read(entry(max_failed=5, max_failed_percent=20, fail_on_errors=1)).entries
@@ -100,9 +108,10 @@ def test_a_file_may_be_empty(text: str) -> None:
         ({"mode": 2}, "mode: "),
         ({"max_failed": -1}, "max_failed: Input should be greater than or equal to 0"),
         ({"max_failed_percent": 101}, "max_failed_percent: Input should be less than or equal to 100"),
-        ({"same_picture": 1, "changes_only": True}, "same_picture cannot be combined with changes_only"),
         ({"alike": 1.5}, "alike: Input should be less than or equal to 1"),
         ({"on_alike": "ask"}, "on_alike: Input should be 'refuse' or 'note'"),
+        ({"callback_url": "app.example.com"}, "callback_url: String should match pattern"),
+        ({"callback_url": "'https://x.example/{{ ds'"}, "callback_url: not a valid template"),
         ({"fail_on_errors": 2}, "fail_on_errors: Input should be less than or equal to 1"),
         ({"limits": "{pos_yaw: 181}"}, "limits.pos_yaw: "),
         ({"limits": "{yaw: 20}"}, "limits.yaw: Extra inputs are not permitted"),

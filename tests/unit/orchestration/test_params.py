@@ -47,12 +47,23 @@ def test_every_value_reaches_the_task() -> None:
     assert config.scope == Scope(measure=1)
     assert config.guard == NO_GUARD
     guard = {"same_picture": 1, "alike": 1, "alike_tag": 0.45, "on_alike": "note"}
-    assert task_config(validated(**guard)).guard == Guard(1, 1.0, 0.45, OnAlike.NOTE)
+    for entry in (None, "nightly"):
+        assert task_config(validated(**guard, entry=entry)).guard == Guard(1, 1.0, 0.45, OnAlike.NOTE)
     assert task_config(validated(dry_run=1, sample=1000)).scope == Scope(dry_run=1, sample=1000)
     assert config.limits == Limits(**limits)
     assert (config.group_name, config.source) == ("staff", "https://h/faces.csv?…")
     assert (config.thread_num, config.host_threads, config.mode, config.entry) == (7, 2, Mode.STOP, "nightly")
     assert asdict(config.options) == reading
+    url = "https://me:p4ss@app.example.com/hooks?key=t0k"
+    assert task_config(validated(callback_url=url)).callback_url == url
+    assert config.callback_url == ""
+
+
+@pytest.mark.parametrize("url", ["http://", "https://[::1/x", "http://x.example:99999/"])
+def test_a_callback_that_leads_nowhere_is_refused(url: str) -> None:
+    """What Airflow's pattern lets pass is still looked at before the import begins."""
+    with pytest.raises(InvalidRequest, match=r"^callback_url: "):
+        task_config({**validated(), "callback_url": url})
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 import json
 import stat
 from configparser import RawConfigParser
+from datetime import UTC, datetime
 
 import pytest
+from standardwebhooks import Webhook
 
 from face_import.errors import ConfigError
 from face_import.settings import Settings
@@ -35,6 +37,16 @@ def test_the_users_passwords_are_those_the_processes_read(settings: Settings, la
     users = json.loads((layout.secrets / "airflow_users.json").read_text())
     assert set(users) == {"admin", "face_import"}
     assert users["face_import"] == settings.airflow_password.get_secret_value()
+
+
+def test_callbacks_can_be_signed_from_the_first_start_on(settings: Settings, layout: Layout) -> None:
+    """The secret is one that the standard's library takes, and each home has its own."""
+    create_credentials(settings, layout)
+    (secret,) = settings.callback_secrets
+    assert Webhook(secret.get_secret_value()).sign("id", datetime.now(UTC), "{}").startswith("v1,")
+    (layout.secrets / "callback_secret").unlink()
+    create_credentials(settings, layout)
+    assert settings.callback_secrets != (secret,)
 
 
 def test_all_three_keys_of_airflow_are_made(settings: Settings, layout: Layout) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 from airflow.sdk import Param
 
 from face_import.catalogue import TaskConfig
+from face_import.clients.callback import check_callback_url
 from face_import.contract import (
+    CALLBACK_PATTERN,
     DEFAULT_THREAD_NUM,
     ENTRY_NAME_PATTERN,
+    MAX_CALLBACK_URL,
     MAX_CONCURRENCY,
     MAX_SOURCE_URL,
     UPLOAD,
@@ -158,6 +161,16 @@ def import_params(settings: Settings) -> dict[str, Param]:
         "fail_on_errors": _option(
             FAILURE_POLICY["fail_on_errors"], "Whether this run fails if the import is completed with failed rows."
         ),
+        "callback_url": Param(
+            None,
+            type=["null", "string"],  # what may be left empty in the form
+            maxLength=MAX_CALLBACK_URL,
+            pattern=CALLBACK_PATTERN,
+            title="Callback URL",
+            description="http(s) URL that gets a signed POST whenever the import stops or completes. It is shown here "
+            "as it is; one with a secret is better given to the API.",
+            section=HOW,
+        ),
         **{name: _limit(limit) for name, limit in LIMITS.items()},
         "measure": _option(
             SCOPE["measure"],
@@ -170,7 +183,8 @@ def import_params(settings: Settings) -> dict[str, Param]:
             enum=[0, 1],
             values_display={0: "no", 1: "yes"},
             title=GUARD["same_picture"],
-            description="Whether a row fails whose image, byte by byte, another row of the file has imported.",
+            description="Whether a row fails whose image, byte by byte, another row of the file has imported, or "
+            "a row of the recurring import that is named below.",
             section=TAGS,
         ),
         "alike": _score(
@@ -226,12 +240,10 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
     """
     if unknown := [name for name in params if name not in PARAMETERS]:  # a misspelt limit must not be silently off
         raise InvalidRequest(f"{unknown[0]}: there is no such parameter; there are {', '.join(PARAMETERS)}")
+    check_callback_url(params["callback_url"] or "")
     scope = Scope(**{name: params[name] for name in SCOPE})
     if params["entry"] and (scope.dry_run or scope.sample):
         raise InvalidRequest("entry: only changes since a recurring import cannot be combined with a dry run or sample")
-    guard = Guard.of(params)
-    if params["entry"] and guard.same_picture:
-        raise InvalidRequest("entry: only changes since a recurring import cannot be combined with same_picture")
     return TaskConfig(
         group_name=params["group_name"],
         source=redact(params["source"]),
@@ -243,5 +255,6 @@ def task_config(params: Mapping[str, Any]) -> TaskConfig:
         host_threads=params["host_threads"],
         policy=FailurePolicy(**{name: params[name] for name in FAILURE_POLICY}),
         scope=scope,
-        guard=guard,
+        guard=Guard.of(params),
+        callback_url=params["callback_url"] or "",
     )
