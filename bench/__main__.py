@@ -20,6 +20,7 @@ from rich.table import Table
 from bench.faces import faces, large_photographs
 from bench.fetching import fetching
 from bench.figures import Figure, save
+from bench.history import record
 from bench.hosts import hosts
 from bench.intake import intake
 from bench.jobs import busy, first_row, jobs, scale, shard
@@ -61,7 +62,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="face-import-bench-") as folder, ExitStack() as held:
         bench = Workbench(Path(folder), held)
         figures = list(_measured(bench, asked))
-    save(figures, _machine(), time.monotonic() - began)
+    machine = _machine()
+    save(figures, machine, time.monotonic() - began)
+    record(figures, machine)
     _show(figures)
     return 0 if all(figure.met for figure in figures) else 1
 
