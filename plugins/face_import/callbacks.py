@@ -21,7 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from standardwebhooks import Webhook
 
 from face_import.catalogue import Call, Catalogue
-from face_import.catalogue.callbacks import PER_ORIGIN
 from face_import.catalogue.progress import iso_time
 from face_import.clients.callback import post
 from face_import.clients.transfer import FetchError
@@ -102,8 +101,7 @@ class Courier:
         room = AT_ONCE - origins.total()
         if room <= 0:
             return
-        busy = [origin for origin, calls in origins.items() if calls >= PER_ORIGIN]
-        for call in await self._in_database(lambda: self._callbacks.claim(room, self._lease_s, busy=busy)):
+        for call in await self._in_database(lambda: self._callbacks.claim(room, self._lease_s, busy=origins)):
             task = asyncio.create_task(self._deliver(call, secrets))
             self._under_way[task] = call.origin
             task.add_done_callback(self._ended)

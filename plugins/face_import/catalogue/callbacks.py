@@ -5,13 +5,13 @@ of something that did not happen. Each attempt ends at most once, so it has at m
 by making it due later, when whoever claimed it must be dead: so a call is made at least once, and by one at a time.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, case, func, insert, literal, select, update
 
 from face_import.catalogue.engine import reading
 from face_import.catalogue.progress import progress_of, summary
@@ -81,11 +81,16 @@ def note_end(connection: Connection, task_id: str) -> None:
         "id": str(uuid4()),
         "event": event,
         "data": summary(task, progress_of(connection, task.id)),
-        "origin": urlsplit(task.config.callback_url).netloc.rpartition("@")[2].lower()[:300],
+        "origin": origin_of(task.config.callback_url),
         "ended_at": now(),
         "due_at": now(),
     }
     connection.execute(insert(callback).values(values))
+
+
+def origin_of(url: str) -> str:
+    """Host and port of a URL, in lower case. Never fails, as `urlsplit` does: nothing may keep a task from ending."""
+    return re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2].lower()[:300]
 
 
 class Callbacks:
@@ -99,23 +104,25 @@ class Callbacks:
         self._engine = engine
         self._reader = reading(engine)
 
-    def claim(self, at_most: int, lease_s: float, *, busy: Collection[str] = ()) -> list[Call]:
+    def claim(self, at_most: int, lease_s: float, *, busy: Mapping[str, int] | None = None) -> list[Call]:
         """Claim calls that are due, the longest overdue first; those of deleted tasks are dropped.
 
         Args:
             at_most: how many.
             lease_s: seconds after which a call is due again if nobody has settled it.
-            busy: origins that are not to be called now.
+            busy: calls that the sender has under way, by origin.
         """
         columns = callback.c
-        rank = func.row_number().over(partition_by=columns.origin, order_by=columns.due_at).label("rank")
+        rank = func.row_number().over(partition_by=columns.origin, order_by=columns.due_at)
+        under_way = case(busy, value=columns.origin, else_=0) if busy else literal(0)
+        place = (rank + under_way).label("place")
         ripe = (
-            select(columns.task_id, columns.attempt, columns.due_at, import_task.c.callback_url, rank)
+            select(columns.task_id, columns.attempt, columns.due_at, import_task.c.callback_url, place)
             .join(import_task, import_task.c.id == columns.task_id)
-            .where(columns.due_at <= now(), import_task.c.deleted_at.is_(None), columns.origin.not_in(busy))
+            .where(columns.due_at <= now(), import_task.c.deleted_at.is_(None))
             .subquery()
         )
-        query = select(ripe).where(ripe.c.rank <= PER_ORIGIN).order_by(ripe.c.due_at).limit(at_most)
+        query = select(ripe).where(ripe.c.place <= PER_ORIGIN).order_by(ripe.c.due_at).limit(at_most)
         with self._reader.begin() as connection:  # no write transaction in the rounds without work
             found = connection.execute(query).all()
         if not found:
@@ -170,4 +177,5 @@ class Callbacks:
 
 
 def _its(call: Call) -> tuple[Any, ...]:
-    return callback.c.task_id == call.task_id, callback.c.attempt == call.attempt
+    # by its id, too: a task may have the id of one that was deleted since
+    return callback.c.task_id == call.task_id, callback.c.attempt == call.attempt, callback.c.id == call.id

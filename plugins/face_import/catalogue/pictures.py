@@ -64,14 +64,17 @@ class Pictures:
         imports = select(columns.id).where(columns.group_name == group, columns.entry == entry)
         imports = imports.where(columns.state != TaskState.COMPLETED, in_progress())  # others have nothing in flight
         same = (held.entry == entry, held.group_name == group, held.picture == picture)
-        query = select(held.key == key, held.task_id, held.row, held.face_id).where(*same)
+        query = select(held.key == key, held.task_id, held.row, held.face_id, held.pending).where(*same)
         query = query.order_by((held.key == key).desc(), (held.task_id == task.id).desc()).limit(MOST_HOLDERS)
         with self._reader.begin() as connection:
             earlier = _in_flight(connection, (task.id, row), picture, {task.id, *connection.scalars(imports)})
             found = connection.execute(query).all()
         if any(is_own for is_own, *_ in found):
             return []
-        settled = [Twin(by, its_row, "" if by == task.id else face_id) for _, by, its_row, face_id in found]
+        # of a pending one another face may be in the group by now, or come into it
+        settled = [
+            Twin(by, its_row, "" if by == task.id or pending else face_id) for _, by, its_row, face_id, pending in found
+        ]
         return earlier or settled
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -47,8 +48,11 @@ def check_callback_url(url: str) -> None:
         raise _refusal("contains a space or a control character; percent-encode it")
     try:
         target_of(url)
+        urlsplit(url)
     except FetchError as error:
         raise _refusal(str(error)) from None
+    except ValueError:  # its text would quote the login
+        raise _refusal("malformed; percent-encode the login and all else that is not ASCII") from None
 
 
 def _refusal(why: str) -> InvalidRequest:

@@ -71,6 +71,17 @@ def test_an_entry_has_a_picture_as_long_as_it_holds_the_face(catalogue: Catalogu
     assert [of_entry(later, 7, MINE, picture) for picture in (b"p", b"q")] == [[], [Twin(later.id, 2)]]
 
 
+def test_a_row_that_is_in_progress_keeps_its_picture(catalogue: Catalogue) -> None:
+    """Its old face may be deleted and its new one be on the way: that the old one is gone says nothing."""
+    first = working(catalogue, "pending", "nightly")
+    imported(catalogue, first, 1, OTHER, b"p")
+    second = working(catalogue, "pending", "nightly")
+    held = Holdings(catalogue.engine, second)
+    assert held.reserve(OTHER, 1, was=b"d", adding=None, picture=b"p")
+    later = working(catalogue, "pending", "nightly")
+    assert catalogue.pictures.of_entry(later, 7, MINE, b"p") == [Twin(second.id, 1)]
+
+
 def test_a_row_that_has_a_picture_yields_to_nobody(catalogue: Catalogue) -> None:
     """Also while its face is replaced by one of the same picture, and another row was quicker."""
     first = working(catalogue, "owner", "nightly")

@@ -57,6 +57,8 @@ def test_without_a_url_there_is_nothing_to_tell(client: FlaskClient, create: Cre
         ("app.example.com/hooks", "must be an http:// or https:// URL"),
         ("http://x.example/a b", "contains a space or a control character; percent-encode it"),
         ("http://", "not a valid URL"),
+        ("https://user:pa[ss@x.example/", "malformed; percent-encode the login and all else that is not ASCII"),
+        ("https://u\u2100:pw@x.example/", "malformed; percent-encode the login and all else that is not ASCII"),
         ("http://x.example/" + "t0k" * 700, "String should have at most 2048 characters"),
     ],
 )

@@ -174,13 +174,36 @@ def test_a_late_failure_changes_nothing_and_a_late_success_settles(catalogue: Ca
 
 
 def test_a_host_that_hangs_does_not_hold_up_others(catalogue: Catalogue, make_task: MakeTask) -> None:
-    """Of one origin only some are claimed, however many are due for longer; a busy one is left out."""
+    """Of one origin only some are claimed, however many are due for longer, and fewer with calls under way."""
     for _ in range(PER_ORIGIN + 3):
         catalogue.tasks.stop(make_task(callback_url="http://Hangs.example:8000/x").id)
     other = make_task(callback_url="http://good.example/")
     catalogue.tasks.stop(other.id)
-    assert catalogue.callbacks.claim(1, 60.0, busy=["hangs.example:8000"])[0].task_id == other.id
+    assert catalogue.callbacks.claim(1, 60.0, busy={"hangs.example:8000": PER_ORIGIN})[0].task_id == other.id
+    assert len(catalogue.callbacks.claim(100, 60.0, busy={"hangs.example:8000": PER_ORIGIN - 1, "x": 2})) == 1
     assert len(claim(catalogue)) == PER_ORIGIN
+
+
+@pytest.mark.parametrize("url", ["https://user:pa[ss@App.example.com:1/hook", "https://u\u2100:p@h.example/", "x", ""])
+def test_no_url_keeps_a_task_from_ending(catalogue: Catalogue, make_task: MakeTask, url: str) -> None:
+    """Whatever was stored: `urlsplit` would raise for some of these."""
+    task = make_task(callback_url=url)
+    catalogue.tasks.stop(task.id)
+    assert {call.origin for call in claim(catalogue)} <= {"app.example.com:1", "h.example", ""}
+
+
+def test_a_late_result_is_not_that_of_another_task_with_the_id(catalogue: Catalogue, make_task: MakeTask) -> None:
+    """A run that is started again under its name after a delete has a task with the same id, and the same attempt."""
+    task = make_task(callback_url=URL)
+    catalogue.tasks.stop(task.id)
+    (call,) = claim(catalogue)
+    with catalogue.engine.begin() as connection:
+        connection.execute(update(callback).values(id="another"))
+    catalogue.callbacks.delivered(call, "200 OK")
+    catalogue.callbacks.failed(call, "410 Gone", None)
+    last = catalogue.callbacks.last(task.id)
+    assert last is not None
+    assert (last.state, last.answer) == (CallState.PENDING, "")
 
 
 def test_a_deleted_task_is_not_told_of_any_more(catalogue: Catalogue, make_task: MakeTask) -> None:
