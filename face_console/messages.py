@@ -17,7 +17,8 @@ _NUMBER = r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?"
 _LOOKED_UP = frozenset(("message", "what", "who", "why"))
 """Names of places whose text is looked up itself. A single letter is the place of a number, others are left alone."""
 _LONGEST = 1000
-"""Characters; a longer message is not looked up, so that no text takes long to match."""
+_DEEPEST = 5
+"""Characters of a message, and messages in one another, beyond which none is looked up, so that no text takes long."""
 
 
 def translated(message: str) -> str:
@@ -26,17 +27,19 @@ def translated(message: str) -> str:
 
 
 @lru_cache(4096)
-def _in_chinese(message: str) -> str:
+def _in_chinese(message: str, depth: int = 0) -> str:
     if text := chinese(CATALOGUE).get(message) or chinese().get(message):
         return text
-    if len(message) > _LONGEST:
+    if len(message) > _LONGEST or depth > _DEEPEST:
         return message
-    known = [_filled(text, found.groupdict()) for form, text in _forms() if (found := form.fullmatch(message))]
+    known = [
+        _filled(text, found.groupdict(), depth + 1) for form, text in _forms() if (found := form.fullmatch(message))
+    ]
     return min(known, key=_letters, default=message)
 
 
-def _filled(text: str, places: Mapping[str, str]) -> str:
-    return text % {name: _in_chinese(part) if name in _LOOKED_UP else part for name, part in places.items()}
+def _filled(text: str, places: Mapping[str, str], depth: int) -> str:
+    return text % {name: _in_chinese(part, depth) if name in _LOOKED_UP else part for name, part in places.items()}
 
 
 def _letters(text: str) -> int:

@@ -66,7 +66,7 @@ def portrait(
         data = _original(context, task_id, entry)
         small, scale = _small(data, context.settings.max_image_pixels, PORTRAIT_SIDE)
     try:
-        with _turn(_faces):
+        with _turn(_faces, wait_s=0):  # what waits would hold its image, and a thread of the API
             face = imported_face(context.settings, data, measured)
     except NoPicture:
         face = None
@@ -79,8 +79,8 @@ def portrait(
 
 
 @contextmanager
-def _turn(turns: BoundedSemaphore) -> Iterator[None]:
-    if not turns.acquire(timeout=WAIT_S):
+def _turn(turns: BoundedSemaphore, wait_s: float = WAIT_S) -> Iterator[None]:
+    if not turns.acquire(timeout=wait_s):
         raise NoPicture
     try:
         yield

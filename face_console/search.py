@@ -162,5 +162,5 @@ def _match(hit: Hit) -> Match:
 
 
 def plain(text: str) -> str:
-    """A service's text without lone surrogates, which JSON may have and a page may not."""
-    return text.encode(errors="replace").decode()
+    """A service's text without what JSON may have, and a page or a database may not: lone surrogates and NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")

@@ -6,7 +6,7 @@ that page.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 from itertools import chain, islice
 
@@ -167,9 +167,9 @@ class Results:
             rows = self._matching(source, selection, search, found)
             if search.sort:
                 found.sorted = 0
-                first = nsmallest(skip + limit, (result for result, _ in rows), search.order)
+                places = nsmallest(skip + limit, (search.order(result) for result, _ in rows))
                 found.skipped = min(skip, found.sorted)
-                rows = self._read(source, first[skip:])
+                rows = self._read(source, selection, [row for *_, row in places[skip:]])
             for row in rows:
                 if found.skipped < skip:
                     found.skipped += 1
@@ -205,12 +205,18 @@ class Results:
         for page in self._outcomes.pages(self._task_id, selection, self.total):
             yield [(result, (0, [])) for result in page]
 
-    def _read(self, source: StoredSource, results: Sequence[RowResult]) -> Iterator[ResultRow]:
-        """These rows in this order; it ends after `MOST_BYTES` of the file."""
+    def _read(self, source: StoredSource, selection: Selection, numbers: Sequence[int]) -> Iterator[ResultRow]:
+        """These rows in this order, but for those that are not selected any more; it ends after `MOST_BYTES` read."""
+        if not numbers:
+            return
+        alone = replace(selection, spans=tuple((number, number) for number in sorted(numbers)))
+        pages = self._outcomes.pages(self._task_id, alone, self.total)
+        results = {result[0]: result for result in chain.from_iterable(pages)}
         most = source.bytes_read + MOST_BYTES
-        for result in results:
-            (record,) = chain.from_iterable(source.batches(result[:1]))
-            yield result, record
+        for number in numbers:
+            if number in results:
+                (record,) = chain.from_iterable(source.batches([number]))
+                yield results[number], record
             if source.bytes_read > most:
                 return
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Connection,
     Engine,
     LargeBinary,
     and_,
@@ -54,14 +55,9 @@ class Turns:
         Raises:
             LeaseLost: another try owns the shard, or the task was deleted.
         """
-        group = select(import_task.c.group_name).where(import_task.c.id == task_id).scalar_subquery()
-        first = upsert_for(self._engine.dialect)(turn).values(group_name=group, last=1)
-        following = first.on_conflict_do_update(
-            index_elements=[turn.c.group_name], set_={"last": turn.c.last + 1}
-        ).returning(turn.c.last)
         with self._engine.begin() as connection:
             check_lease(connection, task_id, number, owner)
-            given = connection.scalar(following)
+            given = next_turn(connection, task_id)
             picture = bindparam("picture", type_=LargeBinary)
             waiting = or_(sent.c.turn.is_(None), sent.c.digest != picture)
             ours = update(sent).where(sent.c.task_id == task_id, sent.c.row == bindparam("number"), waiting)
@@ -93,6 +89,14 @@ class Turns:
             query = query.where(sent.c.face_id.in_(ids), import_task.c.group_name == group, ~handled, in_progress())
             query = query.where(after)
             return set(connection.scalars(query))
+
+
+def next_turn(connection: Connection, task_id: str) -> int:
+    """The next turn of a task's group; until the transaction ends, nobody else gets one."""
+    group = select(import_task.c.group_name).where(import_task.c.id == task_id).scalar_subquery()
+    first = upsert_for(connection.dialect)(turn).values(group_name=group, last=1)
+    following = first.on_conflict_do_update(index_elements=[turn.c.group_name], set_={"last": turn.c.last + 1})
+    return int(connection.execute(following.returning(turn.c.last)).scalar_one())
 
 
 def in_progress() -> ColumnElement[bool]:

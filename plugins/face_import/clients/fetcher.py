@@ -225,5 +225,5 @@ class Fetcher:
             data = await asyncio.to_thread(undone, data, encodings, self._max_bytes)
         row.held.shrink(len(data))
         if not data:
-            raise FetchError(f"{response.status} {response.reason}: no image in it", Reason.EMPTY)
+            raise FetchError(f"{response.status} {(response.reason or '')[:100]}: no image in it", Reason.EMPTY)
         return data

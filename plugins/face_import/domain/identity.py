@@ -5,7 +5,7 @@ import hashlib
 import re
 import secrets
 
-from face_import.contract import TASK_ID_LENGTH
+from face_import.contract import MAX_ROW, TASK_ID_LENGTH
 
 _TASK_ID = re.compile(rf"[A-Za-z0-9_-]{{{TASK_ID_LENGTH}}}")
 UPLOADED = "rows"
@@ -58,7 +58,8 @@ def maker_of(face_id: str) -> tuple[str, int] | None:
     task_id, _, row = face_id[:TASK_ID_LENGTH], face_id[TASK_ID_LENGTH:][:1], face_id[TASK_ID_LENGTH + 1 :]
     if not is_task_id(task_id) or not row.isascii() or not row.isdigit() or len(row) > 10:
         return None
-    return (task_id, int(row)) if made_face_id(task_id, int(row)) == face_id else None
+    number = int(row)
+    return (task_id, number) if number <= MAX_ROW and made_face_id(task_id, number) == face_id else None
 
 
 def pool_of_run(run_id: str) -> str:

@@ -156,7 +156,7 @@ class ChangesImporter(RowImporter):
         if held.picture != b"" or not self.lookalikes.guard.same_picture:
             return None
         image = await self._decoding(check_image, data, self.max_pixels)
-        return await self.lookalikes.twice(row, data, to_data_uri(image.still))
+        return await self.lookalikes.regained(row, held, data, to_data_uri(image.still))
 
     async def _is_there(self, row: Row, data: bytes, face_id: str) -> Found:
         """Whether the group has a row's picture under this id, as it would be sent now."""

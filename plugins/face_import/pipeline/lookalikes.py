@@ -20,7 +20,7 @@ from face_import.clients.services import Found
 from face_import.contract import Code, Reason
 from face_import.domain.guard import Guard
 from face_import.domain.likeness import Doubt, Hit, doubt
-from face_import.domain.models import Row
+from face_import.domain.models import Holding, Row
 from face_import.domain.uri import DataUri
 from face_import.errors import RefusalKind, ServiceRefusal, ServiceUnavailable, TaskFailed
 from face_import.pipeline.adding import Added, Adder, Candidate, Verdict
@@ -42,6 +42,7 @@ class Lookalikes:
         give_up: takes a row's turn back (`catalogue.Turns.give_up`).
         later: faces of rows that look after this one (`catalogue.Turns.later`).
         twins: other rows that have a row's picture (`catalogue.Pictures`).
+        regain: gives a row of an entry its picture back (`catalogue.Pictures.regain`).
         threads: where the catalogue is called.
         dry_run: whether nothing is added: then a face is compared with what the group has, if there is a group.
     """
@@ -53,6 +54,7 @@ class Lookalikes:
     give_up: Callable[[int], None]
     later: Callable[[int, Collection[str]], set[str]]
     twins: Callable[[Row, bytes], list[Twin]]
+    regain: Callable[[Row, Holding, bytes, Collection[Twin]], Twin | None]
     threads: Executor
 
     @property
@@ -168,10 +170,21 @@ class Lookalikes:
         adder, picture = self.adder, await self.adder.digest_of(data)
         for twin in await self._in_catalogue(self.twins, row, picture):
             if not twin.face_id or await adder.is_there(row, uri, twin.face_id) is not Found.NOT_THERE:
-                if twin.task_id == adder.task_id:
-                    return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row}")
-                return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row} of import {twin.task_id}")
+                return self._same_as(twin)
         return None
+
+    async def regained(self, row: Row, held: Holding, data: bytes, uri: DataUri) -> Verdict | None:
+        """Give a row its face's picture back, which it had given up for another one; or say who has it by now."""
+        picture = await self.adder.digest_of(data)
+        known = await self._in_catalogue(self.twins, row, picture)
+        if refused := await self.twice(row, data, uri):
+            return refused
+        twin = await self._in_catalogue(self.regain, row, held, picture, known)
+        return self._same_as(twin) if twin else None
+
+    def _same_as(self, twin: Twin) -> Verdict:
+        whose = "" if twin.task_id == self.adder.task_id else f" of import {twin.task_id}"
+        return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row}{whose}")
 
     async def _similar(self, found: Candidate, ours: Collection[str]) -> list[Hit]:
         """The faces of the group that matter for a face, without the row's own."""

@@ -74,6 +74,7 @@ async def opened(work: ShardWork, catalogue: Catalogue, settings: Settings) -> A
                 give_up=partial(catalogue.turns.give_up, *of_try),
                 later=partial(catalogue.turns.later, task.id),
                 twins=partial(_twins, catalogue, task),
+                regain=lambda row, *of: catalogue.pictures.regain(task, row.number, *of),
                 threads=threads,
             ),
             remover=remover,

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, text, update
 
 from face_import.catalogue import Catalogue, Holdings, ImportTask, Twin
 from face_import.catalogue.schema import holding, sent
@@ -80,6 +81,33 @@ def test_a_row_that_is_in_progress_keeps_its_picture(catalogue: Catalogue) -> No
     assert held.reserve(OTHER, 1, was=b"d", adding=None, picture=b"p")
     later = working(catalogue, "pending", "nightly")
     assert catalogue.pictures.of_entry(later, 7, MINE, b"p") == [Twin(second.id, 1)]
+
+
+def test_a_row_regains_its_picture_unless_another_one_has_it_or_its_turn(catalogue: Catalogue) -> None:
+    """Of the row that comes back and one that is added meanwhile, exactly one has the picture."""
+    first = working(catalogue, "regained", "nightly")
+    imported(catalogue, first, 1, MINE, b"p")
+    task = working(catalogue, "regained", "nightly")
+    held, pictures = Holdings(catalogue.engine, task), catalogue.pictures
+
+    def given_up() -> Holding:
+        found = held.find(MINE)
+        assert found is not None
+        held.give_up_picture(found)
+        return replace(found, picture=b"")
+
+    had = given_up()
+    with catalogue.engine.begin() as connection:
+        connection.execute(update(sent).where(sent.c.task_id == task.id).values(turn=None))
+    assert pictures.regain(task, 1, had, b"p", []) is None, "row 7 has no turn yet, and will see this row"
+    assert pictures.of_entry(task, 7, OTHER, b"p") == [Twin(first.id, 1, f"{first.id}-1")]
+    had = given_up()
+    catalogue.turns.take(task.id, 0, "me", [(7, b"p")])
+    assert pictures.of_entry(task, 7, OTHER, b"p") == [], "row 7 has looked after its turn"
+    assert pictures.regain(task, 1, had, b"p", []) == Twin(task.id, 7)
+    imported(catalogue, task, 7, OTHER, b"p")
+    assert pictures.regain(task, 1, had, b"p", []) == Twin(task.id, 7)
+    assert pictures.regain(task, 1, had, b"p", [Twin(task.id, 7, "gone")]) is None
 
 
 def test_a_row_that_has_a_picture_yields_to_nobody(catalogue: Catalogue) -> None:

@@ -285,10 +285,14 @@ def test_values_stay_and_unknown_messages_too(make_app: MakeApp, settings: Setti
         assert translated(english) == english
 
 
-def test_a_message_is_looked_up_however_deep_it_is_but_no_long_one() -> None:
+def test_messages_are_looked_up_in_one_another_but_not_without_end() -> None:
     """A hostile text can neither keep a page busy nor exhaust the stack."""
-    nested = messages._LONGEST // len("line 1: ") - 1
+    nested, deeper = messages._DEEPEST + 1, 20
     assert messages._in_chinese("line 1: " * nested + "x") == "文本第 1 行：" * nested + "x"
+    left = "line 1: " * deeper + "x" + " (line 1)" * deeper
+    before = messages._in_chinese.cache_info().misses
+    assert messages._in_chinese(f"204 a; it may be ours, {left}: no image in it") != left
+    assert messages._in_chinese.cache_info().misses - before < 100
     ending = ": the file has no rows"
     assert messages._in_chinese(f"line 1{ending}") == "文本第 1 行：文件中没有行"
     long = f"line {'1' * messages._LONGEST}{ending}"
