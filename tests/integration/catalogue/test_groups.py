@@ -82,7 +82,7 @@ def test_faces_are_traced_to_their_rows(catalogue: Catalogue) -> None:
     made_by = begun(catalogue, "staff")
     made = [made_face_id(made_by, row) for row in (1, 2, 3)]
     write(catalogue, made_by, added(1, made[0]), failed)
-    asked = ["anna", "bob", *made, made_face_id(other, 1), "\0", "\ud800", "", "x" * 5000]
+    asked = ["anna", "bob", "employee-usa-4155551234", *made, made_face_id(other, 1), "\0", "\ud800", "", "x" * 5000]
     assert GroupRecord(catalogue.engine, "staff").origins(asked) == {
         "anna": Origin(task_id, 1, "http://x/1.jpg"),
         made[0]: Origin(made_by, 1, "http://x/1.jpg"),

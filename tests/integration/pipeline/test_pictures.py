@@ -174,9 +174,11 @@ async def test_a_face_that_the_library_refused_has_no_picture(files: Files) -> N
     """The changed row has none in the group afterwards, neither the old one nor the new one."""
     await files.run({"a": 1})
     files.night.show(p1={"n": 1}, p2={"n": 2, "add": "No face found"})
-    assert files.bench.failures(await files.run({"a": 2, "b": 1})) == {
-        1: (201, "the face library refuses the face (No face found)")
-    }
+    refused = {1: (201, "the face library refuses the face (No face found)")}
+    assert files.bench.failures(await files.run({"a": 2})) == refused
+    assert (
+        files.bench.failures(await files.run({"a": 2, "b": 1})) == refused
+    )  # in one run b may come before a has failed
     assert files.group() == {"b": 1}
 
 
