@@ -183,8 +183,9 @@ class Lookalikes:
         return self._same_as(twin) if twin else None
 
     def _same_as(self, twin: Twin) -> Verdict:
-        whose = "" if twin.task_id == self.adder.task_id else f" of import {twin.task_id}"
-        return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row}{whose}")
+        if twin.task_id == self.adder.task_id:
+            return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row}")
+        return Verdict(Code.DUPLICATE_FACE, f"same picture as row {twin.row} of import {twin.task_id}")
 
     async def _similar(self, found: Candidate, ours: Collection[str]) -> list[Hit]:
         """The faces of the group that matter for a face, without the row's own."""
