@@ -145,6 +145,12 @@ class Created(Answer):
     id: str
 
 
+class Started(Answer):
+    """What a started task waits for; empty if nothing."""
+
+    notice: str = ""
+
+
 class Retried(Answer):
     """How many rows are retried."""
 

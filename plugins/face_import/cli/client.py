@@ -12,7 +12,19 @@ from pydantic import ValidationError
 from requests.exceptions import InvalidSchema
 from urllib3.exceptions import NewConnectionError
 
-from face_import.cli.answers import Answer, Created, Judged, Limited, Listed, Log, LogEntry, Retried, Summary, Task
+from face_import.cli.answers import (
+    Answer,
+    Created,
+    Judged,
+    Limited,
+    Listed,
+    Log,
+    LogEntry,
+    Retried,
+    Started,
+    Summary,
+    Task,
+)
 from face_import.cli.server import Server
 from face_import.cli.upload import CHUNK_BYTES, Form, Upload
 from face_import.contract import TaskState
@@ -94,9 +106,9 @@ class Client:
         asked = {"group_name": group, "fields": "summary", "idempotency_key": key}
         return next(iter(self._read(self._call("POST", "list", json=asked), Listed).tasks), None)
 
-    def start(self, task_id: str) -> None:
-        """Start a created task or resume a stopped one."""
-        self._call("POST", _of(task_id, "start"))
+    def start(self, task_id: str) -> str:
+        """Start a created task or resume a stopped one; returns what it waits for, if anything."""
+        return self._read(self._call("POST", _of(task_id, "start")), Started).notice
 
     def retry(self, task_id: str, wanted: Mapping[str, object]) -> Retried:
         """Retry failed rows, or with `preview` only count them.

@@ -16,7 +16,7 @@ from face_import.cli.photos.names import Pattern
 from face_import.cli.reading import columns_field, sentence
 from face_import.cli.sending import create_from, create_from_photos, is_url, show_reading, start_created
 from face_import.cli.server import Key, Server, Url
-from face_import.cli.terminal import cell, local, stderr, stdout
+from face_import.cli.terminal import cell, local, plain, stderr, stdout
 from face_import.cli.watch import summarize
 from face_import.cli.watch import watch as follow
 from face_import.contract import DEFAULT_THREAD_NUM, MAX_CONCURRENCY, MAX_ROW, TaskState
@@ -239,8 +239,8 @@ def show(*, task_id: TaskId, watch: Watch = False, as_json: Json = False, url: U
 def start(*, task_id: TaskId, url: Url = "", key: Key = "") -> None:
     """Start an import, or resume a stopped one."""
     with Client(Server.of(url, key)) as client:
-        client.start(task_id)
-    stderr.print("started")
+        notice = client.start(task_id)
+    stderr.print(f"started, but {plain(notice)}" if notice else "started", markup=False)
 
 
 def retry(  # noqa: PLR0913 - options

@@ -134,7 +134,8 @@ def show_reading(client: Client, task_id: str) -> None:
 def start_created(client: Client, task_id: str) -> bool:
     """Start a new task, or one that was created before; False if somebody else has started it."""
     try:
-        client.start(task_id)
+        if notice := client.start(task_id):
+            stderr.print(plain(notice), markup=False)
     except WrongState as error:
         stderr.print(str(error), markup=False)
         return False

@@ -97,6 +97,25 @@ def test_a_strange_answer_is_one_line(
     assert said in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({}, "started\n"),
+        ({"notice": "the DAG face_import\x1b[2J is paused"}, "the DAG face_import\\x1b[2J is paused\n"),
+    ],
+    ids=["runs", "waits"],
+)
+def test_what_a_started_import_waits_for_is_said(
+    shim: Shim, elsewhere: tuple[Elsewhere, str], answer: dict[str, str], said: str
+) -> None:
+    """Or else a paused DAG looks like a slow import."""
+    app, url = elsewhere
+    app.answers = [json_of(200, **answer)]
+    done = shim.run("start", TASK_ID, "--url", url, "--key", KEY)
+    assert done.returncode == 0
+    assert done.stderr.endswith(said)
+
+
 @pytest.mark.parametrize("command", [["tasks", "--group", "staff"], ["log", TASK_ID]], ids=["tasks", "log"])
 def test_an_answer_without_what_was_asked_for_is_one_line(
     shim: Shim, elsewhere: tuple[Elsewhere, str], command: list[str]
