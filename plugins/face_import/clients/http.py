@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -84,7 +84,7 @@ class JsonService:
     ) -> None:
         self._connections.close()
 
-    async def _post(self, path: str, body: str, echoes: Sequence[str] = ()) -> dict[str, Any]:
+    def _post(self, path: str, body: str, echoes: Sequence[str] = ()) -> Coroutine[Any, Any, dict[str, Any]]:
         """Send a JSON text and return the object that was answered with 2xx.
 
         Args:
@@ -96,11 +96,11 @@ class JsonService:
             ServiceUnavailable: no usable answer; another try may bring one.
             ServiceRefusal: a definite answer that is not a success.
         """
-        return await self._understood(self._connections.post(path, body.encode(), self._timeout_s), echoes)
+        return self._understood(self._connections.post(path, body.encode(), self._timeout_s), echoes)
 
-    async def _get(self, path: str) -> dict[str, Any]:
+    def _get(self, path: str) -> Coroutine[Any, Any, dict[str, Any]]:
         """Ask for a path and return the object that was answered with 2xx; raises as `_post` does."""
-        return await self._understood(self._connections.get(path, self._timeout_s), ())
+        return self._understood(self._connections.get(path, self._timeout_s), ())
 
     async def _understood(self, answered: Awaitable[Answer], echoes: Sequence[str]) -> dict[str, Any]:
         try:

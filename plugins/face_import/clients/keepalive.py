@@ -8,7 +8,8 @@ import asyncio
 import ssl
 from base64 import b64encode
 from collections import deque
-from typing import NamedTuple, cast
+from collections.abc import Coroutine
+from typing import Any, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from yarl import URL
@@ -61,7 +62,7 @@ class KeepAlive:
         self._max_bytes = max_bytes
         self._idle: deque[_Connection] = deque()
 
-    async def post(self, path: str, body: bytes, timeout_s: float) -> Answer:
+    def post(self, path: str, body: bytes, timeout_s: float) -> Coroutine[Any, Any, Answer]:
         """Send a body, and read the whole answer.
 
         Raises:
@@ -71,11 +72,11 @@ class KeepAlive:
             TimeoutError: no answer within `timeout_s`, including the time to connect.
         """
         head = f"POST {self._path}{path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n"
-        return await self._exchange(head, body, timeout_s)
+        return self._exchange(head, body, timeout_s)
 
-    async def get(self, path: str, timeout_s: float) -> Answer:
+    def get(self, path: str, timeout_s: float) -> Coroutine[Any, Any, Answer]:
         """Ask for a path; raises as `post` does."""
-        return await self._exchange(f"GET {self._path}{path} HTTP/1.1\r\n{self._head}\r\n", b"", timeout_s)
+        return self._exchange(f"GET {self._path}{path} HTTP/1.1\r\n{self._head}\r\n", b"", timeout_s)
 
     async def _exchange(self, head: str, body: bytes, timeout_s: float) -> Answer:
         connection = None

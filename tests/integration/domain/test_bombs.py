@@ -88,7 +88,7 @@ CHECK = child(
     "check_image(data, 50_000_000)",
     "ImageError",
 )
-THUMBNAIL = child("from face_console import pictures", "pictures._shrunk(data, 50_000_000)", "pictures.NoPicture")
+THUMBNAIL = child("from face_console import pictures", "pictures._small(data, 50_000_000, 160)", "pictures.NoPicture")
 
 
 @pytest.mark.slow

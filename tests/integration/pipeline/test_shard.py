@@ -320,6 +320,7 @@ async def test_whatever_else_one_row_does_is_its_own_outcome(
 
 async def test_a_short_outage_costs_no_row(bench: Bench) -> None:
     """A service that answers 503 for less than the patience costs nothing."""
+    bench.settings = bench.settings.model_copy(update={"outage_patience_s": 60})  # a busy machine asks slowly
     bench.services.control(faults=[{"kind": "detect", "status": 503, "times": 12}])
     task = bench.task(lines(bench, 30))
     await bench.run(task)
