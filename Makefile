@@ -7,6 +7,8 @@ BIN := .venv/bin
 # Both share one Airflow each and mostly wait for it, so other tests run in parallel.
 FAULTS := tests/faults
 ON_A_STACK := $(addprefix tests/stack/,browser cli distributed load main_job own_dags recurring)
+# With the embedded face services; beside the others, so that both halves of the machine take about as long.
+WITH_SERVICES := tests/face_services tests/stack/demo
 # What mounts a file system or is different for root; CI runs all others as an ordinary user (.ci/run).
 AS_ROOT := tests/faults/test_full_disk.py tests/faults/test_full_postgres.py tests/integration/stack \
 	tests/stack/lifecycle/test_airflow.py
@@ -80,11 +82,11 @@ test-on-a-stack:
 
 .PHONY: test-others
 test-others:
-	$(BIN)/python -m pytest tests $(patsubst %,--ignore=%,$(FAULTS) $(ON_A_STACK) tests/face_services)
+	$(BIN)/python -m pytest tests $(patsubst %,--ignore=%,$(FAULTS) $(ON_A_STACK) $(WITH_SERVICES))
 
 .PHONY: test-services
 test-services:
-	$(BIN)/python -m pytest tests/face_services
+	$(BIN)/python -m pytest $(WITH_SERVICES)
 
 .PHONY: test-as-root
 test-as-root: setup-dev
