@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -54,7 +55,11 @@ def idle_pool(faults: Faults) -> list[psutil.Process]:
     """Processes of the workers' pools that have no task instance."""
     states = supervisor.states(faults.stack.layout) or {}
     workers = [psutil.Process(state.pid) for name, state in states.items() if name.startswith("worker-")]
-    return [process for worker in workers for process in worker.children() if not process.children()]
+    idle = []
+    for process in (process for worker in workers for process in worker.children()):
+        with suppress(psutil.NoSuchProcess):  # it was killed a moment ago
+            idle += [process] if not process.children() else []
+    return idle
 
 
 def test_killed_idle_processes(faults: Faults) -> None:

@@ -41,7 +41,11 @@ def test_each_end_is_told_even_if_the_keeper_is_killed(stack: RealStack, images:
         shown = until(lambda: (seen := stack.api.detail(task_id)["callback"])["state"] == "delivered" and seen)
         assert (shown["event"], shown["answer"]) == ("task.completed", "204 No Content")
 
-        conf = {**FORM, "source": f"{images.url}/csv?rows=3", "callback_url": receiver.url("/form")}
+        conf = FORM | {
+            "group_name": "told",
+            "source": f"{images.url}/csv?rows=3",
+            "callback_url": receiver.url("/form"),
+        }
         run_id = "told-from-the-form"
         stack.airflow.trigger(run_id, conf, "")
         until(lambda: (task_id_of_run(run_id), "task.completed") in told(), deadline_s=120)
