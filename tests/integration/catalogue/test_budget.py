@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -12,38 +11,21 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 
 from face_import.catalogue import Catalogue, TaskConfig
-from face_import.catalogue.engine import migrate
 from face_import.catalogue.schema import import_task
 from face_import.contract import Code, Mode, TaskState
 from face_import.domain.failed_rows import FailedRows
 from face_import.domain.failures import JUDGED_FROM, overrun
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import NO_POLICY, FailurePolicy, Limits, Outcome, OutcomeBatch, Shard
-from face_import.settings import Settings
-from tests import servers
+from tests.catalogues import DATABASES, catalogue_on
 
 SHARDS, PER_SHARD = 4, 500
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=DATABASES)
 def catalogue(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     """A catalogue of each kind; its tests have tasks of their own."""
-    home = tmp_path_factory.mktemp("home")
-    if request.param == "sqlite":
-        yield from _opened(home, f"sqlite:///{home / 'catalogue.db'}")
-        return
-    try:
-        with servers.databases(1) as (url,):
-            yield from _opened(home, url)
-    except servers.Unavailable as reason:
-        servers.skip(reason)
-
-
-def _opened(home: Path, url: str) -> Iterator[Catalogue]:
-    migrate(url)
-    catalogue = Catalogue.open(Settings(home=home, database_url=url))
-    yield catalogue
-    catalogue.engine.dispose()
+    yield from catalogue_on(request.param, tmp_path_factory.mktemp("home"))
 
 
 def started(

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -13,38 +12,21 @@ from sqlalchemy import delete, update
 
 from face_import.callbacks import body_of
 from face_import.catalogue import Call, Catalogue, TaskConfig
-from face_import.catalogue.engine import migrate
 from face_import.catalogue.schema import callback, import_task
 from face_import.contract import Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits
-from face_import.settings import Settings
-from tests import servers
+from tests.catalogues import DATABASES, catalogue_on
 
 DEAD_S, ALIVE_S = 0.0, 600.0
 SENDERS = 8
 End = tuple[str, int]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=DATABASES)
 def catalogue(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     """A catalogue of each kind."""
-    home = tmp_path_factory.mktemp("home")
-    if request.param == "sqlite":
-        yield from _opened(home, f"sqlite:///{home / 'catalogue.db'}")
-        return
-    try:
-        with servers.databases(1) as (url,):
-            yield from _opened(home, url)
-    except servers.Unavailable as reason:
-        servers.skip(reason)
-
-
-def _opened(home: Path, url: str) -> Iterator[Catalogue]:
-    migrate(url)
-    catalogue = Catalogue.open(Settings(home=home, database_url=url))
-    yield catalogue
-    catalogue.engine.dispose()
+    yield from catalogue_on(request.param, tmp_path_factory.mktemp("home"))
 
 
 def started(catalogue: Catalogue, url: str) -> str:

@@ -2,22 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
 import pytest
 from sqlalchemy import func, select, text, update
 
 from face_import.catalogue import Catalogue, Demand, Hosts, TaskConfig, Trouble
-from face_import.catalogue.engine import migrate
 from face_import.catalogue.hosts import FIRST_RETRY_S, GROW_S, LONGEST_RETRY_S, MOST_SHOWN, SEVERAL, HostState
 from face_import.catalogue.schema import host, place
 from face_import.contract import Code, Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, Outcome, OutcomeBatch, Shard
 from face_import.errors import TaskNotFound
-from face_import.settings import Settings
-from tests import servers
+from tests.catalogues import DATABASES, catalogue_on
 
 A, B = "http://a.test", "https://b.test:8443"
 PATIENCE_S, GIVE_UP_S = 600.0, 14_400.0
@@ -27,25 +24,10 @@ LATE_S = 30.0
 """By how much a busy machine may be late."""
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=DATABASES)
 def catalogue(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     """A catalogue of each kind; its tests have tasks of their own."""
-    home = tmp_path_factory.mktemp("home")
-    if request.param == "sqlite":
-        yield from _opened(home, f"sqlite:///{home / 'catalogue.db'}")
-        return
-    try:
-        with servers.databases(1) as (url,):
-            yield from _opened(home, url)
-    except servers.Unavailable as reason:
-        servers.skip(reason)
-
-
-def _opened(home: Path, url: str) -> Iterator[Catalogue]:
-    migrate(url)
-    catalogue = Catalogue.open(Settings(home=home, database_url=url))
-    yield catalogue
-    catalogue.engine.dispose()
+    yield from catalogue_on(request.param, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture

@@ -2,42 +2,24 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 from face_import.catalogue import Catalogue, ImportTask, TaskConfig
-from face_import.catalogue.engine import migrate
 from face_import.contract import Code, Mode, TaskState
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, Outcome, OutcomeBatch, Sent, Shard
 from face_import.errors import LeaseLost
-from face_import.settings import Settings
-from tests import servers
+from tests.catalogues import DATABASES, catalogue_on
 
 ROWS = 40
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=DATABASES)
 def catalogue(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     """A catalogue of each kind; its tests have tasks of their own."""
-    home = tmp_path_factory.mktemp("home")
-    if request.param == "sqlite":
-        yield from _opened(home, f"sqlite:///{home / 'catalogue.db'}")
-        return
-    try:
-        with servers.databases(1) as (url,):
-            yield from _opened(home, url)
-    except servers.Unavailable as reason:
-        servers.skip(reason)
-
-
-def _opened(home: Path, url: str) -> Iterator[Catalogue]:
-    migrate(url)
-    catalogue = Catalogue.open(Settings(home=home, database_url=url, lease_ttl_s=60))
-    yield catalogue
-    catalogue.engine.dispose()
+    yield from catalogue_on(request.param, tmp_path_factory.mktemp("home"), lease_ttl_s=60)
 
 
 def working(catalogue: Catalogue, group: str, entry: str = "") -> ImportTask:
