@@ -97,7 +97,7 @@ def test_screenshots(pages: Pages, real: RealStack, imports: dict[str, str], fil
     page.goto(f"{home}/tasks/{imports['completed']}?code=203")
     page.goto(f"{home}/tasks/{imports['completed']}")
     shoot(page, f"import-{look}", pictures=".log img")
-    page.goto(f"{home}/tasks/{imports['completed']}/limits?pos_yaw=20")
+    page.goto(f"{home}/tasks/{imports['completed']}/limits?width=150&blur_degree=10")
     shoot(page, f"limits-{look}")
     page.goto(f"{home}/tasks/{imports['completed']}/imported")
     shoot(page, f"imported-{look}", pictures=".portraits img")
