@@ -78,7 +78,7 @@ def _create(form: CreateForm, upload: FileStorage | None, key: str | None) -> Cr
     check_group_name(form.group_name, context.settings)
     check_threads(context.settings, thread_num=form.thread_num, host_threads=form.host_threads)
     check_callback_url(form.callback_url)
-    options = reading_options({"encoding": form.encoding, "sheet": form.sheet, "columns": form.columns})
+    options = reading_options(form.model_dump(include={"encoding", "separator", "sheet", "columns"}))
     return _registered(form, options, once) if upload is None else _stored(form, options, upload, once)
 
 

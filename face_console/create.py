@@ -33,7 +33,7 @@ from face_import.sources.workbook import is_workbook
 
 log = logging.getLogger(__name__)
 REFUSALS = (ValidationError, RequestError, SourceError, RequestEntityTooLarge, OSError, OperationalError)
-READING_FIELDS = ("encoding", "sheet", "columns")
+READING_FIELDS = ("encoding", "separator", "sheet", "columns")
 """Fields that are in the preview, and are absent or empty unless somebody has changed a menu."""
 KEY_FIELD = "idempotency_key"
 """Hidden field of each rendered form: a second click creates no second import."""

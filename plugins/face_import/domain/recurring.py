@@ -84,6 +84,7 @@ class Entry(_Strict):
     Attributes:
         source: Jinja template of the source's URL, rendered by Airflow when the entry runs.
         encoding: of the source; empty: recognised.
+        separator: of the source, as in `reading_options`; empty: recognised.
         sheet: of a workbook; empty: the first one.
         columns: which column is which, as in `ReadingOptions`.
         callback_url: called whenever one of its imports stops or completes; a template, too.
@@ -96,6 +97,7 @@ class Entry(_Strict):
     source: Annotated[str, Field(min_length=1, max_length=4096)]
     group: str
     encoding: str = ""
+    separator: str = ""
     sheet: str = ""
     columns: dict[str, Any] | None = None
     limits: EntryLimits = EntryLimits()
@@ -140,7 +142,8 @@ class Entry(_Strict):
         Raises:
             InvalidRequest: that is malformed; the text names the field.
         """
-        return reading_options({"encoding": self.encoding, "sheet": self.sheet, "columns": self.columns})
+        said = {name: getattr(self, name) for name in ("encoding", "separator", "sheet", "columns")}
+        return reading_options(said)
 
     def conf(self) -> dict[str, Any]:
         """Parameters of the import's run; the source is still a template."""
