@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from face_import.contract import MAX_ROW, SOURCE_COLUMNS
@@ -20,7 +20,7 @@ ENCODINGS: Final = ("utf-8", "utf-16", "gb18030", "gbk", "windows-1252", "big5",
 SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 """The characters that may stand between cells, and their names."""
 SEPARATOR_PATTERN: Final = r"[,;|\t]|tab|\\t"
-"""Regular expression of what names one of them: itself or, for a tab, which few forms take, two more texts."""
+"""Regular expression of what a client may send: one of them or, as few forms take a tab, one of its names."""
 _TABS: Final = ("tab", r"\t")
 COLUMNS_SCHEMA: Final[dict[str, Any]] = {
     "properties": {
@@ -62,6 +62,8 @@ class ReadingOptions:
     columns: Mapping[str, str | int | None] = field(default_factory=dict)
 
 
+READING_FIELDS: Final = tuple(option.name for option in fields(ReadingOptions))
+"""Names of the options, in forms and elsewhere."""
 AS_FOUND: Final = ReadingOptions()
 """The client says nothing: all of it is decided at intake."""
 SHOWN_TITLE, SHOWN_IGNORED = 200, 100

@@ -22,7 +22,7 @@ from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_A
 from face_import.domain.guard import GUARD
 from face_import.domain.limits import check_group_name, check_threads
 from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, Limit, Row
-from face_import.domain.reading import ReadingOptions, reading_fields, reading_options
+from face_import.domain.reading import READING_FIELDS, ReadingOptions, reading_fields, reading_options
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import Settings
 
@@ -142,8 +142,7 @@ class Entry(_Strict):
         Raises:
             InvalidRequest: that is malformed; the text names the field.
         """
-        said = {name: getattr(self, name) for name in ("encoding", "separator", "sheet", "columns")}
-        return reading_options(said)
+        return reading_options({name: getattr(self, name) for name in READING_FIELDS})
 
     def conf(self) -> dict[str, Any]:
         """Parameters of the import's run; the source is still a template."""
