@@ -93,8 +93,8 @@
     const { elt, parameters, triggeringEvent } = event.detail;
     if (elt.id !== "reading") return;
     const changed = triggeringEvent.target;
-    // In another encoding the titles are others.
-    const columns = ["encoding", "sheet"].includes(changed.name) ? "" : chosenColumns(elt, changed);
+    // Read in another way, the file has other titles.
+    const columns = ["encoding", "separator", "sheet"].includes(changed.name) ? "" : chosenColumns(elt, changed);
     elt.querySelector("[name=columns]").value = parameters.columns = columns;
   });
 

@@ -8,10 +8,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api_shim.forms import CreateForm
-from face_console.create import READING_FIELDS
 from face_import.catalogue import Catalogue
 from face_import.control import Control
 from face_import.domain.models import LIMITS
+from face_import.domain.reading import READING_FIELDS
 from face_import.settings import Settings
 from tests.unit.api.test_create import stored
 from tests.unit.console.conftest import Get
