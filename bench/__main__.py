@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.faces import faces, large_photographs
+from bench.fairness import fairness
 from bench.fetching import fetching
 from bench.figures import Figure, save
 from bench.history import record
@@ -47,6 +48,7 @@ MEASUREMENTS: dict[tuple[int, ...], Measurement] = {
     (4,): busy,
     (2, 3): jobs,
     (12,): hosts,
+    (17,): fairness,
     (9,): scale,
     (11,): scaling,
 }
