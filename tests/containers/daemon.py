@@ -17,6 +17,8 @@ POOL = "10.214.0.0/16"
 """Addresses for Compose's networks, /24 each."""
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 FIREWALLS = ("iptables", "ip6tables")
+DISK_BYTES = 3 * 2**30
+"""The disk of all volumes; a file in which what was never written takes no room."""
 
 
 class Unavailable(Exception):
@@ -44,6 +46,11 @@ class Daemon:
             "DOCKER_CONFIG": str(self.folder / "config"),
             "DOCKER_BUILDKIT": "0",  # BuildKit's client is a plugin that Debian 12 does not have
         }
+
+    @property
+    def volumes(self) -> Path:
+        """Where all volumes are: a disk of their own, which can be filled."""
+        return self.folder / "data" / "volumes"
 
     def start(self) -> None:
         """Start it, and wait until it answers.
@@ -104,6 +111,7 @@ def running(folder: Path) -> Iterator[Daemon]:
     policies = {name: _policy(name) for name in FIREWALLS}
     daemon = Daemon(folder)
     try:
+        _mount_disk(folder / "volumes.ext4", daemon.volumes)
         _run("ip", "link", "add", BRIDGE, "type", "bridge")
         _run("ip", "address", "add", BRIDGE_ADDRESS, "dev", BRIDGE)
         _run("ip", "link", "set", BRIDGE, "up")
@@ -118,6 +126,17 @@ def running(folder: Path) -> Iterator[Daemon]:
         FORWARDING.write_text(forwarding)
         _unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mount_disk(file: Path, folder: Path) -> None:
+    """Make a file system in a file, and mount it."""
+    folder.mkdir(parents=True)
+    with file.open("wb") as disk:
+        disk.truncate(DISK_BYTES)
+    _run("mkfs.ext4", "-q", "-m", "0", str(file))
+    _run("mount", "-o", "loop", str(file), str(folder))
+    if not folder.is_mount():
+        raise Unavailable("a file cannot be mounted as a disk of its own, which the volumes need here")
 
 
 def _run(*words: str, given: str | None = None) -> str:
