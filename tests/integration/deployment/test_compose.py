@@ -4,11 +4,13 @@ import importlib
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +25,7 @@ from airflow.api_fastapi.core_api.datamodels.monitor import (
 )
 from sqlalchemy import make_url
 
+from face_import import __version__
 from face_import.cli import app
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.environment import airflow_settings
@@ -277,6 +280,13 @@ def test_nothing_is_published_beyond_this_machine() -> None:
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
+def test_what_services_name_is_there() -> None:
+    """Compose refuses a network, a volume or a service that the file does not have; the schema does not see that."""
+    for name, service in services().items():
+        assert set(service["networks"]) <= load()["networks"].keys(), name
+        assert service.get("depends_on", {}).keys() <= services().keys(), name
+
+
 def test_volumes_are_declared_used_and_writable() -> None:
     """Each is mounted somewhere; where our user writes, the image has a folder of its own for it."""
     mounts = [mount.split(":") for service in services().values() for mount in service.get("volumes", [])]
@@ -436,6 +446,20 @@ def test_the_image_is_built_from_what_is_there() -> None:
     assert [line for line in lines if line.startswith("USER ")] == ["USER face-import"]
     assert len({line.split()[1] for line in lines if line.startswith("FROM ")}) == 1
     assert dockerfile_environment()["FACE_IMPORT_HOME"] == HOME
+
+
+def test_the_images_labels_are_the_projects_metadata() -> None:
+    """What a registry shows of the image is true of this release."""
+    (label,) = (line for line in dockerfile().splitlines() if line.startswith("LABEL "))
+    labels = dict(word.split("=", 1) for word in shlex.split(label)[1:])
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    wanted = {
+        "title": "Face import",
+        "description": project["description"],
+        "version": __version__,
+        "licenses": project["license"],
+    }
+    assert labels == {f"org.opencontainers.image.{name}": value for name, value in wanted.items()}
 
 
 def commands() -> list[list[str]]:
