@@ -16,6 +16,10 @@ BRIDGE_ADDRESS = "10.213.0.1/24"
 POOL = "10.214.0.0/16"
 """Addresses for Compose's networks, /24 each."""
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+CGROUPS = "face-import-test"
+"""Parent of the containers' control groups."""
+TRACES = (Path("/etc/docker/key.json"), Path("/run/docker"), Path("/run/containerd"))
+"""What the daemon makes outside its folder."""
 FIREWALLS = ("iptables", "ip6tables")
 DISK_BYTES = 3 * 2**30
 """The disk of all volumes; a file in which what was never written takes no room."""
@@ -65,6 +69,7 @@ class Daemon:
             "host": f"unix://{self.folder}/docker.sock",
             "bridge": BRIDGE,
             "config-file": self.folder / "daemon.json",
+            "cgroup-parent": f"/{CGROUPS}",
         }
         words = [f"--{name}={value}" for name, value in options.items()]
         (self.folder / "daemon.json").write_text(
@@ -109,6 +114,7 @@ def running(folder: Path) -> Iterator[Daemon]:
         raise Unavailable("another Docker daemon has rules in this machine's firewall; two would share them badly")
     forwarding = FORWARDING.read_text()
     policies = {name: _policy(name) for name in FIREWALLS}
+    traces = [path for path in TRACES if not path.exists()]
     daemon = Daemon(folder)
     try:
         _mount_disk(folder / "volumes.ext4", daemon.volumes)
@@ -124,6 +130,9 @@ def running(folder: Path) -> Iterator[Daemon]:
         for name, policy in policies.items():
             _forget(name, policy)
         FORWARDING.write_text(forwarding)
+        for path in traces:
+            path.unlink(missing_ok=True) if path.suffix else shutil.rmtree(path, ignore_errors=True)
+        _remove_cgroups()
         _unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -166,6 +175,13 @@ def _forget(firewall: str, policy: str) -> None:
         _run(f"{firewall}-restore", given="\n".join(kept) + "\n")
     if policy:
         _run(firewall, "-P", "FORWARD", policy)
+
+
+def _remove_cgroups() -> None:
+    """Remove the control groups, which are empty; there is one hierarchy, or one for each kind of resource."""
+    for root, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
+        if CGROUPS in Path(root).parts:
+            Path(root).rmdir()
 
 
 def _unmount(folder: Path) -> None:

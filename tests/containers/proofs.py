@@ -6,12 +6,22 @@ import sys
 import requests
 
 from face_import.contract import TaskState
+from face_import.settings import CHECKOUT
+from scripts.sbom import pins
 from tests.containers.daemon import Daemon
 from tests.containers.images import run
 from tests.containers.stack import Stack, commands_of
 from tests.waiting import until
 
 ROWS = 2000
+PACKAGES = """
+import re
+from importlib.metadata import distributions
+found = {re.sub("[-_.]+", "-", one.name).lower(): one.version for one in distributions()}
+del found["face-import"]
+print(*(f"{name}=={number}" for name, number in found.items()))
+"""
+"""Prints what is installed, as requirements.txt has it."""
 RESTARTED = "Face import was restarted"
 
 
@@ -22,11 +32,15 @@ def tell(what: str) -> None:
 
 
 def check_image(daemon: Daemon) -> str:
-    """The image runs as a user of its own, has no compiler, and no layer has what pip was told; returns its size."""
+    """The image has its own user, the packages of `make sbom`, no compiler, no trace of what pip was told; its size."""
     inside = "id -u; command -v gcc cc ld uv || true; test -w /opt/face-import && echo writable || true"
     image = ("docker", "run", "--rm", "--network", "none", "face-import", "sh", "-c")
     said = run(*image, inside, env=daemon.environment).split()
     assert said == ["50000"], said
+    packages = set(run(*image, f"python -c '{PACKAGES}'", env=daemon.environment).split())
+    pinned = {f"{name}=={number}" for name, number in pins((CHECKOUT / "requirements.txt").read_text())}
+    assert len(packages) > 100
+    assert packages <= pinned, packages - pinned
     history = run("docker", "history", "--no-trunc", "face-import", env=daemon.environment)
     assert "PIP_" not in history
     return run("docker", "image", "ls", "--format", "{{.Size}}", "face-import", env=daemon.environment).strip()
@@ -99,8 +113,8 @@ def complete(stack: Stack, **rows: int) -> None:
 
 
 def stopped_by_restart(stack: Stack, task: str) -> None:
-    """A running import becomes stopped within three minutes, says why, and resumes where it was."""
-    until(lambda: stack.detail(task)["state"] == TaskState.STOPPED, 180, 2)
+    """A running import becomes stopped once Airflow's api-server is up, says why, and resumes where it was."""
+    until(lambda: stack.detail(task)["state"] == TaskState.STOPPED, 420, 2)
     detail = stack.detail(task)
     assert detail["last_error"].startswith(RESTARTED), detail
     stack.all_healthy()

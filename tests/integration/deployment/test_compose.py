@@ -299,10 +299,10 @@ def test_volumes_are_declared_used_and_writable() -> None:
 
 
 def test_only_the_initialiser_writes_secrets() -> None:
-    """All others mount the volume with the passwords read-only, and the face services not at all."""
+    """All others mount the volume with the passwords read-only; face services, and what runs before it, not at all."""
     mounts = {name: [m for m in one["volumes"] if m.split(":")[1] == HOME] for name, one in ours().items()}
     assert mounts.pop("airflow-init") == [f"face-import:{HOME}"]
-    assert {name for name, mount in mounts.items() if not mount} == {"face-info", "face-library"}
+    assert {name for name, mount in mounts.items() if not mount} == {"face-info", "face-library", "storage-init"}
     assert {mount for found in mounts.values() for mount in found} == {f"face-import:{HOME}:ro"}
 
 
