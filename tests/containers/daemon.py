@@ -138,8 +138,13 @@ def running(folder: Path) -> Iterator[Daemon]:
 
 
 def _mount_disk(file: Path, folder: Path) -> None:
-    """Make a file system in a file, and mount it."""
+    """Make a file system in a file, and mount it.
+
+    The folder above becomes a mount, too: the daemon would make it one itself, and so hide what is mounted in it.
+    """
     folder.mkdir(parents=True)
+    _run("mount", "--bind", str(folder.parent), str(folder.parent))
+    _run("mount", "--make-shared", str(folder.parent))
     with file.open("wb") as disk:
         disk.truncate(DISK_BYTES)
     _run("mkfs.ext4", "-q", "-m", "0", str(file))

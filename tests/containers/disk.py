@@ -17,6 +17,7 @@ NEXT_LOG_FILE = "psql --username face_import --quiet --command 'SELECT txid_curr
 
 def full_disk(stack: Stack, daemon: Daemon, rows: int = 600) -> None:
     """Rows wait on a disk that is almost full, a full one ends PostgreSQL; with room all goes on by itself."""
+    assert daemon.volumes.is_mount(), "this would fill another disk"
     stack.slow_down(2)
     task = stack.create("full", rows)
     stack.start(task)
