@@ -23,6 +23,7 @@ from airflow.api_fastapi.core_api.datamodels.monitor import (
     SchedulerInfoResponse,
     TriggererInfoResponse,
 )
+from redis import Redis
 from sqlalchemy import make_url
 
 from face_import import __version__
@@ -35,6 +36,8 @@ from face_import.stack.workers import worker_command
 from tests.compose import COMPOSE, HOME, VARIABLE, example, fill, load, ours, services
 from tests.containers.stack import commands_of
 from tests.doubles.object_store import ObjectStore
+from tests.servers import Unavailable, skip
+from tests.waiting import until
 
 SCHEMA = Path(__file__).parent / "schema" / "compose_spec.json"
 ALONE = {
@@ -211,6 +214,29 @@ def test_workers_are_those_of_the_embedded_stack() -> None:
     assert (broker.scheme, broker.hostname, broker.port) == ("redis", "redis", 6379)
     assert "requirepass $$REDISCLI_AUTH" in services()["redis"]["command"][-1]
     assert services()["redis"]["environment"] == {"REDISCLI_AUTH": broker.password}
+
+
+def test_the_broker_takes_messages_that_it_cannot_save(tmp_path: Path) -> None:
+    """On a full disk a Redis would refuse all that writes: workers could take nothing, and no shard would start."""
+    if shutil.which("redis-server") is None:
+        skip(Unavailable("redis-server is not installed"))
+    folder, address = tmp_path / "data", tmp_path / "socket"
+    folder.mkdir()
+    script = services()["redis"]["command"][-1].replace("$$", "$")
+    script = script.replace("dir /data", f"dir {folder}\nport 0\nunixsocket {address}")
+    server = subprocess.Popen(["sh", "-c", script], env=os.environ | {"REDISCLI_AUTH": "given"})
+    try:
+        until(address.exists)
+        with Redis(unix_socket_path=str(address), password="given") as client:  # noqa: S106 - as the file is read
+            client.set("a", 1)
+            folder.rmdir()
+            client.bgsave()
+            until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+            assert client.rpush("queue", "message") == 1
+            assert client.blpop("queue", timeout=1)
+    finally:
+        server.kill()  # asked to end, it would insist on saving
+        server.wait(30)
 
 
 def test_the_object_store_is_where_the_settings_say() -> None:
