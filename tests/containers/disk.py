@@ -45,8 +45,12 @@ def full_disk(stack: Stack, daemon: Daemon, rows: int = 600) -> None:
 
 def _refuses_new_ones(stack: Stack) -> None:
     """`create` says that the disk is full, whatever else is away."""
-    response = until(lambda: stack.ask("POST", "create", **form("refused", 1)), 60, 1)
-    assert (response.status_code, response.json()["code"]) == (503, "disk_full"), response.text
+
+    def answer() -> tuple[int, str] | None:
+        response = stack.ask("POST", "create", **form("refused", 1))
+        return None if response is None else (response.status_code, response.json()["code"])
+
+    assert until(answer, 60, 1) == (503, "disk_full")
 
 
 def _stands_still(stack: Stack, task: str, seconds: float = 5) -> bool:
