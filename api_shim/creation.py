@@ -20,7 +20,7 @@ from face_import.domain.guard import GUARD, Guard
 from face_import.domain.identity import new_task_id
 from face_import.domain.limits import check_group_name, check_threads
 from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, FailurePolicy, Limits, Scope
-from face_import.domain.reading import ReadingOptions, reading_options
+from face_import.domain.reading import READING_FIELDS, ReadingOptions, reading_options
 from face_import.domain.uri import redact
 from face_import.errors import InvalidRequest, KeyReused, SourceError
 from face_import.sources.location import check_source
@@ -78,7 +78,7 @@ def _create(form: CreateForm, upload: FileStorage | None, key: str | None) -> Cr
     check_group_name(form.group_name, context.settings)
     check_threads(context.settings, thread_num=form.thread_num, host_threads=form.host_threads)
     check_callback_url(form.callback_url)
-    options = reading_options({"encoding": form.encoding, "sheet": form.sheet, "columns": form.columns})
+    options = reading_options({name: getattr(form, name) for name in READING_FIELDS})
     return _registered(form, options, once) if upload is None else _stored(form, options, upload, once)
 
 

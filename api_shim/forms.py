@@ -9,7 +9,15 @@ from api_shim.fields import Strict, empty_is_absent, integer, number, without_de
 from face_import.contract import DEFAULT_THREAD_NUM, MAX_CALLBACK_URL, MAX_SOURCE_URL, OnAlike
 from face_import.domain.failures import JUDGED_FROM
 from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, Limit
-from face_import.domain.reading import COLUMNS_SCHEMA, ENCODINGS, MAX_COLUMNS, MAX_ENCODING, MAX_SHEET
+from face_import.domain.reading import (
+    COLUMNS_SCHEMA,
+    ENCODINGS,
+    MAX_COLUMNS,
+    MAX_ENCODING,
+    MAX_SHEET,
+    SEPARATOR_PATTERN,
+    SEPARATORS,
+)
 
 KEY_HEADER, REPLAYED_HEADER = "Idempotency-Key", "Idempotency-Replayed"
 KEY_PATTERN = "^[!-~]{1,255}$"
@@ -128,6 +136,12 @@ class CreateForm(_Limited):
         "",
         max_length=MAX_ENCODING,
         description=f"encoding of the file, for instance {', '.join(ENCODINGS)}; empty: recognised",
+    )
+    separator: str = Field(
+        "",
+        json_schema_extra={"pattern": f"^({SEPARATOR_PATTERN})?$"},
+        description=f"character between cells: {', '.join(SEPARATORS.values())} (also as the word tab); "
+        "empty: recognised",
     )
     sheet: str = Field("", max_length=MAX_SHEET, description="a workbook's sheet; empty: the first one")
     columns: str = Field(

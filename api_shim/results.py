@@ -27,7 +27,7 @@ blueprint.before_request(check_task_id)
 @documentation.validate(operation_id="download_rows", query=ResultsQuery, resp=answers("text/csv", 404, 409, 503))
 def download_rows(task_id: str, query: ResultsQuery) -> Response:
     """The rows of the file with what became of them, as a CSV file that `create` takes as it is."""
-    selection = _selection(query.rows, query.code, query.reason, row_spans(query.row))
+    selection = selected(query.rows, query.code, query.reason, row_spans(query.row))
     return results_file(task_id, selection)
 
 
@@ -71,8 +71,8 @@ def search(task_id: str, query: RowsQuery) -> Page:
         TaskNotFound: no file is stored for the task.
         WrongState: its file has not been read yet.
     """
-    results = _results(task_id)
-    selection = _selection(query.rows, query.code, None, row_spans(query.row))
+    results = results_of(task_id)
+    selection = selected(query.rows, query.code, None, row_spans(query.row))
     found = results.search(selection, Search(query.id, query.tag, query.q, query.sort), query.skip, query.limit)
     after = common(selection.spans, found.looked_to + 1, MAX_ROW)
     left = tuple(span for span in after if span[0] <= results.total)
@@ -81,17 +81,23 @@ def search(task_id: str, query: RowsQuery) -> Page:
 
 def results_file(task_id: str, selection: Selection) -> Response:
     """These rows as a file download, streamed."""
-    pieces = DOWNLOADS.sending(results_csv(_results(task_id), selection))
+    pieces = DOWNLOADS.sending(results_csv(results_of(task_id), selection))
     headers = {"Content-Disposition": f'attachment; filename="{task_id}-{selection.rows}.csv"'}
     return Response(stream_with_context(pieces), mimetype="text/csv", headers=headers)
 
 
-def _results(task_id: str) -> Results:
+def results_of(task_id: str) -> Results:
+    """What became of the rows of a task.
+
+    Raises:
+        TaskNotFound: no file is stored for the task.
+        WrongState: its file has not been read yet.
+    """
     context = app_context()
     return Results(context.catalogue, context.storage, task_id)
 
 
-def _selection(rows: Rows, code: Code | None, reason: Reason | None, spans: Spans) -> Selection:
+def selected(rows: Rows, code: Code | None, reason: Reason | None, spans: Spans) -> Selection:
     """The selection that a query means; a code or a reason says itself what became of its rows."""
     if code is not None:
         is_of = Rows.IMPORTED if code == Code.OK else Rows.FAILED

@@ -12,6 +12,7 @@ log has the rows that failed, with the reasons.
 | `source` | URL of the CSV or xlsx file: http(s), or below a configured prefix | |
 | `group_name` | face group to import into | |
 | `encoding` | encoding of the file, for instance gbk; empty: recognised | |
+| `separator` | separator of the file, one of `,`, `;`, `tab` and a vertical bar; empty: recognised | |
 | `sheet` | sheet of an Excel workbook; empty: the first one | |
 | `columns` | which column is which, by title or number: `{"uri": "photo", "id": 3}`; empty: by the header | |
 | `thread_num` | concurrency: maximum number of rows with a request in flight | 10 |

@@ -25,7 +25,7 @@ from face_console.preview import preview
 from face_console.snapshot import overview
 from face_console.texts import field_problem, request_problem
 from face_console.view import blueprint, by_htmx, link, moved
-from face_import.domain.reading import AS_FOUND, ReadingOptions, reading_options
+from face_import.domain.reading import AS_FOUND, READING_FIELDS, ReadingOptions, reading_options
 from face_import.errors import AirflowError, Ambiguous, RequestError, SourceError, WrongState
 from face_import.sources import Bounds
 from face_import.sources.encoding import kind_of_binary
@@ -33,8 +33,6 @@ from face_import.sources.workbook import is_workbook
 
 log = logging.getLogger(__name__)
 REFUSALS = (ValidationError, RequestError, SourceError, RequestEntityTooLarge, OSError, OperationalError)
-READING_FIELDS = ("encoding", "sheet", "columns")
-"""Fields that are in the preview, and are absent or empty unless somebody has changed a menu."""
 KEY_FIELD = "idempotency_key"
 """Hidden field of each rendered form: a second click creates no second import."""
 HEAD_BYTES = 4096
@@ -114,7 +112,7 @@ def create() -> Answer:
 
 
 def _created(typed: dict[str, str], key: str | None) -> Creation:
-    for name in READING_FIELDS:
+    for name in READING_FIELDS:  # of the preview: absent or empty unless somebody has changed a menu
         if not typed.get(name):
             typed.pop(name, None)
     upload = request.files.get("file")

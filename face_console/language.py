@@ -54,8 +54,8 @@ def lazy(message: str) -> str:
 
 
 def number(value: float, digits: int = 0) -> str:
-    """A number with separators: 12,345 or, below 10 and with `digits`, 3.4."""
-    shown = round(value, digits if abs(value) < 10 else 0)
+    """A number with separators: 12,345 or, below 10 and with `digits`, 3.4; never -0."""
+    shown = round(value, digits if abs(value) < 10 else 0) + 0
     return format_decimal(shown, locale=_LOCALES[language()])
 
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from flask import Response, render_template, request
 from pydantic import ValidationError
-from werkzeug.datastructures import MultiDict
 
 from api_shim import auditing, results
 from api_shim.access import load_task
 from api_shim.app_context import app_context
 from api_shim.bodies import RowsQuery
 from face_console.language import gettext
+from face_console.picking import acted_on, picked_rows, with_result
 from face_console.pictures import NoPicture, portrait, thumbnail
 from face_console.shown_rows import found_rows
 from face_console.snapshot import meaning, overview
@@ -21,15 +21,14 @@ from face_import.catalogue import Selection
 from face_import.catalogue.schema import MEASURED
 from face_import.contract import MAX_ROW, Rows
 from face_import.domain.failed_rows import FailedRows
-from face_import.domain.row_spans import Spans, row_spans
+from face_import.domain.row_spans import common, row_spans, spelled
 from face_import.errors import InvalidRequest, RequestError, SourceError, TaskNotFound, WrongState
 
 PAGE = 25
 PICTURE_S = 600
 PLACEHOLDER = "no-picture.svg"
-FIELDS = ("q", "row", "code", "sort", "skip")
-KINDS = (Rows.FAILED, Rows.UNHANDLED)
-"""Rows that the menu of results has beside the codes."""
+FIELDS = ("q", "row", "code", "sort", "after", "skip")
+"""What the address of a page says: `after` is the last row that the pages before have looked at."""
 
 
 @blueprint.get("/tasks/<task_id>/rows")
@@ -48,16 +47,18 @@ def show_imported(task_id: str) -> tuple[str, int]:
 def task_picked_rows(task_id: str) -> Response:
     """The selected rows as a file to import."""
     load_task(task_id)
-    return results.results_file(task_id, Selection(Rows.ALL, spans=_picked(request.args)))
+    return results.results_file(task_id, acted_on(request.args))
 
 
 @blueprint.post("/tasks/<task_id>/rows/retry")
 def task_retry_rows(task_id: str) -> Response | tuple[str, int]:
     """Retry the failed ones of the selected rows."""
-    wanted = FailedRows(spans=_picked(request.form))
+    wanted = acted_on(request.form)
+    may_have_failed = wanted.rows in {Rows.ALL, Rows.FAILED}
 
     def retry() -> None:
-        rows = app_context().control.retry(task_id, wanted)
+        failed = FailedRows(codes=() if wanted.code is None else (wanted.code,), spans=wanted.spans)
+        rows = app_context().control.retry(task_id, failed) if may_have_failed else 0
         auditing.details(rows=rows)
         if not rows:
             raise InvalidRequest(gettext("None of the selected rows has failed."), field="row")
@@ -90,12 +91,19 @@ def _page(template: str, task_id: str, fixed: dict[str, object]) -> tuple[str, i
     task = load_task(task_id)
     typed = {name: ",".join(filter(None, map(str.strip, request.args.getlist(name)))) for name in FIELDS}
     typed = {name: text for name, text in typed.items() if text}
-    asked: dict[str, object] = {**typed, "limit": PAGE}
-    if typed.get("code") in KINDS:
-        asked |= {"rows": typed["code"], "code": ""}
-    page, problems, status = None, {}, 200
+    after = typed.get("after", "")
+    asked: dict[str, object] = {name: text for name, text in typed.items() if name != "after"} | {"limit": PAGE}
+    asked |= with_result(typed.get("code", "")) | fixed
+    page, following, picked, problems, status = None, None, None, {}, 200
     try:
-        page = results.search(task_id, RowsQuery.model_validate(asked | fixed))
+        query = RowsQuery.model_validate(asked)
+        matching = results.selected(query.rows, query.code, None, row_spans(query.row))
+        rest = tuple(common(matching.spans, int(after) + 1, MAX_ROW)) if after.isdecimal() else ()
+        page = results.search(task_id, query.model_copy(update={"row": spelled(rest) or query.row}))
+        shown = [result[0] for result, _ in page.found.rows]
+        following = _following(page, typed)
+        goes_on = following is not None or bool(typed.keys() & {"skip", "after"})
+        picked = picked_rows(task, matching, shown, query.q, goes_on=goes_on)
     except ValidationError as error:
         problems, status = {str(problem["loc"][0]): field_problem(problem) for problem in error.errors()}, 400
     except WrongState:
@@ -105,10 +113,11 @@ def _page(template: str, task_id: str, fixed: dict[str, object]) -> tuple[str, i
         template,
         task=task,
         typed=typed,
-        filtered=typed.keys() - {"skip"},
+        filtered=typed.keys() - {"skip", "after"},
         problems=problems,
         page=page,
-        following=page and _following(page, typed),
+        following=following,
+        picked=picked,
         rows=list(found_rows(task, page.found)) if page else [],
         codes=[(code, meaning(task, code)) for code in sorted(codes)],
     ), status
@@ -120,17 +129,7 @@ def _following(page: results.Page, typed: Mapping[str, str]) -> dict[str, str] |
     seen = found.skipped + len(found.rows)
     if found.sorted is not None and seen < found.sorted:
         return {**typed, "skip": str(seen)}
-    return {**typed, "row": page.next, "skip": ""} if page.next else None
-
-
-def _picked(form: MultiDict[str, str]) -> Spans:
-    try:
-        spans = row_spans(",".join(form.getlist("row")))
-    except ValueError as error:
-        raise InvalidRequest(f"row: {error}", field="row") from None
-    if not spans:  # must not mean all rows
-        raise InvalidRequest(gettext("Select rows first."), field="row")
-    return spans
+    return {**typed, "after": str(found.looked_to), "skip": ""} if page.next else None
 
 
 def _measured(task_id: str, row: int) -> dict[str, float | None]:

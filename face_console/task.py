@@ -16,6 +16,7 @@ from api_shim.forms import ConcurrencyForm
 from api_shim.results import results_file
 from api_shim.tasks import csv_file
 from face_console.charts import Throughput, throughput
+from face_console.picking import picked_rows
 from face_console.shown_rows import logged_rows
 from face_console.snapshot import Snapshot, overview, snapshot_of
 from face_console.texts import field_problem, request_problem
@@ -165,11 +166,15 @@ def _page(task_id: str, *, error: tuple[str, str] | None = None, concurrency: tu
     number = min(max(request.args.get("page", 1, int), 1), max(pages, 1))
     skip = (number - 1) * LOG_PAGE
     log = list(context.catalogue.ledger.log(task_id, skip=skip, limit=LOG_PAGE, code=code, within=shard))
+    rows = list(logged_rows(context, snapshot.task, log))
+    matching = Selection(Rows.FAILED, code, spans=((shard.first_row, shard.last_row),) if shard else ALL_ROWS)
+    picked = picked_rows(snapshot.task, matching, [row.number for row in rows], goes_on=pages > 1)
     airflow = f"{context.settings.airflow_pages}/dags/{DAG_ID}/runs/{quote(snapshot.task.run_id, safe='')}"
     return render_template(
         "task.html",
         snapshot=snapshot,
-        rows=list(logged_rows(context, snapshot.task, log)),
+        rows=rows,
+        picked=picked,
         shard=shard,
         failures=failures,
         code=code,

@@ -93,8 +93,8 @@
     const { elt, parameters, triggeringEvent } = event.detail;
     if (elt.id !== "reading") return;
     const changed = triggeringEvent.target;
-    // In another encoding the titles are others.
-    const columns = ["encoding", "sheet"].includes(changed.name) ? "" : chosenColumns(elt, changed);
+    // Read in another way, the file has other titles.
+    const columns = ["encoding", "separator", "sheet"].includes(changed.name) ? "" : chosenColumns(elt, changed);
     elt.querySelector("[name=columns]").value = parameters.columns = columns;
   });
 
@@ -259,23 +259,43 @@
     checkName(name);
   };
 
-  // What is done with selected rows needs some; a box selects all of a page.
+  // What is done with selected rows needs some; a box selects all of a page; links to other pages carry the selection.
   const showPicked = () => {
     const form = by("picked");
     if (!form) return;
     const all = by("pick-all");
-    const boxes = [...form.elements].filter(({ name }) => name === "row");
-    const picked = boxes.filter(({ checked }) => checked).length;
-    all.parentElement.hidden = false;
-    all.checked = picked === boxes.length;
-    all.indeterminate = picked > 0 && !all.checked;
+    const boxes = [...form.elements].filter(({ name, type }) => name === "row" && type === "checkbox");
+    const here = boxes.filter(({ checked }) => checked).length;
+    const picked = here + Number(form.dataset.elsewhere);
+    all.parentElement.hidden = !boxes.length;
+    all.checked = here === boxes.length;
+    all.indeterminate = here > 0 && !all.checked;
     for (const button of form.querySelectorAll("button")) button.disabled = !picked;
     const status = form.querySelector("[role=status]");
-    status.textContent = picked ? status.dataset.text.replace("#", new Intl.NumberFormat(language).format(picked)) : "";
+    const { one, many } = status.dataset;
+    const said = picked === 1 ? one : picked ? many.replace("#", new Intl.NumberFormat(language).format(picked)) : "";
+    if (status.textContent !== said) status.textContent = said;
+    by("pick-none").hidden = !picked;
+    for (const way of form.parentElement.querySelectorAll(".pager a, th a")) {
+      const address = new URL(way.href);
+      address.searchParams.delete("picked");
+      for (const row of new FormData(form).getAll("row")) address.searchParams.append("picked", row);
+      way.href = address;
+    }
   };
+  document.addEventListener("click", (event) => {
+    if (event.target.id !== "pick-none" || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const { form } = by("pick-all");
+    form.dataset.elsewhere = 0;
+    form.querySelector("[type=hidden][name=row]")?.remove();
+    for (const box of form.elements) box.checked = false;
+    showPicked();
+    by("pick-all").focus();
+  });
   document.addEventListener("change", ({ target }) => {
     if (target.form?.id !== "picked") return;
-    if (target.id === "pick-all") for (const box of target.form.elements) if (box.name === "row") box.checked = target.checked;
+    if (target.id === "pick-all") for (const box of target.form.elements) box.checked = target.checked;
     showPicked();
   });
 

@@ -180,6 +180,13 @@ class Results:
                     break
         return found
 
+    def matching(self, selection: Selection, search: Search) -> tuple[list[int], int]:
+        """Numbers of the rows that a search finds, ascending, and the last row that it looked at; see `search`."""
+        with self.opened() as source:
+            found = Found(source.titles(), source.reading.columns)
+            rows = self._matching(source, selection, search, found)
+            return [result[0] for result, _ in rows], found.looked_to
+
     def _matching(
         self, source: StoredSource, selection: Selection, search: Search, found: Found
     ) -> Iterator[ResultRow]:

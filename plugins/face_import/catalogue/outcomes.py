@@ -96,6 +96,23 @@ class Outcomes:
                         yield kept
                     skip = max(0, skip - len(page))
 
+    def count(self, task_id: str, selection: Selection, total: int) -> int:
+        """How many rows are selected; what lies in whole shards is counted by the tallies.
+
+        Raises:
+            TaskNotFound: the task was deleted.
+        """
+        if selection.rows == Rows.ALL:
+            return sum(last - first + 1 for first, last in common(selection.spans, 1, total))
+        rows = 0
+        for span in self._spans(task_id, selection, total):
+            for first, last in common(selection.spans, span.first, min(span.last, total)):
+                if selection.reason is None and (first, last) == (span.first, span.last):
+                    rows += span.hits
+                else:
+                    rows += sum(map(len, self._pages_within(task_id, selection, first, last)))
+        return rows
+
     def nearest(self, task_id: str, rows: Collection[int]) -> dict[int, Nearest]:
         """The faces that speak against some rows of a task, by row; rows whose tag is not doubtful have none."""
         query = select(outcome.c.row, outcome.c.nearest_id, outcome.c.nearest_score)

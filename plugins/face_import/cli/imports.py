@@ -111,6 +111,12 @@ def create(  # noqa: PLR0913 - the fields of the form
             help="Encoding, if not recognised: gbk, for instance.", show_default=False, rich_help_panel=_READING
         ),
     ] = "",
+    separator: Annotated[
+        str,
+        typer.Option(
+            help='Separator, if not recognised: "," ";" "|" or tab.', show_default=False, rich_help_panel=_READING
+        ),
+    ] = "",
     sheet: Annotated[
         str,
         typer.Option(
@@ -146,8 +152,8 @@ def create(  # noqa: PLR0913 - the fields of the form
     """
     if bool(source) == bool(photos):
         raise typer.BadParameter("name either a FILE or, with --photos, a folder or zip file of photos.")
-    if photos and (column or sheet):
-        raise typer.BadParameter("--column and --sheet are for a FILE, not for --photos.")
+    if photos and (column or separator or sheet):
+        raise typer.BadParameter("--column, --separator and --sheet are for a FILE, not for --photos.")
     pattern = Pattern(names)
     limits = Limits(pos_pitch, pos_yaw, pos_rol, width, height, blur_degree, faces)
     policy = FailurePolicy(max_failed, max_failed_percent, int(fail_on_errors))
@@ -155,7 +161,8 @@ def create(  # noqa: PLR0913 - the fields of the form
     scope = Scope(int(measure), int(dry_run), sample)
     numbers = {**threads, "mode": mode, **asdict(policy), **asdict(limits), **asdict(scope)}
     guard = {"same_picture": int(same_picture), "alike": alike, "alike_tag": alike_tag, "on_alike": on_alike}
-    reading = {"encoding": encoding, "sheet": sheet, "columns": columns_field(column or ())}
+    said = {"encoding": encoding, "separator": separator, "sheet": sheet}
+    reading = said | {"columns": columns_field(column or ())}
     fields = {"group_name": group, **{name: str(n) for name, n in (numbers | guard).items()}}
     if callback_url:
         fields["callback_url"] = callback_url

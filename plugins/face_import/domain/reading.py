@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from face_import.contract import MAX_ROW, SOURCE_COLUMNS
@@ -17,6 +17,11 @@ MAX_COLUMNS = 16_384
 """Characters of `columns` as JSON text."""
 ENCODINGS: Final = ("utf-8", "utf-16", "gb18030", "gbk", "windows-1252", "big5", "shift_jis", "euc-kr")
 """Examples for messages and help."""
+SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+"""The characters that may stand between cells, and their names."""
+SEPARATOR_PATTERN: Final = r"[,;|\t]|tab|\\t"
+"""Regular expression of what a client may send: one of them or, as few forms take a tab, one of its names."""
+_TABS: Final = ("tab", r"\t")
 COLUMNS_SCHEMA: Final[dict[str, Any]] = {
     "properties": {
         name: {
@@ -46,15 +51,19 @@ class ReadingOptions:
 
     Attributes:
         encoding: a name that `domain.charsets` knows, or empty to have it recognised.
+        separator: one of `SEPARATORS`, or empty to have it recognised; it overrules a line `sep=;` in the file.
         sheet: name of a workbook's sheet, or empty for the first one.
         columns: for our columns, the title in the header or the number from 1; None for one that is not to be used.
     """
 
     encoding: str = ""
+    separator: str = ""
     sheet: str = ""
     columns: Mapping[str, str | int | None] = field(default_factory=dict)
 
 
+READING_FIELDS: Final = tuple(option.name for option in fields(ReadingOptions))
+"""Names of the options, in forms and elsewhere."""
 AS_FOUND: Final = ReadingOptions()
 """The client says nothing: all of it is decided at intake."""
 SHOWN_TITLE, SHOWN_IGNORED = 200, 100
@@ -130,14 +139,15 @@ def reading_options(said: Mapping[str, Any]) -> ReadingOptions:
     """What a client says about a file.
 
     Args:
-        said: may have `encoding` and `sheet`, texts, and `columns`, a mapping or the JSON text of one. What is empty or
-            None is not said.
+        said: may have `encoding`, `separator` and `sheet`, texts, and `columns`, a mapping or the JSON text of one.
+            What is empty or None is not said.
 
     Raises:
         InvalidRequest: one of them is malformed; the text names it.
     """
     return ReadingOptions(
         encoding=_encoding(_name(said, "encoding", MAX_ENCODING).strip()),
+        separator=_separator(said.get("separator")),
         sheet=_name(said, "sheet", MAX_SHEET),
         columns=_columns(said.get("columns")),
     )
@@ -147,6 +157,7 @@ def reading_fields(options: ReadingOptions) -> dict[str, Any]:
     """The inverse of `reading_options`, as JSON values; None for what is not said."""
     return {
         "encoding": options.encoding or None,
+        "separator": options.separator or None,
         "sheet": options.sheet or None,
         "columns": dict(options.columns) or None,
     }
@@ -166,6 +177,14 @@ def _encoding(name: str) -> str:
     except SourceError as error:
         raise _refusal("encoding", str(error)) from None
     return name
+
+
+def _separator(said: object) -> str:
+    """A separator, or empty; white space is not ignored, as it may be meant as a separator."""
+    separator = "\t" if said in _TABS else said or ""
+    if not isinstance(separator, str) or (separator and separator not in SEPARATORS):
+        raise _refusal("separator", "send one of the characters , ; | or tab; leave it empty to have it recognised")
+    return separator
 
 
 def _columns(said: object) -> dict[str, str | int | None]:

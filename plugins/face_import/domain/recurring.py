@@ -22,7 +22,7 @@ from face_import.contract import DEFAULT_THREAD_NUM, ENTRY_NAME_PATTERN, GROUP_A
 from face_import.domain.guard import GUARD
 from face_import.domain.limits import check_group_name, check_threads
 from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, Limit, Row
-from face_import.domain.reading import ReadingOptions, reading_fields, reading_options
+from face_import.domain.reading import READING_FIELDS, ReadingOptions, reading_fields, reading_options
 from face_import.errors import ConfigError, FaceImportError
 from face_import.settings import Settings
 
@@ -84,6 +84,7 @@ class Entry(_Strict):
     Attributes:
         source: Jinja template of the source's URL, rendered by Airflow when the entry runs.
         encoding: of the source; empty: recognised.
+        separator: of the source, as in `reading_options`; empty: recognised.
         sheet: of a workbook; empty: the first one.
         columns: which column is which, as in `ReadingOptions`.
         callback_url: called whenever one of its imports stops or completes; a template, too.
@@ -96,6 +97,7 @@ class Entry(_Strict):
     source: Annotated[str, Field(min_length=1, max_length=4096)]
     group: str
     encoding: str = ""
+    separator: str = ""
     sheet: str = ""
     columns: dict[str, Any] | None = None
     limits: EntryLimits = EntryLimits()
@@ -140,7 +142,7 @@ class Entry(_Strict):
         Raises:
             InvalidRequest: that is malformed; the text names the field.
         """
-        return reading_options({"encoding": self.encoding, "sheet": self.sheet, "columns": self.columns})
+        return reading_options({name: getattr(self, name) for name in READING_FIELDS})
 
     def conf(self) -> dict[str, Any]:
         """Parameters of the import's run; the source is still a template."""

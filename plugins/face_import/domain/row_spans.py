@@ -1,7 +1,7 @@
 """Which rows a request is about, by their numbers: `7,12-40`, or `100001-` to the end."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from face_import.contract import MAX_ROW
 
@@ -35,6 +35,20 @@ def spelled(spans: Spans) -> str:
     return ",".join(_spelled(*span) for span in spans)
 
 
+def joined(rows: Iterable[int]) -> Spans:
+    """The ranges of some rows, which are ascending."""
+    each = [(row, row) for row in rows]
+    return tuple(_joined(each)) if each else ()
+
+
+def without(spans: Spans, rows: Iterable[int]) -> Spans:
+    """The ranges without some rows."""
+    left = list(spans)
+    for row in rows:
+        left = [part for span in left for part in _around(span, row)]
+    return tuple(left)
+
+
 def common(spans: Spans, first: int, last: int) -> Iterator[tuple[int, int]]:
     """What of the ranges is from `first` to `last`."""
     for low, high in spans:
@@ -46,6 +60,15 @@ def _spelled(first: int, last: int) -> str:
     if first == last:
         return str(first)
     return f"{first}-{'' if last >= MAX_ROW else last}"
+
+
+def _around(span: tuple[int, int], row: int) -> Iterator[tuple[int, int]]:
+    """What of a range is before a row, and what is after it."""
+    first, last = span
+    if first <= min(last, row - 1):
+        yield first, min(last, row - 1)
+    if max(first, row + 1) <= last:
+        yield max(first, row + 1), last
 
 
 def _span(text: str) -> tuple[int, int]:

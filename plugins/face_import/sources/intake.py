@@ -146,10 +146,12 @@ def _ingest_workbook(
 ) -> SourceIndex:
     if options.encoding:
         raise SourceError("encoding: a workbook has no encoding to choose; leave the encoding empty")
+    if options.separator:
+        raise SourceError("separator: a workbook has no separator to choose; leave the separator empty")
     workbook = Workbook(stream, bounds.source_bytes, options.sheet)
     with workbook.errors():
         sample, chunks = _sampled(_copied(workbook, sink), max_line)
-        found = decide(sample, options, separator=",") if sample else PLAIN
+        found = decide(sample, replace(options, separator=",")) if sample else PLAIN
         reading = replace(found, encoding="", sheet=workbook.sheet, sheets=workbook.sheets)
         table, size = _table(chunks, reading, bounds, max_line)
     return SourceIndex(reading=reading, size=size, blocks=table.blocks(size))

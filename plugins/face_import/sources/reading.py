@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from face_import.contract import SOURCE_COLUMNS
 from face_import.domain.cells import unguarded
-from face_import.domain.reading import RESULT_COLUMNS, Reading, ReadingOptions, own_cells
+from face_import.domain.reading import RESULT_COLUMNS, SEPARATORS, Reading, ReadingOptions, own_cells
 from face_import.domain.uri import cleaned, display, looks_like_uri
 from face_import.errors import Ambiguous, SourceError
 from face_import.sources.headers import field_of, find_column
 from face_import.sources.records import is_blank, unwrapped
 
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 SAMPLE_ROWS = 100
 POSITIONAL = {"uri": 0, "tag": 1, "description": 2}
 """Columns of a file without a header."""
@@ -35,7 +34,7 @@ _NO_TITLE = re.compile(
 Record = list[str]
 
 
-def decide(sample: str, options: ReadingOptions, separator: str = "") -> Reading:
+def decide(sample: str, options: ReadingOptions) -> Reading:
     """Decide how a source is read.
 
     Results of an earlier import are read as the file that it had. Its columns were decided then, so its rows are not
@@ -43,8 +42,8 @@ def decide(sample: str, options: ReadingOptions, separator: str = "") -> Reading
 
     Args:
         sample: its first lines, whole ones; long runs of base64 may be shortened.
-        options: what the client says about it.
-        separator: the character between cells, if it is known.
+        options: what the client says about it. A declaration of the separator in the first line is skipped even if
+            they name another one.
 
     Raises:
         Ambiguous: `options.columns` can settle which column is which; the text names the candidates and what to do.
@@ -52,7 +51,7 @@ def decide(sample: str, options: ReadingOptions, separator: str = "") -> Reading
     """
     declaration = _DECLARATION.match(sample)
     text = sample[declaration.end() :] if declaration else sample
-    separator = separator or (_declared(declaration[1]) if declaration else _separator(text, options))
+    separator = options.separator or (_declared(declaration[1]) if declaration else _separator(text, options))
     records = list(_records(text, separator))
     if not records:
         raise SourceError("the file has no rows")
@@ -180,7 +179,11 @@ def _separator(text: str, options: ReadingOptions) -> str:
         fitting = [one for one in fitting if not _in_cells(tables[one], set(fitting) - {one})] or fitting
     if len(fitting) > 1:
         names = " or ".join(f"{SEPARATORS[one]} (row 1: {_short(str(tables[one][0]))})" for one in fitting)
-        raise SourceError(f"the separator may be a {names}; declare it in a first line, as in sep={fitting[0]}", line=1)
+        raise SourceError(
+            f'the separator may be a {names}; name it in the field "separator", '
+            f"or declare it in a first line, as in sep={fitting[0]}",
+            line=1,
+        )
     return fitting[0] if fitting else ","
 
 

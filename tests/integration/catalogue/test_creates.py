@@ -8,10 +8,12 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from sqlalchemy import update
 
 from face_import.catalogue import Catalogue, Once, TaskConfig
 from face_import.catalogue.engine import migrate
 from face_import.catalogue.reports import Overview
+from face_import.catalogue.schema import import_task
 from face_import.contract import Mode
 from face_import.domain.identity import new_task_id
 from face_import.domain.models import Limits, Shard
@@ -90,7 +92,7 @@ def test_creates_and_deletes_at_once_leave_one_task(catalogue: Catalogue) -> Non
 
 def test_how_a_source_is_read_is_kept(catalogue: Catalogue) -> None:
     """What the client said and what was decided, with any characters; the plan that commits first decides."""
-    said = ReadingOptions("gbk", "员工", {"uri": "a\\u0000 照片", "tag": 2, "id": None})
+    said = ReadingOptions("gbk", "\t", "员工", {"uri": "a\\u0000 照片", "tag": 2, "id": None})
     reading = Reading(";", {"uri": 0}, 2, ("\0 \ud800 😀\n", "部门"), encoding="gb18030")
     shown = reading.described() | {"columns": {"uri": "\0 ??? 😀\n".replace("?", "\ufffd")}}
     task_id = new_task_id()
@@ -103,3 +105,8 @@ def test_how_a_source_is_read_is_kept(catalogue: Catalogue) -> None:
     catalogue.creates.add(other := new_task_id(), CONFIG, total_num=2, reading=reading)
     assert catalogue.tasks.get(other).reading == shown
     assert catalogue.tasks.get(other).config == CONFIG
+    with catalogue.engine.begin() as connection:  # as before there were separators to name
+        connection.execute(
+            update(import_task).values(reading_options='{"encoding": "gbk", "sheet": "", "columns": {}}')
+        )
+    assert catalogue.tasks.get(task_id).config.options == ReadingOptions(encoding="gbk")

@@ -106,6 +106,8 @@ def test_every_selection_is_exact(catalogue: Catalogue, make_task: MakeTask, mon
         found = [tuple(row) for row in chain.from_iterable(pages)]
         assert found == [row for row in expected if is_selected(selection, row)][skip:], (selection, skip, page_rows)
         assert all(0 < len(page) <= page_rows for page in pages)
+        if not skip:
+            assert catalogue.outcomes.count(task_id, selection, TOTAL) == len(found), (selection, page_rows)
 
 
 def test_a_deleted_task_has_no_results(catalogue: Catalogue, make_task: MakeTask) -> None:

@@ -307,3 +307,10 @@ def test_how_a_file_is_read_is_said(shim: Shim, tmp_path: Path) -> None:
     said = "GB18030, separated by semicolons, with a header: uri=图, tag=姓名; ignored: 工号, 部门"
     assert f"read as {said}\n" in done.stderr
     assert said in shim.run("show", done.stdout.strip()).stdout
+    path.write_text("http://x/1,2.jpg\tLi, Na\n")
+    refused = shim.run("import", str(path), "--group", "staff")
+    assert 'name it in the field "separator"' in refused.stderr
+    done = shim.run("import", str(path), "--group", "staff", "--separator", "tab")
+    assert "separated by tabs, without a header" in done.stderr
+    wrong = shim.run("import", str(path), "--group", "staff", "--separator", ":")
+    assert (wrong.returncode, "separator: send one of" in wrong.stderr) == (1, True)

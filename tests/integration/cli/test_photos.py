@@ -88,6 +88,7 @@ def test_a_repeated_command_uploads_nothing(shim: Shim, team: Path, tmp_path: Pa
         (["--photos", "team", "faces.csv"], 2, "either a FILE or"),
         ([], 2, "either a FILE or"),
         (["--photos", "team", "--sheet", "1"], 2, "are for a FILE"),
+        (["--photos", "team", "--separator", ";"], 2, "are for a FILE"),
         (["--photos", "team", "--names", "{name}"], 2, "{name} is none of"),
         (["--photos", "faces.csv"], 1, "neither a folder nor a readable zip file"),
         (["--photos", "empty"], 1, "no photo to import in"),

@@ -136,6 +136,7 @@ def test_an_ambiguity_can_be_settled() -> None:
     [
         (f"{URL},tag\n".encode(), ReadingOptions(sheet="a"), "sheet: a CSV file has no sheets"),
         (workbook_of([[URL]]), ReadingOptions(encoding="gbk"), "encoding: a workbook has no encoding"),
+        (workbook_of([[URL]]), ReadingOptions(separator=","), "separator: a workbook has no separator"),
         (archive({"faces.csv": URL}), ReadingOptions(), "a ZIP archive; unpack it"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000), ReadingOptions(), "save it as .xlsx or CSV"),
         (workbook_of([["uri"]]), ReadingOptions(), "no rows below its header"),

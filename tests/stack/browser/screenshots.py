@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from examples.demo.album import LIMITS, album, csv_file, hosted
 from examples.demo.host import picture_host
+from examples.demo.pictures import COLLINS, HOPPER, encoded, portrait, side_by_side
 from face_import.contract import Code
 from tests.real import CHECKOUT, RealStack
 from tests.stack.browser.conftest import MINUTE, Pages, drop
@@ -23,9 +24,11 @@ pytestmark = pytest.mark.timeout(1500)  # real faces take their time on a busy m
 IMAGES = CHECKOUT / "docs" / "images"
 KEPT = {
     *("imports-light", "imports-dark", "imports-phone", "import-light", "import-dark", "import-zh"),
-    *("new-light", "new-dark", "new-zh", "running-phone", "limits-light", "limits-dark"),
+    *("new-light", "new-dark", "new-zh", "running-phone"),
+    *(f"{page}-{look}" for page in ("limits", "imported", "group") for look in ("light", "dark")),
     *(f"airflow-{page}-{look}" for page in ("run", "form", "tab", "imports") for look in ("light", "dark")),
 }
+TWO_PEOPLE = encoded(side_by_side(portrait(COLLINS, 480), portrait(HOPPER, 300)))
 LOOKS = {
     "light": {},
     "dark": {"dark": True},
@@ -93,9 +96,16 @@ def test_screenshots(pages: Pages, real: RealStack, imports: dict[str, str], fil
     shoot(page, f"imports-{look}")
     page.goto(f"{home}/tasks/{imports['completed']}?code=203")
     page.goto(f"{home}/tasks/{imports['completed']}")
-    shoot(page, f"import-{look}", pictures=8)
-    page.goto(f"{home}/tasks/{imports['completed']}/limits?pos_yaw=20")
+    shoot(page, f"import-{look}", pictures=".log img")
+    page.goto(f"{home}/tasks/{imports['completed']}/limits?width=150&blur_degree=10")
     shoot(page, f"limits-{look}")
+    page.goto(f"{home}/tasks/{imports['completed']}/imported")
+    shoot(page, f"imported-{look}", pictures=".portraits img")
+    page.goto(f"{home}/groups/employees")
+    page.locator("#picture").set_input_files({"name": "two.jpg", "mimeType": "image/jpeg", "buffer": TWO_PEOPLE})
+    page.locator(".by-picture button").click()
+    page.wait_for_selector("#found .log img")
+    shoot(page, f"group-{look}", pictures="#found .log img")
     page.goto(f"{home}/tasks/{imports['running']}")
     page.wait_for_selector("#throughput svg")
     shoot(page, f"running-{look}")
@@ -135,14 +145,13 @@ def test_airflow(pages: Pages, real: RealStack, imports: dict[str, str], look: s
     shoot(page, f"airflow-form-{look}")
 
 
-def shoot(page: Page, name: str, pictures: int = 0) -> None:
-    """A picture of the page from its top, once the log's first pictures are there, if it is one to keep."""
+def shoot(page: Page, name: str, pictures: str = "") -> None:
+    """A picture of the page from its top, once the first `pictures` (a selector) are there, if it is one to keep."""
     if name not in KEPT:
         return
-    if pictures:
-        for index in range(pictures):
-            page.locator(".log img").nth(index).scroll_into_view_if_needed()
-            until(lambda at=index: page.evaluate(f"document.querySelectorAll('.log img')[{at}].complete"))
+    for picture in page.locator(pictures).all()[:10] if pictures else ():
+        picture.scroll_into_view_if_needed()
+        until(lambda shown=picture: shown.evaluate("image => image.complete"))
     page.evaluate("scrollTo(0, 0); document.activeElement.blur()")
     height = min(page.evaluate("document.documentElement.scrollHeight"), 1560)
     width = page.viewport_size["width"] if page.viewport_size else 0

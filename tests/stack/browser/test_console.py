@@ -346,10 +346,10 @@ def test_rows_are_selected_with_the_keyboard(pages: Pages, stack: RealStack, ima
     expect(retry).to_be_disabled()
     all_rows.focus()
     page.keyboard.press("Space")
-    expect(page.locator("#picked [role=status]")).to_have_text("3 selected")
+    expect(page.locator("#picked [role=status]")).to_have_text("3 rows selected")
     page.get_by_label("Select row 3").focus()
     page.keyboard.press("Space")
-    expect(page.locator("#picked [role=status]")).to_have_text("2 selected")
+    expect(page.locator("#picked [role=status]")).to_have_text("2 rows selected")
     expect(all_rows).to_be_checked(indeterminate=True)
     for _ in range(2):  # a download leaves the page and its buttons as they are
         with page.expect_download() as download:
@@ -360,6 +360,44 @@ def test_rows_are_selected_with_the_keyboard(pages: Pages, stack: RealStack, ima
     page.wait_for_url(re.compile(f"/tasks/{task_id}$"))
     stack.api.state(task_id, 4)
     assert stack.api.detail(task_id)["attempts"] == 2
+
+
+def test_a_selection_goes_over_pages(pages: Pages, stack: RealStack, images: ImageHost) -> None:
+    """By the keyboard: of two pages, all that match, and none; a column is sorted both ways meanwhile."""
+    task_id = stack.api.create([f"{images.url}/ok/{n}.jpg,t,d" for n in range(30)], "pages")
+    stack.api.ok(f"{task_id}/start")
+    stack.api.state(task_id, 4)
+    page = pages()
+    page.goto(f"{home(stack)}/tasks/{task_id}/rows?code=0")
+    said, every = page.locator("#picked [role=status]"), page.get_by_role("link", name="Select all 30 matching rows")
+    page.get_by_label("Select row 3").press("Space")
+    expect(every).to_be_hidden()
+    page.get_by_role("link", name="Continue from row 26").press("Enter")
+    expect(said).to_have_text("1 row selected")
+    page.get_by_label("Select row 27").press("Space")
+    expect(said).to_have_text("2 rows selected")
+    for order in ("ascending", "descending"):
+        page.get_by_role("link", name="Result").press("Enter")
+        expect(page.locator(f"th[aria-sort={order}]")).to_contain_text("Result")
+    expect(page.get_by_label("Select row 3")).to_be_checked()
+    expect(said).to_have_text("2 rows selected")
+    all_rows = page.get_by_label("Select all on this page")
+    expect(all_rows).to_be_visible()
+    all_rows.press("Space")
+    expect(said).to_have_text("26 rows selected")
+    every.press("Enter")
+    expect(said).to_have_text("30 rows selected")
+    assert violations(page) == []
+    page.get_by_label("Select row 3").press("Space")
+    expect(said).to_have_text("29 rows selected")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download selected").press("Enter")
+    assert download.value.path().read_text("utf-8-sig").count("\n") == 30  # a header, and 29 rows
+    page.get_by_role("link", name="Clear selection").press("Enter")
+    expect(said).to_have_text("")
+    expect(all_rows).to_be_focused()
+    page.get_by_role("link", name="Next").press("Enter")
+    expect(page.get_by_role("button", name="Download selected")).to_be_disabled()
 
 
 def test_faces_have_their_boxes_when_they_scroll_into_view(pages: Pages, stack: RealStack, images: ImageHost) -> None:

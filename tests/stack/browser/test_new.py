@@ -157,6 +157,38 @@ def test_a_file_can_be_dropped_anywhere(pages: Pages, stack: RealStack, tmp_path
     expect(page.locator("#file-name")).to_contain_text("staff.csv")
 
 
+def test_the_separator_is_chosen_from_its_menu(pages: Pages, stack: RealStack, tmp_path: Path) -> None:
+    """Where two fit; another one forgets the columns, and the import is read as its preview was."""
+    page = pages()
+    page.goto(f"{home(stack)}/new")
+    file = tmp_path / "works.csv"
+    file.write_text("http://h/w_1,h_1/a.jpg;Werk 1, Halle 2\n")
+    page.locator("#file").set_input_files(file)
+    create, menu = page.get_by_role("button", name="Create", exact=True), page.get_by_label("Separator")
+    expect(page.locator("#preview")).to_contain_text("the separator may be a comma")
+    expect(create).to_be_disabled()
+    menu.press("s")  # semicolon
+    expect(page.locator("#preview-title")).to_be_visible()
+    expect(menu).to_be_focused()
+    expect(menu).to_have_value(";")
+    cells = page.locator("#reading td")
+    expect(cells.nth(1)).to_have_text("Werk 1, Halle 2")
+    assert violations(page) == []
+    page.locator("#column-2").select_option("description")
+    expect(page.locator("#reading dl")).to_contain_text("description: column 2")
+    menu.press("t")  # tab
+    expect(cells.first).to_have_text(file.read_text().rstrip())
+    expect(page.locator("#reading [name=columns]")).to_have_value("")
+    expect(menu.locator("option:checked")).to_have_text("tab")
+    menu.select_option("semicolon")
+    expect(cells.nth(1)).to_have_text("Werk 1, Halle 2")
+    page.get_by_label("Group", exact=True).fill("separated")
+    create.click()
+    page.wait_for_url(re.compile("/tasks/"))
+    (task_id,) = stack.api.post("list", json={"group_name": "separated"}).json()["ids"]
+    assert stack.api.detail(task_id)["source"]["separator"] == ";"
+
+
 def test_a_file_that_is_gone_is_chosen_again(pages: Pages, stack: RealStack, tmp_path: Path) -> None:
     """Browsers do not send a file that was moved or changed since; that is not the server being away."""
     page = pages()

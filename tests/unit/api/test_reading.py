@@ -50,7 +50,7 @@ def test_columns_are_what_the_client_says(
 
 def test_empty_fields_say_nothing(client: FlaskClient, create: Create) -> None:
     """As an HTML form sends them."""
-    answer = create(encoding="", sheet="", columns="")
+    answer = create(encoding="", separator="", sheet="", columns="")
     assert client.get(f"/v1/tasks/{answer.json['id']}/detail").json["source"]["columns"]["uri"] == 1
 
 
@@ -64,6 +64,8 @@ def test_empty_fields_say_nothing(client: FlaskClient, create: Create) -> None:
         ({"columns": "x" * 16_385}, "columns"),
         ({"encoding": "../utf-8"}, "encoding"),
         ({"encoding": "x" * 41}, "encoding"),
+        ({"separator": " "}, "separator"),
+        ({"separator": "x" * 10_000}, "separator"),
         ({"sheet": "x" * 256}, "sheet"),
         ({"sheet": "a\0b"}, "sheet"),
     ],
@@ -74,6 +76,18 @@ def test_a_malformed_field_is_named(create: Create, settings: Settings, fields: 
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
     assert answer.json["error"].startswith(f"{named}: ")
     assert stored(settings) == []
+
+
+@pytest.mark.parametrize("said", [";", "tab", r"\t", "\t"])
+def test_the_separator_is_what_the_client_says(client: FlaskClient, create: Create, said: str) -> None:
+    """Where two fit, the refusal names the field."""
+    separator = "\t" if said != ";" else said
+    file = f"http://h/w_1,h_1/a.jpg{separator}Werk 1, Halle 2\n".encode()
+    refused = create(file)
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_source")
+    assert 'name it in the field "separator"' in refused.json["error"]
+    task_id = create(file, separator=said).json["id"]
+    assert client.get(f"/v1/tasks/{task_id}/detail").json["source"]["separator"] == separator
 
 
 @pytest.mark.parametrize(
@@ -97,9 +111,10 @@ def test_a_file_that_can_be_settled_says_how(
 
 def test_what_is_said_about_a_url_waits_with_it(client: FlaskClient, catalogue: Catalogue) -> None:
     """`plan` gets it as parameters of the run; until then nothing is known about the file."""
-    form = {"group_name": "staff", "source": "https://h/f.csv", "encoding": "gbk", "sheet": "员工"}
-    form["columns"] = '{"uri": "照片", "id": null}'
+    form = {"group_name": "staff", "source": "https://h/f.csv", "encoding": "gbk", "separator": "tab"}
+    form["sheet"], form["columns"] = "员工", '{"uri": "照片", "id": null}'
     task_id = client.post("/v1/tasks/create", data=form, content_type="multipart/form-data").json["id"]
     assert client.get(f"/v1/tasks/{task_id}/detail").json["source"] is None
     conf = run_conf(catalogue.tasks.get(task_id))
-    assert (conf["encoding"], conf["sheet"], conf["columns"]) == ("gbk", "员工", {"uri": "照片", "id": None})
+    assert (conf["encoding"], conf["separator"], conf["sheet"]) == ("gbk", "\t", "员工")
+    assert conf["columns"] == {"uri": "照片", "id": None}

@@ -11,7 +11,8 @@ from markupsafe import escape
 
 from api_shim.access import load_task
 from api_shim.forms import CreateForm
-from face_console.texts import ENCODINGS
+from face_console.texts import ENCODINGS, SEPARATORS
+from face_import.domain.reading import SEPARATORS as READ
 from face_import.domain.reading import Reading
 from face_import.settings import Settings
 from tests.unit.api.test_create import stored
@@ -20,6 +21,7 @@ from tests.unit.console.test_create import preview, send
 
 STAFF = "部门;照片;姓名;手机\n" + "研发;http://x/{}.jpg;张三;139\n" * 2
 TWO_PHOTOS = b"name,photo,avatar\nanna,http://x/1.jpg,http://x/2.jpg\n"
+TWO_SEPARATORS = b"http://h/w_1,h_1/a.jpg;Werk 1, Halle 2\n"
 UNKNOWN = b"Bildadresse,Wer\nhttp://x/1.jpg,anna\nhttp://x/2.jpg,bert\n"
 MENU = re.compile(r'<select id="column-(\d+)" data-number="\d+" data-name="(.*?)">(.*?)</select>', re.DOTALL)
 CHOSEN = re.compile(r'<option value="([^"]*)" selected>')
@@ -50,10 +52,13 @@ def test_every_column_of_the_file_has_a_menu(client: FlaskClient, settings: Sett
     ("separator", "word"), [(",", "comma"), (";", "semicolon"), ("\t", "tab"), ("|", "vertical bar")]
 )
 def test_the_separator_is_named(client: FlaskClient, separator: str, word: str) -> None:
-    """A tab cannot be seen."""
-    assert f"<dt>Separator</dt><dd>{word}</dd>" in preview(
-        client, f"uri{separator}tag\nhttp://x{separator}a\n".encode()
-    )
+    """A tab cannot be seen. What was recognised is the first choice, until somebody makes another."""
+    file = f"uri{separator}tag\nhttp://x{separator}a\n".encode()
+    assert f'<option value="">recognised: {word}</option>' in preview(client, file)
+    page = preview(client, file, separator=separator)
+    assert f'<option value="{separator}" selected>{word}</option>' in page
+    assert page.count('<option value="">automatic</option>') == 1
+    assert not is_refused(page)
 
 
 def test_another_choice_is_another_reading(client: FlaskClient) -> None:
@@ -177,6 +182,25 @@ def test_the_encoding_is_kept_and_can_be_changed(client: FlaskClient) -> None:
     assert '<option value="">automatic</option>' in page
 
 
+def test_every_separator_has_its_place_in_the_menu() -> None:
+    """And nobody is offered one that is then refused."""
+    assert SEPARATORS.keys() == READ.keys()
+
+
+def test_a_file_that_two_separators_fit_has_their_menu(client: FlaskClient) -> None:
+    """The refusal says to choose one; a wrong choice can be corrected."""
+    page = preview(client, TWO_SEPARATORS)
+    assert is_refused(page)
+    assert "name it in the field" in page
+    assert 'id="separator"' in page
+    chosen = preview(client, TWO_SEPARATORS, separator=";")
+    assert not is_refused(chosen)
+    assert chosen.count("<td>Werk 1, Halle 2</td>") == 1
+    wrong = preview(client, STAFF.encode(), separator=",")
+    assert is_refused(wrong)
+    assert '<option value="," selected>comma</option>' in wrong
+
+
 def test_every_encoding_of_the_menu_is_accepted(client: FlaskClient) -> None:
     """Nobody is offered one that is then refused."""
     for codec in ENCODINGS:
@@ -185,9 +209,10 @@ def test_every_encoding_of_the_menu_is_accepted(client: FlaskClient) -> None:
 
 def test_text_that_cannot_be_decoded_has_the_encodings(client: FlaskClient) -> None:
     """Another one may read it; a picture has none."""
-    assert 'id="encoding"' in preview(client, b"http://x/1.jpg,\xff\xff\xff\n")
-    assert 'id="encoding"' not in preview(client, b"\x89PNG\r\n\x1a\n\x00\x00")
-    assert 'id="encoding"' not in preview(client, b"")
+    for menu in ('id="encoding"', 'id="separator"'):
+        assert menu in preview(client, b"http://x/1.jpg,\xff\xff\xff\n")
+        assert menu not in preview(client, b"\x89PNG\r\n\x1a\n\x00\x00")
+        assert menu not in preview(client, b"")
 
 
 @pytest.mark.parametrize("file", ["name,photo,{}\n{},http://x/1.jpg,{}\n", "photo,{},avatar\nhttp://x/1.jpg,{},{}\n"])
@@ -228,7 +253,7 @@ def test_long_cells_are_shortened(client: FlaskClient) -> None:
 
 def test_menus_that_nobody_touched_send_nothing(client: FlaskClient) -> None:
     """The file is then read as the preview has shown it."""
-    assert send(client, STAFF.encode(), columns="", encoding="").status_code == 204
+    assert send(client, STAFF.encode(), columns="", encoding="", separator="").status_code == 204
 
 
 @pytest.mark.skipif("columns" not in CreateForm.model_fields, reason="the API has no such field")
@@ -240,6 +265,9 @@ def test_what_the_menus_say_goes_with_the_form(client: FlaskClient) -> None:
     source = client.get(f"/v1/tasks/{task_id}/detail").json["source"]
     assert source["columns"] == {"uri": "avatar"}
     assert source["ignored"] == ["name", "photo"]
+    answer = send(client, TWO_SEPARATORS, separator=";")
+    task_id = answer.headers["HX-Redirect"].removeprefix("/tasks/")
+    assert client.get(f"/v1/tasks/{task_id}/detail").json["source"]["separator"] == ";"
 
 
 def test_an_import_says_how_its_file_is_read(client: FlaskClient, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api_shim.forms import CreateForm
-from face_console.create import READING_FIELDS
 from face_import.catalogue import Catalogue
 from face_import.control import Control
 from face_import.domain.models import LIMITS
+from face_import.domain.reading import READING_FIELDS
 from face_import.settings import Settings
 from tests.unit.api.test_create import stored
 from tests.unit.console.conftest import Get
@@ -211,7 +211,7 @@ def test_the_preview_shows_what_was_understood(client: FlaskClient, settings: Se
 
 def problems(page: str) -> list[tuple[str, list[str], str, str]]:
     """What is wrong with the rows of a preview: each problem with texts, number of rows, and lines."""
-    item = r"<li>\s*<p><b>(\d+) rows?</b>: ([^<]+)</p>\s*<p [^>]+>Lines ([^<]+)</p>(.*?)</li>"
+    item = r"<li>\s*<p><b>(\d+) rows?</b>: ([^<]+)</p>\s*<p [^>]+>Lines? ([^<]+)</p>(.*?)</li>"
     found = re.findall(item, page, re.DOTALL)
     return [(text, re.findall(r">([^<]+)</p>", examples), rows, lines) for rows, text, lines, examples in found]
 

@@ -99,3 +99,4 @@ def test_durations_are_chinese_too(client: FlaskClient) -> None:
 def test_numbers_are_rounded_as_far_as_they_matter() -> None:
     """A decimal is for small numbers only."""
     assert [number(1234567), number(9.87, 1), number(0, 1), number(123.4, 1)] == ["1,234,567", "9.9", "0", "123"]
+    assert [number(-0.04, 1), number(-0.06, 1)] == ["0", "-0.1"]

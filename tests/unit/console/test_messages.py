@@ -319,6 +319,7 @@ def test_pages_show_the_messages_in_the_readers_language(
     ("file", "shown"),
     [
         (b"photo,image\nhttps://x/1.jpg,https://x/2.jpg\n", "第 1 列（'photo'）和第 2 列（'image'）都可能是"),
+        (b"http://h/a,b;Werk 1, Halle 2\n", "请选择分隔符，或在第一行写明，例如 sep=,"),
         (b"\x89PNG\r\n\x1a\n", "这不是 CSV 文件，而是PNG 图片"),
         (b"uri,tag\nhttps://x/1.jpg,Ann\nhttps://x/2.jpg,Bob,x\n", "只有 2 列，却有 3 个单元格（文本第 3 行）"),
     ],

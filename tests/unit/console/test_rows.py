@@ -3,12 +3,14 @@
 import csv
 import io
 import re
+from html import unescape
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
 
 from face_import.catalogue import Catalogue
-from face_import.contract import Code, Reason
+from face_import.contract import MAX_ROW, Code, Reason
 from face_import.control import Control
 from face_import.domain.failed_rows import FailedRows
 from face_import.domain.models import Measurements, Nearest, Outcome, OutcomeBatch
@@ -42,6 +44,21 @@ def rows_page(create: Create, catalogue: Catalogue, settings: Settings) -> str:
 def found(page: str) -> list[int]:
     """Numbers of the rows on a page."""
     return [int(number) for number in re.findall(r'form="picked" name="row" value="(\d+)"', page)]
+
+
+def way(page: str, before: str) -> str:
+    """The address of the one link with some text before it in the page's source; empty if there is none."""
+    found = re.findall(rf'{before} ?href="([^"]+)"', page)
+    assert len(found) < 2, found
+    return "".join(found).replace("&amp;", "&")
+
+
+def picked(page: str) -> tuple[list[int], str, str]:
+    """The rows that are selected on a page, those that are on others, and what the page says of their number."""
+    here = re.findall(r'form="picked" name="row" value="(\d+)" checked', page)
+    elsewhere = re.findall(r'type="hidden" name="row" value="([^"]+)"', page)
+    (said,) = re.findall(r'role="status" class="hint"[^>]*>([^<]*)<', page)
+    return [int(number) for number in here], "".join(elsewhere), said
 
 
 @pytest.mark.parametrize(
@@ -125,8 +142,9 @@ def test_a_long_search_goes_on(get: Get, rows_page: str, monkeypatch: pytest.Mon
     monkeypatch.setattr("face_import.results.MOST_ROWS", 2)
     page = get(f"{rows_page}?q=cem")
     assert "No matching rows up to row 2." in page
-    (address,) = re.findall(r'rel="next" href="([^"]+)"', page)
-    assert found(get(address.replace("&amp;", "&"))) == [3]
+    after = get(way(page, 'rel="next"'))
+    assert found(after) == [3]
+    assert (way(after, 'rel="next"'), way(after, 'class="button"')) == ("", f"{rows_page}?q=cem")
 
 
 @pytest.mark.parametrize("row", ["0", "9-3", "x", "-1", "1-2-3", "9" * 100])
@@ -254,8 +272,7 @@ def test_imported_rows_are_shown_with_their_faces(get: Get, faces_page: str) -> 
         "?row=1",
     ):
         assert text in first, text
-    (address,) = re.findall(r'rel="next" href="([^"]+)"', page)
-    assert found(get(address.replace("&amp;", "&"))) == rows[25:]
+    assert found(get(way(page, 'rel="next"'))) == rows[25:]
     assert "已入库" in get(faces_page, language="zh")
 
 
@@ -282,7 +299,7 @@ def test_sorted_rows_go_on_where_a_page_ends(get: Get, faces_page: str, monkeypa
         page = get(address)
         pages.append(found(page))
         assert ("The rows up to row 26 are sorted." in page) == (len(pages) < 3)
-        address = "".join(re.findall(r'rel="next" href="([^"]+)"', page)).replace("&amp;", "&")
+        address = way(page, 'rel="next"')
     measured = [n for n in range(26, 0, -1) if n % 10]
     assert pages == [[*measured, 10], [20], [29, 28, 27, 30]]
 
@@ -294,6 +311,103 @@ def test_failed_rows_are_found_by_their_kind(get: Get, faces_page: str) -> None:
     assert found(get(f"{page}?code=unhandled")) == []
     for query in ("code=none", "sort=uri", "skip=-1", "q=" + "x" * 101):
         assert 'role="alert"' in get(f"{page}?{query}", status=400), query
+
+
+@pytest.mark.parametrize(
+    ("sort", "titles", "shown"),
+    [
+        ("", {"Row": ("ascending", ""), "Result": ("", "code")}, [1, 2, 3]),
+        ("code", {"Row": ("", ""), "Result": ("ascending", "-code")}, [1, 2, 3]),
+        ("-code", {"Row": ("", ""), "Result": ("descending", "code")}, [10, 20, 30]),
+        ("-score", {"Row": ("", ""), "Result": ("", "code")}, [29, 28, 27]),
+    ],
+)
+def test_columns_are_sorted_by_their_titles(
+    get: Get, faces_page: str, sort: str, titles: dict[str, tuple[str, str]], shown: list[int]
+) -> None:
+    """One way first and then the other, of the same search, from its first row, with what is selected."""
+    page = get(faces_page.replace("imported", f"rows?q=tag&row=1-30&after=0&picked=7&sort={sort}"))
+    assert found(page)[:3] == shown
+    links = re.findall(r'<th role="columnheader"[^>]*?(?: aria-sort="(\w+)")?><a href="([^"]+)">(Row|Result)<', page)
+    ways = {title: (given, dict(parse_qsl(urlsplit(unescape(address)).query))) for given, address, title in links}
+    for title, (given, then) in titles.items():
+        query = {"q": "tag", "row": "1-30", "picked": "7"} | ({"sort": then} if then else {})
+        assert ways[title] == (given, query)
+    assert "<th" not in get(f"{faces_page}?sort={sort}")
+
+
+def test_a_selection_goes_along_to_other_pages(get: Get, faces_page: str) -> None:
+    """Its rows are selected where they are shown, may be changed there, and are the others' meanwhile."""
+    page = get(f"{faces_page}?picked=3&picked=5,28,30")  # row 30 has failed, so it is none of these
+    assert picked(page) == ([3, 5], "28,30", "3 rows selected")
+    after = get(way(page, 'rel="next"'))
+    assert picked(after) == ([28], "3,5,30", "3 rows selected")
+    assert picked(get(way(after, 'class="button"')))[0] == [3, 5]
+    assert picked(get(way(after, 'id="pick-none" class="quiet"'))) == ([], "", "")
+    assert picked(get(f"{faces_page}?picked=3"))[2] == "1 row selected"
+    assert "已选 3 行" in get(f"{faces_page}?picked=3,5,28", language="zh")
+    get(f"{faces_page}?picked=x", status=400)
+
+
+def test_all_rows_that_match_are_selected(client: FlaskClient, get: Get, faces_page: str) -> None:
+    """As their result and a range, however many there are; rows can be taken out again on any page."""
+    page = get(faces_page)
+    assert "Select all 27 matching rows" in page
+    every = get(way(page, '<p class="every"><a'))
+    assert picked(every) == ([n for n in range(1, 28) if n % 10], "10,20,28-", "27 rows selected")
+    assert 'class="every"' not in every
+    assert picked(get(way(every, 'rel="next"'))) == ([28, 29], "1-27,30-", "27 rows selected")
+    records = client.get(f"{faces_page.replace('imported', 'rows.csv')}?code=0&row=9-").text.splitlines()
+    assert len(records) == 1 + 19  # a header, and those of rows 9 to 30 that have not failed
+
+
+def test_all_rows_with_a_text_are_selected_by_their_numbers(
+    get: Get, faces_page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as a search looks, which the page says; rows in too many places cannot be carried along."""
+    rows = faces_page.replace("imported", "rows")
+    page = get(f"{rows}?q=tag&sort=-score")
+    assert "Select all matching rows" in page
+    assert picked(get(way(page, '<p class="every"><a')))[2] == "30 rows selected"
+    monkeypatch.setattr("face_import.results.MOST_ROWS", 28)
+    page = get(f"{rows}?q=tag&every=1")
+    assert (picked(page)[1:], "up to row 28." in page) == (("26-28", "28 rows selected"), True)
+    assert "第 28 行" in get(f"{rows}?q=tag&every=1", language="zh")
+    assert picked(get(f"{rows}?q=nobody&every=1")) == ([], "", "")
+    assert picked(get(f"{rows}?q=nobody&picked=3")) == ([], "3", "1 row selected")
+    monkeypatch.setattr("face_console.picking.MOST", 10)
+    page = get(f"{rows}?q=1.jpg&every=1")  # rows 1, 11 and 21
+    assert picked(page)[2] == "3 rows selected"
+    page = get(f"{rows}?q=0.jpg&code=failed&every=1&row=10,20")
+    assert picked(page) == ([10, 20], "", "2 rows selected")
+    page = get(f"{rows}?picked=1,3,5,7,9,11")
+    assert (picked(page), 'role="alert">These are too many rows' in page) == (([], "", ""), True)
+
+
+def test_all_rows_of_the_log_are_selected(
+    client: FlaskClient, get: Get, make_task: MakeTask, fail: Fail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its filter, which the retry has, too: by code, and not by the numbers of all rows."""
+    asked: list[FailedRows] = []
+    monkeypatch.setattr(Control, "retry", lambda _, __, wanted: asked.append(wanted) or 1)
+    task = make_task(rows=40)
+    fail(task, *[(Code.NO_FACE, "http://x", "none")] * 30, (Code.YAW, "http://x", "far"))
+    page = get(f"/tasks/{task.id}?code=201")
+    assert "Select all 30 matching rows" in page
+    every = get(way(page, '<p class="every"><a').removesuffix("#log"))
+    assert picked(every) == (list(range(1, 26)), "26-", "30 rows selected")
+    after = get(way(every, 'id="after-log" class="button" rel="next"').removesuffix("#log"))
+    assert picked(after) == (list(range(26, 31)), "1-25,31-", "30 rows selected")
+    assert '<input type="hidden" name="code" value="201">' in after
+    assert '<input type="hidden" name="code" value="failed">' in get(f"/tasks/{task.id}")
+    rows = f"/tasks/{task.id}/rows"
+    for code in ("201", "failed", ""):
+        assert client.post(f"{rows}/retry", data={"row": ["1-25,31-", "27"], "code": code}).status_code == 303
+    spans = ((1, 25), (27, 27), (31, MAX_ROW))
+    assert asked == [FailedRows((Code.NO_FACE,), spans=spans), *[FailedRows(spans=spans)] * 2]
+    for code in ("unhandled", "0", "999"):
+        assert client.post(f"{rows}/retry", data={"row": "1-", "code": code}).status_code == 400
+    assert len(asked) == 3
 
 
 def test_a_dry_run_and_an_undo_have_other_tabs(

@@ -163,7 +163,7 @@ GUARDED = Guard(alike=0.6, alike_tag=0.45, on_alike=OnAlike.NOTE)
 def test_what_a_start_sends_passes_the_form(dag: DAG, make_task: MakeTask, entry: str) -> None:
     """A task that is started again under a run that is gone is the same task."""
     task = make_task(entry=entry)
-    options = ReadingOptions("gbk", "员工", {"uri": "照片", "id": None}) if entry else AS_FOUND
+    options = ReadingOptions("gbk", "\t", "员工", {"uri": "照片", "id": None}) if entry else AS_FOUND
     task = replace(task, config=replace(task.config, options=options, policy=FailurePolicy(5, 20, 1), guard=GUARDED))
     params = deepcopy(dag.params)
     params.update(run_conf(task))

@@ -1,22 +1,32 @@
 """What a client says about a file: what is accepted, and that whatever is not is refused by its field."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from face_import.domain.reading import AS_FOUND, MAX_COLUMNS, Reading, ReadingOptions, reading_fields, reading_options
+from face_import.domain.reading import (
+    AS_FOUND,
+    MAX_COLUMNS,
+    SEPARATOR_PATTERN,
+    SEPARATORS,
+    Reading,
+    ReadingOptions,
+    reading_fields,
+    reading_options,
+)
 from face_import.errors import InvalidRequest
 
-SAID = {"encoding": "gbk", "sheet": "员工", "columns": {"uri": "照片", "tag": 2, "id": None}}
+SAID = {"encoding": "gbk", "separator": ";", "sheet": "员工", "columns": {"uri": "照片", "tag": 2, "id": None}}
 
 
 @pytest.mark.parametrize(
     "said",
     [
         {},
-        {"encoding": None, "sheet": None, "columns": None},
-        {"encoding": "", "sheet": "", "columns": ""},
+        {"encoding": None, "separator": None, "sheet": None, "columns": None},
+        {"encoding": "", "separator": "", "sheet": "", "columns": ""},
         {"encoding": "  ", "columns": " \n"},
         {"columns": {}},
         {"columns": "{}"},
@@ -31,7 +41,7 @@ def test_what_is_empty_is_not_said(said: dict[str, Any]) -> None:
 
 def test_a_form_and_parameters_say_the_same() -> None:
     """`columns` is a mapping or its JSON; what is made of it can be said again."""
-    expected = ReadingOptions("gbk", "员工", {"uri": "照片", "tag": 2, "id": None})
+    expected = ReadingOptions("gbk", ";", "员工", {"uri": "照片", "tag": 2, "id": None})
     assert reading_options(SAID) == reading_options(SAID | {"columns": json.dumps(SAID["columns"])}) == expected
     assert reading_fields(expected) == SAID
     assert reading_fields(AS_FOUND) == dict.fromkeys(SAID)
@@ -87,6 +97,29 @@ def test_wrong_names_are_refused(field: str, value: object) -> None:
     with pytest.raises(InvalidRequest, match=rf"\A{field}: ") as refusal:
         reading_options({field: value})
     assert refusal.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("said", "separator"),
+    [*[(one, one) for one in SEPARATORS], ("tab", "\t"), (r"\t", "\t")],
+)
+def test_a_separator_is_itself_and_a_tab_has_names(said: str, separator: str) -> None:
+    """Few forms and command lines take a tab; each of its names passes the schema of forms, too."""
+    assert reading_options({"separator": said}) == ReadingOptions(separator=separator)
+    assert re.fullmatch(SEPARATOR_PATTERN, said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [" ", "\n", ":", ";;", "; ", "comma", "Tab", "\t\t", "\0", "，", "s" * 10_000, 1, [","], {",": 1}],
+    ids=ascii,
+)
+def test_any_other_separator_is_refused(said: object) -> None:
+    """White space, too: it is not the same as nothing. The text has all that can be sent."""
+    with pytest.raises(InvalidRequest, match=r"\Aseparator: send one of the characters , ; \| or tab;") as refusal:
+        reading_options({"separator": said})
+    assert refusal.value.field == "separator"
+    assert not isinstance(said, str) or not re.fullmatch(SEPARATOR_PATTERN, said)
 
 
 def test_a_long_header_is_shown_in_part() -> None:

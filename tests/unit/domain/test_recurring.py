@@ -80,9 +80,12 @@ def test_what_failures_do_reaches_the_run() -> None:
 
 def test_how_the_file_is_read_reaches_the_run() -> None:
     """Only what the entry says: the rest is left to the run's defaults."""
-    (found,) = read(entry(encoding="gbk", sheet="员工", columns="{uri: 照片, tag: 2, id: null}")).entries
+    (found,) = read(
+        entry(encoding="gbk", separator="tab", sheet="员工", columns="{uri: 照片, tag: 2, id: null}")
+    ).entries
     assert found.conf() == read(entry()).entries[0].conf() | {
         "encoding": "gbk",
+        "separator": "\t",
         "sheet": "员工",
         "columns": {"uri": "照片", "tag": 2, "id": None},
     }
@@ -117,6 +120,8 @@ def test_a_file_may_be_empty(text: str) -> None:
         ({"limits": "{yaw: 20}"}, "limits.yaw: Extra inputs are not permitted"),
         ({"encoding": "'../x'"}, "encoding: unknown encoding '../x'"),
         ({"encoding": 936}, "encoding: Input should be a valid string"),
+        ({"separator": "':'"}, "separator: send one of the characters"),
+        ({"separator": 5}, "separator: Input should be a valid string"),
         ({"sheet": "s" * 256}, "sheet: send a text of at most 255 characters"),
         ({"columns": "照片"}, "columns: Input should be a valid dictionary"),
         ({"columns": "{photo: 1}"}, "columns: 'photo' is not one of uri, tag, description, id"),

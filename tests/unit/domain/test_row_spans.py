@@ -5,7 +5,7 @@ import re
 import pytest
 
 from face_import.contract import MAX_ROW
-from face_import.domain.row_spans import MAX_SPANS, PATTERN, Spans, common, row_spans, spelled
+from face_import.domain.row_spans import MAX_SPANS, PATTERN, Spans, common, joined, row_spans, spelled, without
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,25 @@ def test_what_ranges_have_in_common_with_one() -> None:
     spans = ((1, 3), (5, 9), (12, 12), (20, MAX_ROW))
     assert list(common(spans, 3, 25)) == [(3, 3), (5, 9), (12, 12), (20, 25)]
     assert list(common(spans, 10, 11)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "left"),
+    [
+        ("1-", [1, 5, 6], "2-4,7-"),
+        ("3-5", [2, 6], "3-5"),
+        ("3-5", [3, 4, 5], ""),
+        ("7,12-40", [7, 40], "12-39"),
+        ("7", [], "7"),
+        ("", [1], ""),
+    ],
+)
+def test_rows_are_taken_out(text: str, rows: list[int], left: str) -> None:
+    """Of the ranges that have them; ranges are not listed row by row."""
+    assert spelled(without(row_spans(text), rows)) == left
+
+
+@pytest.mark.parametrize(("rows", "text"), [([], ""), ([4], "4"), ([1, 2, 3, 7, 9, 10], "1-3,7,9-10")])
+def test_rows_are_joined(rows: list[int], text: str) -> None:
+    """Those beside each other into one range."""
+    assert spelled(joined(rows)) == text

@@ -39,7 +39,7 @@ def test_every_value_reaches_the_task() -> None:
     """Under its own name, and the source without secrets."""
     limits = {"pos_pitch": 1, "pos_yaw": 2, "pos_rol": 3, "width": 4, "height": 5, "blur_degree": 6, "faces": 1}
     source = "https://u:p4ss@h/faces.csv?key=t0k"
-    reading = {"encoding": "gbk", "sheet": "员工", "columns": {"uri": "照片", "tag": 2, "id": None}}
+    reading = {"encoding": "gbk", "separator": "\t", "sheet": "员工", "columns": {"uri": "照片", "tag": 2, "id": None}}
     how = {"thread_num": 7, "host_threads": 2, "mode": 1, "entry": "nightly", "measure": 1}
     policy = {"max_failed": 5, "max_failed_percent": 20, "fail_on_errors": 1}
     config = task_config(validated(**limits, **reading, source=source, **how, **policy))
@@ -54,6 +54,7 @@ def test_every_value_reaches_the_task() -> None:
     assert (config.group_name, config.source) == ("staff", "https://h/faces.csv?…")
     assert (config.thread_num, config.host_threads, config.mode, config.entry) == (7, 2, Mode.STOP, "nightly")
     assert asdict(config.options) == reading
+    assert task_config(validated(separator="tab")).options.separator == "\t"
     url = "https://me:p4ss@app.example.com/hooks?key=t0k"
     assert task_config(validated(callback_url=url)).callback_url == url
     assert config.callback_url == ""
@@ -113,6 +114,11 @@ def test_numbers_have_bounds(name: str, least: int, most: int) -> None:
         ("encoding", None, True),
         ("encoding", "e" * 40, True),
         ("encoding", "e" * 41, False),
+        ("separator", None, True),
+        ("separator", "|", True),
+        ("separator", r"\t", True),
+        ("separator", ":", False),
+        ("separator", "", False),
         ("sheet", None, True),
         ("sheet", "s" * 255, True),
         ("sheet", "s" * 256, False),

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from face_import.domain.reading import AS_FOUND, ReadingOptions
+from face_import.domain.reading import AS_FOUND, SEPARATORS, ReadingOptions
 from face_import.errors import SourceError
 from face_import.sources.headers import TITLES, field_of
-from face_import.sources.reading import SEPARATORS
 from tests.unit.sources.helpers import all_rows, taken_in
 
 A, B = "http://host/a.jpg", "http://host/b.jpg"
@@ -191,7 +190,7 @@ def test_columns_are_settled_by_hand(text: str, columns: dict[str, Any], expecte
         pytest.param(f"uri,tag\n{A},t,d\n{B},t,d", {}, "quote cells that contain the separator, or complete the header", id="short header"),
         pytest.param("data:image/png;base64,AAAA,t,d,x\n" * 2, {}, "a data URI contains a comma and must be quoted", id="bare data URIs"),
         pytest.param(f'uri,tag\n"{A},t"\n"{B},""u, v"""', {}, "each line is one quoted cell", id="quoted lines"),
-        pytest.param("http://h/w_1,h_1/a.jpg;Werk 1, Halle 2", {}, "the separator may be a comma (row 1", id="two separators"),
+        pytest.param("http://h/w_1,h_1/a.jpg;Werk 1, Halle 2", {}, 'name it in the field "separator", or declare it in a first line, as in sep=,', id="two separators"),
         pytest.param(f"{A},a;b\n{B},c;d", {}, "the separator may be a comma (row 1", id="separators in names"),
         pytest.param(f'"{A},t"\n"{B},u"', {}, "each line is one quoted cell", id="quoted lines without a header"),
         pytest.param("name,path\nE,a.jpg", {}, "and none has any: a URI begins with", id="no column of URIs"),
@@ -263,9 +262,37 @@ def test_cells_of_megabytes_do_not_hide_the_separator(separator: str) -> None:
     assert [(row.uri, row.tag) for row in all_rows(text.encode())] == [(uri, "Jörg"), (A, "Anna")]
 
 
+TWO_SEPARATORS = "http://h/w_1,h_1/a.jpg;Werk 1, Halle 2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "cells"),
+    [
+        pytest.param(TWO_SEPARATORS, ";", ("http://h/w_1,h_1/a.jpg", "Werk 1, Halle 2"), id="ambiguous"),
+        pytest.param(f"{A}|Jörg\t7", "\t", (f"{A}|Jörg", "7"), id="not the recognised one"),
+        pytest.param(f"sep=,\r\n{TWO_SEPARATORS}", ";", ("http://h/w_1,h_1/a.jpg", "Werk 1, Halle 2"), id="declared"),
+        pytest.param(f'"sep=:";;\n{A};x', ";", (A, "x"), id="declared as another one"),
+        pytest.param(f'uri|tag\n"{A}"|"a|b"', "|", (A, "a|b"), id="quoted"),
+    ],
+)
+def test_a_separator_that_is_named_is_obeyed(text: str, separator: str, cells: tuple[str, str]) -> None:
+    """Whatever else would fit, and whatever a `sep=` line says, which is no row in any case."""
+    index, _ = taken_in(text.encode(), options=ReadingOptions(separator=separator))
+    assert index.reading.separator == separator
+    assert index.reading.skipped == ("sep=" in text)
+    (row,) = all_rows(text.encode(), ReadingOptions(separator=separator))
+    assert (row.uri, row.tag) == cells
+
+
+def test_a_separator_that_cannot_be_right_is_refused() -> None:
+    """The header's titles are then a single one, which nobody knows."""
+    with pytest.raises(SourceError, match="no URI and no known column name"):
+        taken_in(f"uri;tag\n{A};x".encode(), options=ReadingOptions(separator=","))
+
+
 def test_nothing_is_said_by_default() -> None:
     """Options are what a client says."""
-    assert (AS_FOUND.encoding, AS_FOUND.sheet, dict(AS_FOUND.columns)) == ("", "", {})
+    assert (AS_FOUND.encoding, AS_FOUND.separator, AS_FOUND.sheet, dict(AS_FOUND.columns)) == ("", "", "", {})
 
 
 @pytest.mark.parametrize("field", TITLES)

@@ -22,7 +22,14 @@ from face_import.contract import (
 from face_import.domain.failures import JUDGED_FROM
 from face_import.domain.guard import GUARD, Guard
 from face_import.domain.models import FAILURE_POLICY, LIMITS, SCOPE, FailurePolicy, Limit, Limits, Scope
-from face_import.domain.reading import COLUMNS_SCHEMA, ENCODINGS, MAX_ENCODING, MAX_SHEET, reading_options
+from face_import.domain.reading import (
+    COLUMNS_SCHEMA,
+    ENCODINGS,
+    MAX_ENCODING,
+    MAX_SHEET,
+    SEPARATOR_PATTERN,
+    reading_options,
+)
 from face_import.domain.uri import redact
 from face_import.errors import InvalidRequest
 from face_import.settings import Settings, get_settings
@@ -100,6 +107,15 @@ def import_params(settings: Settings) -> dict[str, Param]:
             examples=[*ENCODINGS],
             title="Encoding",
             description=f"Encoding of the file, for instance {', '.join(ENCODINGS)}. Empty recognises it.",
+            section=READING,
+        ),
+        "separator": Param(
+            None,
+            type=["null", "string"],
+            pattern=f"^({SEPARATOR_PATTERN})$",
+            examples=[",", ";", "|", "tab"],
+            title="Separator",
+            description="Character between the cells of the file: , or ; or | or tab. Empty recognises it.",
             section=READING,
         ),
         "sheet": Param(
