@@ -123,6 +123,10 @@ sbom: setup-dev ## Write a bill of materials of the pinned packages, build/face-
 bench: setup-dev ## Run the benchmarks; ROWS="1 6" selects rows of the table
 	@$(BIN)/python -m bench $(ROWS)
 
+.PHONY: bench-growth
+bench-growth: setup-dev ## Measure what grows with rows and imports, up to ten million, in an hour; SIZES="1000 crowd" selects
+	@$(BIN)/python -m bench.growth $(SIZES)
+
 .PHONY: lock
 lock: setup ## Recompile the requirement files from their .in files
 	$(COMPILE) --override face_services/overrides.txt \

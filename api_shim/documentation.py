@@ -10,10 +10,16 @@ from spectree import Response, SpecTree
 from spectree.plugins.flask_plugin import FlaskPlugin
 from spectree.response import ResponseModelConfig
 from spectree.utils import get_model_key
+from werkzeug.datastructures import CombinedMultiDict, MultiDict
 
+from api_shim.fields import Strict
 from api_shim.responses import Error
 from face_import import __version__
 from face_import.errors import InvalidRequest
+
+
+class Nothing(Strict):
+    """The query or the body of a call that takes none."""
 
 
 class Validation(FlaskPlugin):
@@ -37,15 +43,11 @@ class Validation(FlaskPlugin):
         Raises:
             InvalidRequest: the query, the body or the form does not match its model.
         """
-        sent: dict[str, tuple[type[BaseModel] | None, Callable[[], Any]]] = {
-            "query": (query, request.args.to_dict),
-            "body": (json, _json),
-            "form": (form, lambda: _form(self)),
-        }
-        try:
-            valid = {name: model.model_validate(read()) for name, (model, read) in sent.items() if model}
-        except ValidationError as error:
-            raise InvalidRequest(_explained(error.errors(include_url=False, include_context=False))) from None
+        valid = {"query": _validated(query or Nothing, _query(query or Nothing))}
+        if form:
+            valid["form"] = _validated(form, _form(self))
+        else:
+            valid["body"] = _validated(json or Nothing, _json() if json or request.get_data().strip() else {})
         names = _parameters(func)
         return func(**arguments, **{name: value for name, value in valid.items() if name in names})
 
@@ -54,6 +56,20 @@ class Validation(FlaskPlugin):
 def _parameters(func: Callable[..., Any]) -> frozenset[str]:
     """Names of an endpoint's parameters; its annotations are strings, evaluated once."""
     return frozenset(get_type_hints(func))
+
+
+def _validated(model: type[BaseModel], sent: Any) -> BaseModel:
+    try:
+        return model.model_validate(sent)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        raise InvalidRequest("; ".join(_explained(problem, model) for problem in problems)) from None
+
+
+def _query(model: type[BaseModel]) -> Any:
+    """The query's parameters; those that are empty are not sent."""
+    query = _once(request.args)
+    return {name: text for name, text in query.items() if text or name not in model.model_fields}
 
 
 def _json() -> Any:
@@ -69,7 +85,16 @@ def _json() -> Any:
 def _form(plugin: FlaskPlugin) -> Any:
     if request.mimetype != "multipart/form-data":
         raise InvalidRequest("send the fields and the file as multipart/form-data")
+    _once(CombinedMultiDict([request.form, request.files]))
     return plugin.fill_form(request)
+
+
+def _once(fields: MultiDict[str, Any]) -> dict[str, Any]:
+    """The values of fields of which each is sent once."""
+    for name, values in fields.lists():
+        if len(values) > 1:
+            raise InvalidRequest(f"{name}: sent {len(values)} times; send it once")
+    return fields.to_dict()
 
 
 documentation = SpecTree(
@@ -123,6 +148,12 @@ def answers(model: Any, *errors: int) -> Response:
     return _Download(model, **codes) if isinstance(model, str) else Response(HTTP_200=model, **codes)
 
 
-def _explained(problems: list[Any]) -> str:
-    """Pydantic's errors in one line that names each field."""
-    return "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'body'}: {e['msg']}" for e in problems)
+def _explained(problem: Any, model: type[BaseModel]) -> str:
+    """One of pydantic's errors, with the field's name."""
+    text, name = problem["msg"].removeprefix("Value error, "), ".".join(map(str, problem["loc"])) or "body"
+    if problem["type"] == "model_type":
+        text = "send a JSON object"
+    elif problem["type"] == "extra_forbidden":
+        known = [field.alias or each for each, field in model.model_fields.items()]
+        text = f"unknown; send {', '.join(known)}" if known else "unknown; this call takes no fields"
+    return f"{name}: {text}"

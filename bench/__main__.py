@@ -28,6 +28,7 @@ from bench.judge import judge
 from bench.ledger import ledger
 from bench.reopening import reopening
 from bench.results import results
+from bench.saying import say
 from bench.scaling import scaling
 from bench.workbench import Workbench
 
@@ -70,15 +71,15 @@ def main() -> int:
 
 
 def _measured(bench: Workbench, asked: set[int]) -> Iterator[Figure]:
-    console = Console(stderr=True)
     for rows, measure in MEASUREMENTS.items():
         if asked.isdisjoint(rows):
             continue
         began = time.monotonic()
+        say(measure.__doc__ or "")
         for figure in measure(bench):
-            console.print(f"row {figure.row}: {figure.what}: {figure.shown} (target {figure.bound}) {figure.note}")
+            say(f"row {figure.row}: {figure.what}: {figure.shown} (target {figure.bound}) {figure.note}")
             yield figure
-        console.print(f"rows {rows}: {time.monotonic() - began:.0f} s", style="dim")
+        say(f"rows {', '.join(map(str, rows))} took {time.monotonic() - began:.0f} s")
 
 
 def _show(figures: list[Figure]) -> None:

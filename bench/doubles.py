@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from skimage import data
 from face_import.domain.uri import to_data_uri
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+ROUNDS = 40
+"""Rows of each bare client."""
 
 
 def photograph(quality: int = 83, side: int = 512) -> bytes:
@@ -57,8 +60,13 @@ class Services:
         """Lines of CSV, each with a URI of its own."""
         return [f"{self.url}/image/{number}.jpg,tag{number},a person" for number in range(count)]
 
-    def three_calls_s(self, rounds: int) -> float:
-        """Mean seconds that fetch, detect and add take one after the other on a connection that is kept."""
+    def bare_rate(self, clients: int) -> float:
+        """Rows/s of so many bare clients at once, each of which makes a row's three calls one after the other."""
+        with ThreadPoolExecutor(clients) as pool:
+            return sum(1 / seconds for seconds in pool.map(lambda _: self._three_calls_s(), range(clients)))
+
+    def _three_calls_s(self) -> float:
+        """Mean seconds that fetch, detect and add take on a connection that is kept."""
         client = http.client.HTTPConnection("127.0.0.1", self.port)
         uri = to_data_uri(self.picture)
         detect = json.dumps({"data": {"uri": uri}}).encode()
@@ -66,7 +74,7 @@ class Services:
         image = {"id": "x", "uri": uri, "tag": "t", "desc": "a person", "bounding_box": box}
         add = json.dumps({"image": image, "params": {"reject_bad_face": False}}).encode()
         times = []
-        for _ in range(rounds):
+        for _ in range(ROUNDS):
             began = time.perf_counter()
             for method, path, body in (
                 ("GET", "/image/0.jpg", None),

@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.saying import say
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 RESULTS = CHECKOUT / "bench" / "results.json"
 PAGE = CHECKOUT / "docs" / "explanation" / "performance.md"
@@ -71,6 +73,7 @@ def pairs(ours: Callable[[], float], peer: Callable[[], float], count: int = PAI
     """Measure both alternately, so that other load affects both; each pair starts with the other."""
     measured = []
     for number in range(count):
+        say(f"sample {number + 1} of {count}")
         if number % 2:
             second, first = peer(), ours()
         else:

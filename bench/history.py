@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from bench.figures import CHECKOUT, Figure
@@ -44,8 +44,12 @@ def commit() -> str:
 
 
 def page(runs: Sequence[dict[str, Any]]) -> str:
-    """The page of these runs, the oldest first."""
-    figures = sorted({name for run in runs for name in run["figures"]}, key=lambda name: (int(name.split()[0]), name))
+    """The page of these runs, the oldest first; a figure that its row does not have any more is left out."""
+    latest_of_row: dict[int, set[str]] = {}
+    for run in runs:
+        for row, names in groupby(sorted(run["figures"], key=_row), key=_row):
+            latest_of_row[row] = set(names)
+    figures = sorted({name for names in latest_of_row.values() for name in names}, key=lambda name: (_row(name), name))
     lines = [HEAD]
     for name in figures:
         row, what = name.split(" ", 1)
@@ -53,3 +57,7 @@ def page(runs: Sequence[dict[str, Any]]) -> str:
         values = [f"{run['figures'][name]} ({run['commit']}, {run['date']})" for run in latest]
         lines.append(f"**{row}** {what}  \n{'; '.join(values)}\n")
     return "\n".join(lines)
+
+
+def _row(name: str) -> int:
+    return int(name.split(maxsplit=1)[0])

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 
 from bench.doubles import CHECKOUT, Services, photograph, services
+from bench.saying import say
 from bench.shard import Shards
+from bench.trivial import Trivial, add_dags
+from bench.watching import cpu_s
 from face_import.catalogue.schema import outcome
 from face_import.settings import Settings
 from tests.real import RealStack
@@ -75,12 +78,26 @@ class Workbench:
     def stack(self) -> RealStack:
         """A whole stack with its default settings, and the server as its face services; warm."""
         url = self.services.url
-        stack = RealStack(self.folder / "stack", FACE_IMPORT_INFO_URL=url, FACE_IMPORT_LIBRARY_URL=url)
+        say("a stack, and its first jobs")
+        stack = RealStack(
+            self.folder / "stack",
+            FACE_IMPORT_INFO_URL=url,
+            FACE_IMPORT_LIBRARY_URL=url,
+            FACE_IMPORT_START_TIMEOUT_S="600",
+        )
+        add_dags(stack)
         self._held.enter_context(stack)
         self.services.delay(0)
         for _ in range(2):
             run_job(stack, self.services.rows(20), 10)
         return stack
+
+    @cached_property
+    def trivial(self) -> Trivial:
+        """DAGs of that stack that do nothing; warm, too."""
+        trivial = Trivial(self.stack)
+        trivial.second_task_s()
+        return trivial
 
     def job(self, lines: Sequence[str], thread_num: int) -> Job:
         """A whole job on the stack."""
@@ -101,12 +118,8 @@ class Workbench:
             return float(connection.scalar(query))
 
     def cpu_s(self) -> float:
-        """CPU seconds of the stack so far: its processes', and those of their children that have ended."""
-        total = 0.0
-        for process in self.stack.processes():
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-        return total
+        """CPU seconds of the stack so far."""
+        return cpu_s(self.stack)
 
 
 def child(module: str, *arguments: object, python: Path | str = sys.executable, **environment: str) -> dict[str, Any]:

@@ -91,6 +91,11 @@ class Searched:
         """Number of matches that reach the threshold."""
         return sum(match.same_person for match in self.matches)
 
+    @property
+    def has_others(self) -> bool:
+        """Whether faces beyond the matches may reach the threshold as well."""
+        return self.same_person == MOST_MATCHES
+
 
 def search(settings: Settings, group: str, data: bytes) -> Searched:
     """Search a group for the largest face in a picture; takes twice `CALL_S` at most, and the time to decode.

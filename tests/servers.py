@@ -71,6 +71,8 @@ def _database(server: Engine) -> Iterator[str]:
             connection.execute(text(f"CREATE DATABASE {name}"))
     except OperationalError as error:
         raise Unavailable(f"no PostgreSQL at FACE_IMPORT_TEST_POSTGRES_URL: {error.orig}") from None
-    yield database(name)
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    try:
+        yield database(name)
+    finally:
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

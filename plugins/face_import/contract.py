@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum
 
 DAG_ID = "face_import"
 PLAN_TASK, SHARD_TASK, FINISH_TASK = "plan", "shard", "finish"
-SHARD_QUEUE = "shards"
+DEFAULT_QUEUE, SHARD_QUEUE = "default", "shards"
 LOG_XCOM_KEY = "log"
 UPLOAD = "upload:"
 """Prefix of a run's `source` if the API created its task: the file is in storage, or its URL in the catalogue.

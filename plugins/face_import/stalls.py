@@ -63,6 +63,9 @@ class StallWatch:
     def look(self) -> None:
         """Look once; acts when the same task instance has been queued too long, with a slot free all the time.
 
+        And if nothing has left the queue meanwhile: where many imports share the slots, some wait long, and slots
+        are free for moments.
+
         Raises:
             AirflowError: Airflow is unavailable; time without an answer counts as if nothing was queued.
         """
@@ -74,6 +77,8 @@ class StallWatch:
         if running >= self._revival.slots:
             return
         now = time.monotonic()
+        if not before.keys() <= set(queued):
+            before = {}
         self._since = {instance: before.get(instance, now) for instance in queued}
         waited = now - min(self._since.values())
         is_late = waited > self._revival.after_s and now > self._quiet_until

@@ -69,9 +69,12 @@ def test_queued_beside_a_free_slot_for_too_long(watch: StallWatch, executor: Exe
 
 
 def test_a_slot_for_each_that_starts_is_no_stall(watch: StallWatch, executor: Executor) -> None:
-    """The queue is never empty, but nobody waits for long; or all slots are taken; or each has its process."""
+    """The queue is never empty, but others start; or all slots are taken; or each has its process."""
     for number in range(20):
         executor.ids = [str(number), str(number + 1)]
+        passes(watch, executor, 5)
+    for number in range(20):
+        executor.ids = ["waits", str(number), str(number + 1)]
         passes(watch, executor, 5)
     executor.ids, executor.busy = ["a", "b"], 4
     passes(watch, executor, 100)

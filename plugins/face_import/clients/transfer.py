@@ -2,6 +2,7 @@
 
 import errno
 import http
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -173,7 +174,7 @@ def _connector_error(error: aiohttp.ClientConnectorError) -> FetchError:
         return FetchError(text, Reason.REFUSED_ADDRESS)
     if cause.errno in MACHINE:
         raise cause
-    why = cause.strerror or "no connection"
+    why = os.strerror(cause.errno) if cause.errno else "no connection"  # asyncio's own text has a Python tuple
     proxied = isinstance(error, aiohttp.ClientProxyConnectionError)
     which = _PROXY if proxied else f"{error.host}:{error.port}"
     return TransientFetchError(f"cannot connect to {which}: {why[:200]}", of_host=True)

@@ -55,6 +55,8 @@ def decide(sample: str, options: ReadingOptions) -> Reading:
     records = list(_records(text, separator))
     if not records:
         raise SourceError("the file has no rows")
+    captions = _captions(records, options)
+    records = records[captions:]
     above = _header_at(records, options)
     titles = [] if above is None else _titles(records[above])
     rows = records if above is None else records[above + 1 :]
@@ -77,7 +79,7 @@ def decide(sample: str, options: ReadingOptions) -> Reading:
     except Ambiguous as error:
         error.separator, error.titles, error.records = separator, titles, table.rows
         raise
-    skipped = bool(declaration) + (above or 0)
+    skipped = bool(declaration) + captions + (above or 0)
     return Reading(
         separator=separator,
         skipped=skipped,
@@ -256,6 +258,24 @@ def _header_at(records: Sequence[Record], options: ReadingOptions) -> int | None
     return min(found)[1] if found else None
 
 
+def _captions(records: Sequence[Record], options: ReadingOptions) -> int:
+    """How many records are captions of the table: text in the first cell alone, above what has several but no URI.
+
+    A known title is none, and nothing is where the client says by numbers that there is no header.
+    """
+    if options.columns and not _by_title(options):
+        return 0
+    for position, record in enumerate(records[:_HEADER_WITHIN]):
+        filled = [bool(cell.strip()) for cell in record]
+        if any(map(looks_like_uri, record)) or not filled[0] or _NO_TITLE.match(record[0].strip()):
+            return 0
+        if sum(filled) > 1:
+            return position
+        if field_of(_title(record[0])) or _chosen_titles(_titles(record), options):
+            return 0
+    return 0
+
+
 def _results_at(records: Sequence[Record]) -> int | None:
     """Position of the header of results; None without one."""
     return next((n for n, record in enumerate(records[:_HEADER_WITHIN]) if _are_of_results(_titles(record))), None)
@@ -297,8 +317,12 @@ def _title(cell: str) -> str:
 
 def _chosen_titles(titles: Sequence[str], options: ReadingOptions) -> int:
     """How many of the titles that the client chose a record has."""
-    chosen = [choice for choice in options.columns.values() if isinstance(choice, str) and not choice.isdecimal()]
-    return sum(find_column(titles, choice, 0) is not None for choice in chosen)
+    return sum(find_column(titles, choice, 0) is not None for choice in _by_title(options))
+
+
+def _by_title(options: ReadingOptions) -> list[str]:
+    """The columns that the client chose by their titles."""
+    return [choice for choice in options.columns.values() if isinstance(choice, str) and not choice.isdecimal()]
 
 
 def _columns(table: _Table, options: ReadingOptions) -> dict[str, int]:

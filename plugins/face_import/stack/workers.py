@@ -5,16 +5,15 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from face_import.contract import SHARD_QUEUE
+from face_import.contract import DEFAULT_QUEUE, SHARD_QUEUE
 from face_import.settings import Settings
 from face_import.stack.layout import Layout
 from face_import.stack.quoting import airflow_url
 
-_DEFAULT_QUEUE = "default"
 _PING_S = 1.0
 _CONNECT_S = 3.0
 
-_NO_LIMIT = str(10**6)
+NO_LIMIT = str(10**6)
 _CELERY = {
     # Imported once, before the worker forks its processes and these fork the tasks'.
     "imports": ["face_import.orchestration.dag.tasks"],
@@ -28,18 +27,18 @@ def celery_settings(settings: Settings, layout: Layout) -> dict[str, str]:
     return {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         # The workers' slots are the limit: a worker that joins must find shards waiting for it.
-        "AIRFLOW__CORE__PARALLELISM": _NO_LIMIT,
+        "AIRFLOW__CORE__PARALLELISM": NO_LIMIT,
         # So a shard may wait in the queue for hours. Airflow would fail it after three times ten minutes; this way it
         # only sends it again, which also replaces a message that was lost with its worker.
-        "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": _NO_LIMIT,
-        "AIRFLOW__OPERATORS__DEFAULT_QUEUE": _DEFAULT_QUEUE,
+        "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": NO_LIMIT,
+        "AIRFLOW__OPERATORS__DEFAULT_QUEUE": DEFAULT_QUEUE,
         # Our bundles are not versioned, and the cleanup process would outlive a killed worker.
         "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
         "AIRFLOW__CELERY__BROKER_URL": airflow_url(settings.broker_url),
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.executor_slots),
         # While Redis is unavailable, task instances wait in the scheduler: Airflow retries only sends that ran into its
         # timeout of a second, and would count those that failed earlier as a failed try.
-        "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": _NO_LIMIT,
+        "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": NO_LIMIT,
         "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps(_CELERY),
         # A message is redelivered after a day; Airflow starts no second process for a shard that still runs then.
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
@@ -67,7 +66,7 @@ def worker_command(settings: Settings, name: str, *, slots: int | None = None) -
     # Workers need no information about each other, and exchanging it delays each start by a second.
     alone = ("--without-mingle", "--without-gossip")
     options = ("--celery-hostname", node(name), "--concurrency", str(slots or settings.executor_slots))
-    return (*airflow, *alone, *options, "--queues", f"{_DEFAULT_QUEUE},{SHARD_QUEUE}")
+    return (*airflow, *alone, *options, "--queues", f"{DEFAULT_QUEUE},{SHARD_QUEUE}")
 
 
 def node(name: str) -> str:

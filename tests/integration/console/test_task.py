@@ -241,6 +241,7 @@ def test_what_moves_leaves_the_focus_alone(client: FlaskClient, get: Get, make_t
     changed = get(f"/tasks/{task.id}/live?mark=2-1-0-0&failed=0")
     assert 'id="start"' in changed
     assert "new rows in the log" in changed
+    assert 'hx-trigger="load' in changed  # of a log that is still empty: nobody reads it yet
     client.post(f"/tasks/{task.id}/delete")
     assert client.get(f"/tasks/{task.id}/live").headers["HX-Refresh"] == "true"
 

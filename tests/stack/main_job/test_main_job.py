@@ -269,6 +269,22 @@ def test_airflow_refuses_a_wrong_form(stack: RealStack, name: str, wrong: object
     assert stack.run_state(run_id) is None
 
 
+def test_a_small_import_overtakes_a_large_one(stack: RealStack, services: FaceServices, images: ImageHost) -> None:
+    """It has its first row while the large one, whose shards use every slot, still has them all."""
+    services.control(delay_s=2.0)
+    large = stack.api.create(rows(images, 3000), thread_num=48)
+    stack.api.ok(f"{large}/start")
+    until(lambda: stack.catalogue.leases.live(large) == stack.settings.executor_slots, 120)
+    unfinished = len(stack.catalogue.plans.unfinished(large))
+    small = stack.api.create(rows(images, 20), thread_num=10)
+    stack.api.ok(f"{small}/start")
+    stack.api.handled(small, 1, 120)
+    assert len(stack.catalogue.plans.unfinished(large)) == unfinished
+    services.control(delay_s=0.0)
+    assert stack.api.state(small, 3, 4)["success_num"] == 20
+    stack.api.ok(f"{large}/delete")
+
+
 def test_threads_change_while_it_runs(stack: RealStack, services: FaceServices, images: ImageHost) -> None:
     """More threads reach the shards and the pool within seconds."""
     services.control(delay_s=0.1)

@@ -192,7 +192,10 @@ def test_a_field_sent_twice_is_refused(client: FlaskClient) -> None:
     """Two values for one option are no value."""
     form = {"group_name": "staff", "mode": ["0", "1"], "file": (io.BytesIO(b"http://x/1.jpg"), "faces.csv")}
     answer = client.post("/v1/tasks/create", data=form)
-    assert (answer.status_code, answer.json["error"][:5]) == (400, "mode:")
+    assert (answer.status_code, answer.json["error"]) == (400, "mode: sent 2 times; send it once")
+    form["mode"], form["file"] = "0", [(io.BytesIO(b"http://x/1.jpg"), name) for name in ("a.csv", "b.csv")]
+    answer = client.post("/v1/tasks/create", data=form)
+    assert (answer.status_code, answer.json["error"]) == (400, "file: sent 2 times; send it once")
 
 
 def test_a_text_is_no_file(client: FlaskClient) -> None:

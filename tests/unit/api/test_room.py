@@ -28,6 +28,14 @@ def test_a_create_is_refused(client: FlaskClient, create: Create, catalogue: Cat
     assert client.post("/v1/tasks/list", json={"group_name": "staff"}).json == {"ids": []}
 
 
+def test_a_file_beyond_the_limit_is_too_large_then_too(client: FlaskClient, settings: Settings) -> None:
+    """Room would not help, so nobody is asked to come again."""
+    length = str(settings.max_source_bytes + 2**21)
+    form = {"content_type": "multipart/form-data; boundary=x", "environ_overrides": {"CONTENT_LENGTH": length}}
+    answer = client.post("/v1/tasks/create", **form)
+    assert (answer.status_code, answer.json["code"]) == (413, "too_large")
+
+
 def test_what_a_running_import_waits_for(client: FlaskClient, make_task: MakeTask) -> None:
     """Its detail says so; one that is stopped waits for nothing, and can be stopped as ever."""
     running = make_task()

@@ -26,6 +26,39 @@ def test_an_unknown_task_is_404(client: FlaskClient, path: str) -> None:
     assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("path", "sent", "problem"),
+    [
+        ("undo?preview=true", {}, "preview: unknown; this call takes no fields"),
+        ("delete?force=", {}, "force: unknown; this call takes no fields"),
+        ("start", {"json": {"dry_run": True}}, "dry_run: unknown; this call takes no fields"),
+        (
+            "stop",
+            {"data": "{", "content_type": "application/json"},
+            "body: not valid JSON; send it as application/json",
+        ),
+        ("judge?pos_yaw=3", {"json": {}}, "pos_yaw: unknown; this call takes no fields"),
+        ("retry", {"json": {"codes": [101], "dry": 1}}, "dry: unknown; send codes, reasons, rows, preview"),
+        ("log?limit=1&limit=2", {}, "limit: sent 2 times; send it once"),
+        ("judge", {"json": []}, "body: send a JSON object"),
+    ],
+)
+def test_what_nobody_knows_is_refused(
+    client: FlaskClient, create: Create, path: str, sent: dict[str, Any], problem: str
+) -> None:
+    """In a query, in the body of a call that takes none, and beside what is known: it may have been meant to matter."""
+    method = client.get if path.startswith("log") else client.post
+    answer = method(f"/v1/tasks/{create().json['id']}/{path}", **sent)
+    assert (answer.status_code, answer.json["error"]) == (400, problem)
+
+
+@pytest.mark.parametrize("path", ["log?code=&limit=&skip=", "rows?limit=&code=", "download_log?raw=", "detail"])
+def test_an_empty_parameter_is_not_sent(client: FlaskClient, create: Create, path: str) -> None:
+    """As a form's blank field."""
+    task_id = create().json["id"]
+    assert client.get(f"/v1/tasks/{task_id}/{path}").status_code in {200, 409}
+
+
 def test_a_task_that_is_not_running_cannot_be_stopped(client: FlaskClient, create: Create) -> None:
     """A stop of a created task is 409 and names the state."""
     answer = client.get(f"/v1/tasks/{create().json['id']}/stop")

@@ -9,6 +9,7 @@ import pluggy
 import pytest
 from airflow import policies
 
+from face_import.contract import SHARD_QUEUE
 from face_import.domain.identity import pool_of_run
 
 PATH = Path(__file__).resolve().parents[3] / "config" / "airflow_local_settings.py"
@@ -32,7 +33,7 @@ def mutate() -> Any:
 def instance(**changes: Any) -> SimpleNamespace:
     """A shard's task instance as Airflow makes it, but for the changes."""
     fields = {"dag_id": "face_import", "task_id": "shard", "run_id": "run", "pool": "default_pool", "pool_slots": 5}
-    return SimpleNamespace(**fields | changes)
+    return SimpleNamespace(**fields | {"map_index": 1, "priority_weight": 1, "queue": SHARD_QUEUE} | changes)
 
 
 @pytest.mark.parametrize("dag_run", [None, SimpleNamespace(run_id="another")], ids=["no run", "run"])
@@ -41,6 +42,25 @@ def test_a_shard_goes_to_the_pool_of_its_run(mutate: Any, dag_run: Any) -> None:
     shard = instance()
     mutate(task_instance=shard, dag_run=dag_run)
     assert (shard.pool, shard.pool_slots) == (pool_of_run("run"), 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "queue", "expected"),
+    [
+        (-1, "shards", (1, "shards")),
+        (0, "shards", (10, "default")),
+        (0, "own", (10, "own")),
+        (1, "shards", (1, "shards")),
+    ],
+    ids=["not mapped", "first", "first in another queue", "second"],
+)
+def test_the_first_shard_comes_before_all_others(
+    mutate: Any, number: int, queue: str, expected: tuple[int, str]
+) -> None:
+    """In Airflow's order, and in the queue of Celery's workers that has no later shards."""
+    shard = instance(map_index=number, queue=queue)
+    mutate(task_instance=shard, dag_run=None)
+    assert (shard.priority_weight, shard.queue) == expected
 
 
 @pytest.mark.parametrize(

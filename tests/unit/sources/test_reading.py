@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from face_import.domain.reading import AS_FOUND, SEPARATORS, ReadingOptions
 from face_import.errors import SourceError
 from face_import.sources.headers import TITLES, field_of
+from face_import.sources.reading import Ambiguous, decide
 from tests.unit.sources.helpers import all_rows, taken_in
 
 A, B = "http://host/a.jpg", "http://host/b.jpg"
@@ -107,6 +108,33 @@ def test_a_table_without_header_is_read_by_position(
     csv.writer(file, delimiter=separator).writerows(record + [""] * surplus for record in records)
     found = all_rows(file.getvalue().encode())
     assert [[row.uri, row.tag, row.description] for row in found] == records
+
+
+CAPTION = f"员工名单\n链接地址,谁,号\n{A},t,1\n{A},u,2"
+
+
+def test_a_caption_is_above_a_header_that_nobody_knows() -> None:
+    """It is no header: the titles below it can be chosen, and by number they are a row, as the caption is."""
+    with pytest.raises(Ambiguous) as refused:
+        decide(CAPTION, AS_FOUND)
+    assert (refused.value.titles, refused.value.records[0]) == ([], ["链接地址", "谁", "号"])
+    chosen = decide(CAPTION, ReadingOptions(columns={"uri": "链接地址", "id": "号"}))
+    assert (chosen.skipped, chosen.titles, chosen.columns) == (1, ("链接地址", "谁", "号"), {"uri": 0, "id": 2})
+    numbered = decide(CAPTION, ReadingOptions(columns={"uri": 1, "id": 3}))
+    assert (numbered.skipped, numbered.titles) == (0, ())
+
+
+@pytest.mark.parametrize("first", ["x.jpg", "n/a", A])
+def test_a_row_is_no_caption(first: str) -> None:
+    """Though its other cells are empty, and the row below has no URI."""
+    assert decide(f"{first},,\nnonsense,t,d\n{A},t,d\n{A},u,d", AS_FOUND).skipped == 0
+
+
+@pytest.mark.parametrize("first", ["uri", "照片"])
+def test_a_title_is_no_caption(first: str) -> None:
+    """A table with one title is told that the others are missing."""
+    with pytest.raises(SourceError, match="complete the header"):
+        decide(f"{first},,\nnonsense,t,d\n{A},t,d\n{A},u,d", AS_FOUND)
 
 
 @pytest.mark.parametrize(
