@@ -21,7 +21,8 @@ RUN python scripts/setup.py
 FROM python:3.12-slim-bookworm
 
 LABEL org.opencontainers.image.title="Face import" \
-      org.opencontainers.image.description="Batch import of face images into a face library, with its Airflow" \
+      org.opencontainers.image.description="Batch import of face images into face libraries, as an Airflow pipeline" \
+      org.opencontainers.image.version="1.0.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 # Airflow 3.3.2 uses a name deprecated by pathspec, with a warning in every task's log.

@@ -115,6 +115,10 @@ check: setup-dev ## Run linters, type checker, licence check and audit
 audit: setup-dev ## Check dependencies for known vulnerabilities (needs the package index)
 	$(BIN)/python scripts/audit.py
 
+.PHONY: sbom
+sbom: setup-dev ## Write a bill of materials of the pinned packages, build/face-import.cdx.json
+	$(BIN)/python -m scripts.sbom
+
 .PHONY: bench
 bench: setup-dev ## Run the benchmarks; ROWS="1 6" selects rows of the table
 	@$(BIN)/python -m bench $(ROWS)

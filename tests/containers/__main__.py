@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from tests.containers import daemon, images, proofs
+from tests.containers import daemon, disk, images, proofs, upgrade
 from tests.containers.stack import Stack
 
-LIMIT_S = 45 * 60
+LIMIT_S = 75 * 60
 """Enough for a machine of two processors that is busy with other work."""
 Result = TypeVar("Result")
 began = time.monotonic()
@@ -58,9 +58,11 @@ def prove(docker: daemon.Daemon) -> None:
         step("confined", proofs.confined, stack)
         step("log-in", proofs.log_in_to_airflow, stack)
         step("kills and more workers in mid-import", proofs.kill_each, stack)
+        step("full disk in mid-import", disk.full_disk, stack, docker)
         task = step("restarts in mid-import", proofs.restarts, stack, docker)
         step("backup and restore", proofs.backup_and_restore, stack, task)
         step("stop", proofs.ends_in_time, stack)
+        step("upgrade", upgrade.upgrade, stack, docker)
     finally:
         stack.ends()
 

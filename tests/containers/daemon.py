@@ -16,7 +16,13 @@ BRIDGE_ADDRESS = "10.213.0.1/24"
 POOL = "10.214.0.0/16"
 """Addresses for Compose's networks, /24 each."""
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+CGROUPS = "face-import-test"
+"""Parent of the containers' control groups."""
+TRACES = (Path("/etc/docker/key.json"), Path("/run/docker"), Path("/run/containerd"))
+"""What the daemon makes outside its folder."""
 FIREWALLS = ("iptables", "ip6tables")
+DISK_BYTES = 3 * 2**30
+"""The disk of all volumes; a file in which what was never written takes no room."""
 
 
 class Unavailable(Exception):
@@ -45,6 +51,11 @@ class Daemon:
             "DOCKER_BUILDKIT": "0",  # BuildKit's client is a plugin that Debian 12 does not have
         }
 
+    @property
+    def volumes(self) -> Path:
+        """Where all volumes are: a disk of their own, which can be filled."""
+        return self.folder / "data" / "volumes"
+
     def start(self) -> None:
         """Start it, and wait until it answers.
 
@@ -58,6 +69,7 @@ class Daemon:
             "host": f"unix://{self.folder}/docker.sock",
             "bridge": BRIDGE,
             "config-file": self.folder / "daemon.json",
+            "cgroup-parent": f"/{CGROUPS}",
         }
         words = [f"--{name}={value}" for name, value in options.items()]
         (self.folder / "daemon.json").write_text(
@@ -102,8 +114,10 @@ def running(folder: Path) -> Iterator[Daemon]:
         raise Unavailable("another Docker daemon has rules in this machine's firewall; two would share them badly")
     forwarding = FORWARDING.read_text()
     policies = {name: _policy(name) for name in FIREWALLS}
+    traces = [path for path in TRACES if not path.exists()]
     daemon = Daemon(folder)
     try:
+        _mount_disk(folder / "volumes.ext4", daemon.volumes)
         _run("ip", "link", "add", BRIDGE, "type", "bridge")
         _run("ip", "address", "add", BRIDGE_ADDRESS, "dev", BRIDGE)
         _run("ip", "link", "set", BRIDGE, "up")
@@ -116,8 +130,27 @@ def running(folder: Path) -> Iterator[Daemon]:
         for name, policy in policies.items():
             _forget(name, policy)
         FORWARDING.write_text(forwarding)
+        for path in traces:
+            path.unlink(missing_ok=True) if path.suffix else shutil.rmtree(path, ignore_errors=True)
+        _remove_cgroups()
         _unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mount_disk(file: Path, folder: Path) -> None:
+    """Make a file system in a file, and mount it.
+
+    The folder above becomes a mount, too: the daemon would make it one itself, and so hide what is mounted in it.
+    """
+    folder.mkdir(parents=True)
+    _run("mount", "--bind", str(folder.parent), str(folder.parent))
+    _run("mount", "--make-shared", str(folder.parent))
+    with file.open("wb") as disk:
+        disk.truncate(DISK_BYTES)
+    _run("mkfs.ext4", "-q", "-m", "0", str(file))
+    _run("mount", "-o", "loop", str(file), str(folder))
+    if not folder.is_mount():
+        raise Unavailable("a file cannot be mounted as a disk of its own, which the volumes need here")
 
 
 def _run(*words: str, given: str | None = None) -> str:
@@ -147,6 +180,13 @@ def _forget(firewall: str, policy: str) -> None:
         _run(f"{firewall}-restore", given="\n".join(kept) + "\n")
     if policy:
         _run(firewall, "-P", "FORWARD", policy)
+
+
+def _remove_cgroups() -> None:
+    """Remove the control groups, which are empty; there is one hierarchy, or one for each kind of resource."""
+    for root, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
+        if CGROUPS in Path(root).parts:
+            Path(root).rmdir()
 
 
 def _unmount(folder: Path) -> None:

@@ -6,12 +6,22 @@ import sys
 import requests
 
 from face_import.contract import TaskState
+from face_import.settings import CHECKOUT
+from scripts.sbom import pins
 from tests.containers.daemon import Daemon
 from tests.containers.images import run
 from tests.containers.stack import Stack, commands_of
 from tests.waiting import until
 
 ROWS = 2000
+PACKAGES = """
+import re
+from importlib.metadata import distributions
+found = {re.sub("[-_.]+", "-", one.name).lower(): one.version for one in distributions()}
+del found["face-import"]
+print(*(f"{name}=={number}" for name, number in found.items()))
+"""
+"""Prints what is installed, as requirements.txt has it."""
 RESTARTED = "Face import was restarted"
 
 
@@ -22,11 +32,15 @@ def tell(what: str) -> None:
 
 
 def check_image(daemon: Daemon) -> str:
-    """The image runs as a user of its own, has no compiler, and no layer has what pip was told; returns its size."""
+    """The image has its own user, the packages of `make sbom`, no compiler, no trace of what pip was told; its size."""
     inside = "id -u; command -v gcc cc ld uv || true; test -w /opt/face-import && echo writable || true"
     image = ("docker", "run", "--rm", "--network", "none", "face-import", "sh", "-c")
     said = run(*image, inside, env=daemon.environment).split()
     assert said == ["50000"], said
+    packages = set(run(*image, f"python -c '{PACKAGES}'", env=daemon.environment).split())
+    pinned = {f"{name}=={number}" for name, number in pins((CHECKOUT / "requirements.txt").read_text())}
+    assert len(packages) > 100
+    assert packages <= pinned, packages - pinned
     history = run("docker", "history", "--no-trunc", "face-import", env=daemon.environment)
     assert "PIP_" not in history
     return run("docker", "image", "ls", "--format", "{{.Size}}", "face-import", env=daemon.environment).strip()
@@ -34,12 +48,7 @@ def check_image(daemon: Daemon) -> str:
 
 def first_start(stack: Stack) -> None:
     """The guide's first block, line by line, brings it up; everything is healthy."""
-    for line in commands_of("Containers", "deploy/make-env"):
-        said = stack.shell(line)
-        if line.startswith("deploy/make-env"):
-            stack.settle()
-        elif "keys add" in line:
-            stack.log_in(said.split()[-1])
+    stack.set_up()
     stack.all_healthy()
 
 
@@ -80,7 +89,7 @@ def kill_each(stack: Stack) -> None:
     tell(f"kill -9 airflow-worker-1 at {stack.detail(task)['handled_num']} rows")
     stack.kill("airflow-worker-1")
     stack.slow_down(0)
-    complete(stack, task, ROWS, ROWS)
+    complete(stack, **{task: ROWS})
 
 
 def scale(stack: Stack) -> None:
@@ -93,18 +102,19 @@ def scale(stack: Stack) -> None:
     assert {name: after[name] for name in before} == before
 
 
-def complete(stack: Stack, task: str, rows: int, faces: int) -> None:
-    """An import ends with each row imported once."""
-    until(lambda: stack.detail(task)["state"] != TaskState.RUNNING, 1500, 3)
-    detail = stack.detail(task)
-    assert detail["state"] == TaskState.COMPLETED, detail
-    assert (detail["handled_num"], detail["success_num"], detail["failed_num"]) == (rows, rows, 0), detail
-    assert stack.faces() == faces
+def complete(stack: Stack, **rows: int) -> None:
+    """Imports end with each row imported once, and the library has the faces of all imports and no others."""
+    until(lambda: all(stack.detail(task)["state"] != TaskState.RUNNING for task in rows), 1500, 3)
+    for task, number in rows.items():
+        detail = stack.detail(task)
+        assert detail["state"] == TaskState.COMPLETED, detail
+        assert (detail["handled_num"], detail["success_num"], detail["failed_num"]) == (number, number, 0), detail
+    assert stack.faces() == sum(stack.detail(task)["success_num"] for task in stack.tasks())
 
 
 def stopped_by_restart(stack: Stack, task: str) -> None:
-    """A running import becomes stopped within three minutes, says why, and resumes where it was."""
-    until(lambda: stack.detail(task)["state"] == TaskState.STOPPED, 180, 2)
+    """A running import becomes stopped once Airflow's api-server is up, says why, and resumes where it was."""
+    until(lambda: stack.detail(task)["state"] == TaskState.STOPPED, 420, 2)
     detail = stack.detail(task)
     assert detail["last_error"].startswith(RESTARTED), detail
     stack.all_healthy()
@@ -149,7 +159,7 @@ def backup_and_restore(stack: Stack, task: str, rows: int = 1000) -> None:
     assert detail["handled_num"] <= stopped_at, detail
     if detail["state"] == TaskState.STOPPED:
         stack.start(task)
-    complete(stack, task, rows, ROWS + rows)
+    complete(stack, **{task: rows})
 
 
 def ends_in_time(stack: Stack) -> None:

@@ -6,6 +6,8 @@ import re
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -33,12 +35,19 @@ services:
 GROUP = "staff"
 
 
-def commands_of(heading: str, first: str) -> list[str]:
+def commands_of(heading: str, first: str, guide: Path = GUIDE) -> list[str]:
     """The lines of the guide's block below a heading that has a line starting with `first`."""
-    section = re.split(rf"^## {heading}$", GUIDE.read_text(), flags=re.MULTILINE)[1]
+    section = re.split(rf"^## {heading}$", guide.read_text(), flags=re.MULTILINE)[1]
     blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     (block,) = [b for b in blocks if b.startswith(first)][:1]
     return str(block).splitlines()
+
+
+def form(name: str, rows: int) -> dict[str, Any]:
+    """What `create` is sent for an import of the same picture as often, under ids that are made for each row."""
+    lines = ["uri", *(f"http://images:9000/{name}-{n}.jpg" for n in range(rows))]
+    file = ("rows.csv", "\n".join(lines).encode(), "text/csv")
+    return {"data": {"group_name": GROUP, "thread_num": "16"}, "files": {"file": file}}
 
 
 class Stack:
@@ -56,20 +65,33 @@ class Stack:
 
     def prepare(self) -> None:
         """Copy the checkout's files, and what only this machine needs besides."""
+        self.copy_checkout()
+        (self.folder / "pictures").mkdir()
+        shutil.copy(CHECKOUT / "examples" / "demo" / "grace_hopper.jpg", self.folder / "pictures" / "picture.jpg")
+        self.slow_down(0)
+
+    def copy_checkout(self) -> None:
+        """Copy the checkout's files over those that are there."""
         for name in run("git", "ls-files", "-z", cwd=CHECKOUT).split("\0"):
             if name and (CHECKOUT / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(CHECKOUT / name, self.folder / name)
         (self.folder / "docker-compose.override.yaml").write_text(OVERRIDE)
-        (self.folder / "pictures").mkdir()
-        shutil.copy(CHECKOUT / "examples" / "demo" / "grace_hopper.jpg", self.folder / "pictures" / "picture.jpg")
-        self.slow_down(0)
 
     def slow_down(self, seconds: float) -> None:
         """Have the host of pictures take so long for each: an import still has to run when something happens to it."""
         (self.folder / "pictures" / "latency").write_text(str(seconds))
 
-    def settle(self) -> None:
+    def set_up(self) -> None:
+        """The first start, line by line as the guide in the project's folder says it."""
+        for line in commands_of("Containers", "deploy/make-env", self.folder / GUIDE.relative_to(CHECKOUT)):
+            said = self.shell(line)
+            if line.startswith("deploy/make-env"):
+                self._settle()
+            elif "keys add" in line:
+                self._key = said.split()[-1]
+
+    def _settle(self) -> None:
         """Change in the .env that was made what this machine needs otherwise."""
         port, airflow = self._ports
         wanted = {"FACE_IMPORT_PORT": port, "FACE_IMPORT_AIRFLOW_PORT": airflow, "FACE_IMPORT_FETCH_ALLOW": POOL}
@@ -85,10 +107,6 @@ class Stack:
     def compose(self, *words: str) -> str:
         """What a command of Compose prints."""
         return run("docker", "compose", *words, env=self._daemon.environment, cwd=self.folder)
-
-    def log_in(self, key: str) -> None:
-        """Use this API key from now on."""
-        self._key = key
 
     def airflow(self, path: str) -> str:
         """An address of Airflow's."""
@@ -117,32 +135,35 @@ class Stack:
         """`kill -9` of a container's first process, as the kernel does it when memory is short."""
         os.kill(self.containers()[name]["State"]["Pid"], signal.SIGKILL)
 
+    def ask(self, method: str, path: str, **more: Any) -> requests.Response | None:
+        """What the API answers, if there is one."""
+        url = f"http://127.0.0.1:{self._ports[0]}/v1/tasks/{path}"
+        with suppress(requests.ConnectionError):
+            return requests.request(method, url, headers={"Authorization": f"Bearer {self._key}"}, timeout=60, **more)
+        return None
+
     def api(self, method: str, path: str, **more: Any) -> Any:
         """What the API answers; repeated while it or what it needs is away."""
-        url = f"http://127.0.0.1:{self._ports[0]}/v1/tasks/{path}"
-        headers = {"Authorization": f"Bearer {self._key}"}
 
         def answer() -> requests.Response | None:
-            try:
-                response = requests.request(method, url, headers=headers, timeout=60, **more)
-            except requests.ConnectionError:
-                return None
-            return None if response.status_code in {502, 503} else response
+            response = self.ask(method, path, **more)
+            return None if response is None or response.status_code in {502, 503} else response
 
         response = until(answer, 300, 1)
         assert response.ok, f"{method} {path}: {response.status_code} {response.text}"
         return response.json()
 
     def create(self, name: str, rows: int) -> str:
-        """An import of the same picture as often, under ids that are made for each row; returns its id."""
-        lines = ["uri", *(f"http://images:9000/{name}-{n}.jpg" for n in range(rows))]
-        form = {"group_name": GROUP, "thread_num": "16"}
-        file = {"file": ("rows.csv", "\n".join(lines).encode(), "text/csv")}
-        return str(self.api("POST", "create", data=form, files=file)["id"])
+        """Create an import of that `form`; returns its id."""
+        return str(self.api("POST", "create", **form(name, rows))["id"])
 
     def start(self, task: str) -> None:
         """Start an import, or resume it."""
         self.api("GET", f"{task}/start")
+
+    def tasks(self) -> list[str]:
+        """The ids of all imports."""
+        return list(self.api("POST", "list", json={"group_name": GROUP})["ids"])
 
     def detail(self, task: str) -> dict[str, Any]:
         """How far an import is."""

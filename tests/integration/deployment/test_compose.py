@@ -4,11 +4,13 @@ import importlib
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,8 +23,10 @@ from airflow.api_fastapi.core_api.datamodels.monitor import (
     SchedulerInfoResponse,
     TriggererInfoResponse,
 )
+from redis import Redis
 from sqlalchemy import make_url
 
+from face_import import __version__
 from face_import.cli import app
 from face_import.settings import CHECKOUT, Settings
 from face_import.stack.environment import airflow_settings
@@ -32,6 +36,8 @@ from face_import.stack.workers import worker_command
 from tests.compose import COMPOSE, HOME, VARIABLE, example, fill, load, ours, services
 from tests.containers.stack import commands_of
 from tests.doubles.object_store import ObjectStore
+from tests.servers import Unavailable, skip
+from tests.waiting import until
 
 SCHEMA = Path(__file__).parent / "schema" / "compose_spec.json"
 ALONE = {
@@ -210,6 +216,29 @@ def test_workers_are_those_of_the_embedded_stack() -> None:
     assert services()["redis"]["environment"] == {"REDISCLI_AUTH": broker.password}
 
 
+def test_the_broker_takes_messages_that_it_cannot_save(tmp_path: Path) -> None:
+    """On a full disk a Redis would refuse all that writes: workers could take nothing, and no shard would start."""
+    if shutil.which("redis-server") is None:
+        skip(Unavailable("redis-server is not installed"))
+    folder, address = tmp_path / "data", tmp_path / "socket"
+    folder.mkdir()
+    script = services()["redis"]["command"][-1].replace("$$", "$")
+    script = script.replace("dir /data", f"dir {folder}\nport 0\nunixsocket {address}")
+    server = subprocess.Popen(["sh", "-c", script], env=os.environ | {"REDISCLI_AUTH": "given"})
+    try:
+        until(address.exists)
+        with Redis(unix_socket_path=str(address), password="given") as client:  # noqa: S106 - as the file is read
+            client.set("a", 1)
+            folder.rmdir()
+            client.bgsave()
+            until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+            assert client.rpush("queue", "message") == 1
+            assert client.blpop("queue", timeout=1)
+    finally:
+        server.kill()  # asked to end, it would insist on saving
+        server.wait(30)
+
+
 def test_the_object_store_is_where_the_settings_say() -> None:
     """Storage and sources are in the one bucket that is made, with the one user that there is."""
     environment, minio = ours()["shim"]["environment"], services()["minio"]
@@ -277,6 +306,13 @@ def test_nothing_is_published_beyond_this_machine() -> None:
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
+def test_what_services_name_is_there() -> None:
+    """Compose refuses a network, a volume or a service that the file does not have; the schema does not see that."""
+    for name, service in services().items():
+        assert set(service["networks"]) <= load()["networks"].keys(), name
+        assert service.get("depends_on", {}).keys() <= services().keys(), name
+
+
 def test_volumes_are_declared_used_and_writable() -> None:
     """Each is mounted somewhere; where our user writes, the image has a folder of its own for it."""
     mounts = [mount.split(":") for service in services().values() for mount in service.get("volumes", [])]
@@ -289,10 +325,10 @@ def test_volumes_are_declared_used_and_writable() -> None:
 
 
 def test_only_the_initialiser_writes_secrets() -> None:
-    """All others mount the volume with the passwords read-only, and the face services not at all."""
+    """All others mount the volume with the passwords read-only; face services, and what runs before it, not at all."""
     mounts = {name: [m for m in one["volumes"] if m.split(":")[1] == HOME] for name, one in ours().items()}
     assert mounts.pop("airflow-init") == [f"face-import:{HOME}"]
-    assert {name for name, mount in mounts.items() if not mount} == {"face-info", "face-library"}
+    assert {name for name, mount in mounts.items() if not mount} == {"face-info", "face-library", "storage-init"}
     assert {mount for found in mounts.values() for mount in found} == {f"face-import:{HOME}:ro"}
 
 
@@ -436,6 +472,20 @@ def test_the_image_is_built_from_what_is_there() -> None:
     assert [line for line in lines if line.startswith("USER ")] == ["USER face-import"]
     assert len({line.split()[1] for line in lines if line.startswith("FROM ")}) == 1
     assert dockerfile_environment()["FACE_IMPORT_HOME"] == HOME
+
+
+def test_the_images_labels_are_the_projects_metadata() -> None:
+    """What a registry shows of the image is true of this release."""
+    (label,) = (line for line in dockerfile().splitlines() if line.startswith("LABEL "))
+    labels = dict(word.split("=", 1) for word in shlex.split(label)[1:])
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    wanted = {
+        "title": "Face import",
+        "description": project["description"],
+        "version": __version__,
+        "licenses": project["license"],
+    }
+    assert labels == {f"org.opencontainers.image.{name}": value for name, value in wanted.items()}
 
 
 def commands() -> list[list[str]]:
