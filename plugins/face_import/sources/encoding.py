@@ -167,6 +167,9 @@ def _declared_encoding(head: bytes) -> tuple[str | None, int]:
         return "utf-16-le", 0
     if zeros == (True, False, True, False):
         return "utf-16-be", 0
+    even, odd = head[::2].count(0), head[1::2].count(0)  # beyond a header in Chinese there are addresses
+    if max(even, odd) * 16 > len(head) and max(even, odd) > 8 * min(even, odd):
+        return ("utf-16-le" if odd > even else "utf-16-be"), 0
     return None, 0
 
 

@@ -61,6 +61,17 @@ def test_utf8_is_never_read_as_something_else(language: Language, rows: int) -> 
         assert recoded(text.encode()) == text
 
 
+@pytest.mark.parametrize("language", [*RECOGNISED, *OTHERS], ids=lambda language: language.name)
+@pytest.mark.parametrize("rows", ROW_COUNTS)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_needs_no_mark(language: Language, rows: int, encoding: str) -> None:
+    """Whatever the header's script: there are addresses below it."""
+    for seed in SEEDS:
+        text = language.text(rows, seed)
+        for head in ("", "照片,姓名\n", "الصورة,الاسم\n"):
+            assert recoded(f"{head}{text}".encode(encoding)) == f"{head}{text}"
+
+
 @pytest.mark.parametrize(
     ("encoding", "tags"),
     [
