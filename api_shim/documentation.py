@@ -43,11 +43,12 @@ class Validation(FlaskPlugin):
         Raises:
             InvalidRequest: the query, the body or the form does not match its model.
         """
-        valid = {"query": _validated(query or Nothing, _query(query or Nothing))}
+        valid = {"query": _validated("query", query or Nothing, _query(query or Nothing))}
         if form:
-            valid["form"] = _validated(form, _form(self))
+            valid["form"] = _validated("form", form, _form(self))
         else:
-            valid["body"] = _validated(json or Nothing, _json() if json or request.get_data().strip() else {})
+            sent = _json() if json or request.get_data().strip() else {}
+            valid["body"] = _validated("body", json or Nothing, sent)
         names = _parameters(func)
         return func(**arguments, **{name: value for name, value in valid.items() if name in names})
 
@@ -58,12 +59,12 @@ def _parameters(func: Callable[..., Any]) -> frozenset[str]:
     return frozenset(get_type_hints(func))
 
 
-def _validated(model: type[BaseModel], sent: Any) -> BaseModel:
+def _validated(part: str, model: type[BaseModel], sent: Any) -> BaseModel:
     try:
         return model.model_validate(sent)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
-        raise InvalidRequest("; ".join(_explained(problem, model) for problem in problems)) from None
+        raise InvalidRequest("; ".join(_explained(problem, part, model) for problem in problems)) from None
 
 
 def _query(model: type[BaseModel]) -> Any:
@@ -148,12 +149,12 @@ def answers(model: Any, *errors: int) -> Response:
     return _Download(model, **codes) if isinstance(model, str) else Response(HTTP_200=model, **codes)
 
 
-def _explained(problem: Any, model: type[BaseModel]) -> str:
-    """One of pydantic's errors, with the field's name."""
+def _explained(problem: Any, part: str, model: type[BaseModel]) -> str:
+    """One of pydantic's errors, about a part of the request, with the field's name."""
     text, name = problem["msg"].removeprefix("Value error, "), ".".join(map(str, problem["loc"])) or "body"
     if problem["type"] == "model_type":
         text = "send a JSON object"
     elif problem["type"] == "extra_forbidden":
         known = [field.alias or each for each, field in model.model_fields.items()]
-        text = f"unknown; send {', '.join(known)}" if known else "unknown; this call takes no fields"
+        text = f"unknown; send {', '.join(known)}" if known else f"unknown; this call takes no {part}"
     return f"{name}: {text}"

@@ -9,7 +9,6 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any, TypeVar
 
 from flask import Flask, Request, current_app, request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from api_shim.slots import FORMS, SEARCHES, UPLOADS, Slots
 from face_import.errors import DiskFull, RequestError
@@ -113,9 +112,9 @@ def register(app: Flask, settings: Settings) -> None:
             request.max_content_length = BODY_BYTES
         elif slots is SEARCHES:
             request.max_content_length = settings.max_image_bytes + BODY_BYTES
-        elif (length := request.content_length or 0) > app.config["MAX_CONTENT_LENGTH"]:
-            raise RequestEntityTooLarge
-        elif trouble := shortage(settings, needed=COPIES * length):
+        elif (length := request.content_length or 0) <= app.config["MAX_CONTENT_LENGTH"] and (
+            trouble := shortage(settings, needed=COPIES * length)
+        ):
             raise DiskFull(f"{trouble}; new imports are taken again once there is room")
         if slots is SEARCHES or _may_be_slow():
             request.environ["wsgi.input"] = Body(request.environ["wsgi.input"], slots)

@@ -17,8 +17,8 @@ from face_import.domain.row_spans import Spans, common, joined, row_spans, spell
 from face_import.errors import InvalidRequest
 from face_import.results import Search
 
-MOST = 1000
-"""Characters of a selection: it goes into addresses, as `api_shim.fields.RowNumbers` do."""
+MOST = 800
+"""Characters of a selection: with those of a page it fits into an address, and `api_shim.fields.RowNumbers`."""
 KINDS = (Rows.FAILED, Rows.UNHANDLED)
 """Rows that the menu of results has beside the codes."""
 
@@ -80,8 +80,8 @@ def picked_rows(
         spans, searched_to, problem = (), None, gettext("These are too many rows in too many places. Select fewer.")
     here = frozenset(row for row in shown if any(common(spans, row, row)))
     count = app_context().catalogue.outcomes.count
-    others = replace(matching, spans=without(spans, here))
-    elsewhere = count(task.id, others, task.total_num) if others.spans else 0
+    selection = replace(matching, spans=spans)
+    elsewhere = max(0, count(task.id, selection, task.total_num) - len(here)) if spans else 0
     number = None if text else count(task.id, matching, task.total_num)
     left = goes_on and "every" not in request.args if number is None else number > elsewhere + len(shown)
     return Picked(spans, _result(matching), here, elsewhere, number, left, searched_to, problem)

@@ -98,8 +98,9 @@ def _page(template: str, task_id: str, fixed: dict[str, object]) -> tuple[str, i
     try:
         query = RowsQuery.model_validate(asked)
         matching = results.selected(query.rows, query.code, None, row_spans(query.row))
-        rest = tuple(common(matching.spans, int(after) + 1, MAX_ROW)) if after.isdecimal() else ()
-        page = results.search(task_id, query.model_copy(update={"row": spelled(rest) or query.row}))
+        first = min(int(after[:10]) + 1, MAX_ROW) if after.isdecimal() else 1
+        rest = tuple(common(matching.spans, first, MAX_ROW)) or ((MAX_ROW, MAX_ROW),)
+        page = results.search(task_id, query.model_copy(update={"row": spelled(rest)}))
         shown = [result[0] for result, _ in page.found.rows]
         following = _following(page, typed)
         goes_on = following is not None or bool(typed.keys() & {"skip", "after"})

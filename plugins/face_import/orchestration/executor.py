@@ -6,7 +6,6 @@ from typing import Any
 
 from airflow.executors.local_executor import LocalExecutor
 from airflow.executors.workloads import ExecuteTask, ExecutorWorkload
-from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancekey import TaskInstanceKey
 
 KEPT = 1
@@ -41,7 +40,8 @@ class FairLocalExecutor(LocalExecutor):
         longest.
         """
         chosen: list[tuple[TaskInstanceKey, ExecuteTask]] = []
-        waiting = super().order_queued_tasks_by_priority()
+        # One that was rescheduled or deferred has the key of before: it waits until the end of its process is known.
+        waiting = [queued for queued in super().order_queued_tasks_by_priority() if queued[0] not in self.running]
         slots = Counter((key.dag_id, key.run_id) for key in self.running if isinstance(key, TaskInstanceKey))
         for free in range(self.parallelism - len(self.running), 0, -1):
             fair = min(waiting, key=lambda queued: slots[queued[0].dag_id, queued[0].run_id], default=None)
@@ -56,7 +56,3 @@ class FairLocalExecutor(LocalExecutor):
         """Start them, and note which slots they take; `change_state` frees these when a result comes."""
         self.running.update(workload.key for workload in workload_list if isinstance(workload, ExecuteTask))
         super()._process_workloads(workload_list)  # type: ignore[no-untyped-call]
-
-    def revoke_task(self, *, ti: TaskInstance) -> None:
-        """Forget what has waited for so long that the scheduler queues it again."""
-        self.queued_tasks.pop(ti.key, None)

@@ -15,6 +15,8 @@ CHUNK_BYTES = 64 * 2**10
 """Bytes read at a time; measured fastest: a chunk and its results stay in the processor's cache."""
 
 _HEAD_BYTES = 4096
+_FEW_ZEROS = 8
+"""So many zero bytes may be damage; any address has more in UTF-16."""
 _HELD_IN_MEMORY = 2**20
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _MARKS = (
@@ -168,7 +170,7 @@ def _declared_encoding(head: bytes) -> tuple[str | None, int]:
     if zeros == (True, False, True, False):
         return "utf-16-be", 0
     even, odd = head[::2].count(0), head[1::2].count(0)  # beyond a header in Chinese there are addresses
-    if max(even, odd) * 16 > len(head) and max(even, odd) > 8 * min(even, odd):
+    if max(even, odd) >= max(_FEW_ZEROS, len(head) / 16) and max(even, odd) > 8 * min(even, odd):
         return ("utf-16-le" if odd > even else "utf-16-be"), 0
     return None, 0
 

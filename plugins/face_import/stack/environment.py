@@ -14,7 +14,7 @@ from typing import IO
 from face_import.settings import CHECKOUT, Settings, sqlite_url
 from face_import.stack.layout import ADMIN_USER, STACK_VARIABLE, Layout
 from face_import.stack.quoting import airflow_url
-from face_import.stack.workers import NO_LIMIT, celery_settings
+from face_import.stack.workers import celery_settings
 
 _NOT_INHERITED = (
     *("AIRFLOW", "CELERY_", "FLASK_", "GUNICORN_", "PYTHON", "SUPERVISOR_", "UVICORN_", "VIRTUAL_ENV"),
@@ -153,8 +153,6 @@ def _executor(settings: Settings, layout: Layout) -> dict[str, str]:
     return {
         "AIRFLOW__CORE__EXECUTOR": "face_import.orchestration.executor.FairLocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(settings.executor_slots),
-        # A shard may wait for hours, as with Celery's workers.
-        "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": NO_LIMIT,
     }
 
 

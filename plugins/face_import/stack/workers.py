@@ -13,7 +13,7 @@ from face_import.stack.quoting import airflow_url
 _PING_S = 1.0
 _CONNECT_S = 3.0
 
-NO_LIMIT = str(10**6)
+_NO_LIMIT = str(10**6)
 _CELERY = {
     # Imported once, before the worker forks its processes and these fork the tasks'.
     "imports": ["face_import.orchestration.dag.tasks"],
@@ -27,10 +27,10 @@ def celery_settings(settings: Settings, layout: Layout) -> dict[str, str]:
     return {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         # The workers' slots are the limit: a worker that joins must find shards waiting for it.
-        "AIRFLOW__CORE__PARALLELISM": NO_LIMIT,
+        "AIRFLOW__CORE__PARALLELISM": _NO_LIMIT,
         # So a shard may wait in the queue for hours. Airflow would fail it after three times ten minutes; this way it
         # only sends it again, which also replaces a message that was lost with its worker.
-        "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": NO_LIMIT,
+        "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": _NO_LIMIT,
         "AIRFLOW__OPERATORS__DEFAULT_QUEUE": DEFAULT_QUEUE,
         # Our bundles are not versioned, and the cleanup process would outlive a killed worker.
         "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",
@@ -38,7 +38,7 @@ def celery_settings(settings: Settings, layout: Layout) -> dict[str, str]:
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(settings.executor_slots),
         # While Redis is unavailable, task instances wait in the scheduler: Airflow retries only sends that ran into its
         # timeout of a second, and would count those that failed earlier as a failed try.
-        "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": NO_LIMIT,
+        "AIRFLOW__CELERY__TASK_PUBLISH_MAX_RETRIES": _NO_LIMIT,
         "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": json.dumps(_CELERY),
         # A message is redelivered after a day; Airflow starts no second process for a shard that still runs then.
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",

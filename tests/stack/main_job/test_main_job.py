@@ -271,7 +271,7 @@ def test_airflow_refuses_a_wrong_form(stack: RealStack, name: str, wrong: object
 
 def test_a_small_import_overtakes_a_large_one(stack: RealStack, services: FaceServices, images: ImageHost) -> None:
     """It has its first row while the large one, whose shards use every slot, still has them all."""
-    services.control(delay_s=2.0)
+    services.control(delay_s=5.0)
     large = stack.api.create(rows(images, 3000), thread_num=48)
     stack.api.ok(f"{large}/start")
     until(lambda: stack.catalogue.leases.live(large) == stack.settings.executor_slots, 120)

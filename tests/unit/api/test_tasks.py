@@ -29,15 +29,15 @@ def test_an_unknown_task_is_404(client: FlaskClient, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "sent", "problem"),
     [
-        ("undo?preview=true", {}, "preview: unknown; this call takes no fields"),
-        ("delete?force=", {}, "force: unknown; this call takes no fields"),
-        ("start", {"json": {"dry_run": True}}, "dry_run: unknown; this call takes no fields"),
+        ("undo?preview=true", {}, "preview: unknown; this call takes no query"),
+        ("delete?force=", {}, "force: unknown; this call takes no query"),
+        ("start", {"json": {"dry_run": True}}, "dry_run: unknown; this call takes no body"),
         (
             "stop",
             {"data": "{", "content_type": "application/json"},
             "body: not valid JSON; send it as application/json",
         ),
-        ("judge?pos_yaw=3", {"json": {}}, "pos_yaw: unknown; this call takes no fields"),
+        ("judge?pos_yaw=3", {"json": {}}, "pos_yaw: unknown; this call takes no query"),
         ("retry", {"json": {"codes": [101], "dry": 1}}, "dry: unknown; send codes, reasons, rows, preview"),
         ("log?limit=1&limit=2", {}, "limit: sent 2 times; send it once"),
         ("judge", {"json": []}, "body: send a JSON object"),

@@ -84,14 +84,14 @@ def test_priority_decides_among_equals_and_then_who_came_first(executor: FairLoc
     assert [run for run, _, _ in started(executor)] == ["five", "one", "two", "three", "four"]
 
 
-def test_what_waited_too_long_is_queued_again_by_the_scheduler(executor: FairLocalExecutor) -> None:
-    """Airflow sends it again every ten minutes; what is running is known to be."""
-    first = [queue(executor, "large", number=number) for number in range(SLOTS)]
-    last = queue(executor, "large", number=SLOTS)
-    started(executor)
-    executor.revoke_task(ti=cast("Any", SimpleNamespace(key=last)))
-    assert last not in executor.queued_tasks
-    assert all(executor.has_task(cast("Any", SimpleNamespace(id="", key=key))) for key in first)
+def test_the_same_task_instance_is_not_started_beside_itself(executor: FairLocalExecutor) -> None:
+    """One that was rescheduled may be queued again before the end of its process is known; it starts after that."""
+    key = queue(executor, "small")
+    assert started(executor) == [("small", "shard", -1)]
+    queue(executor, "small")
+    assert started(executor) == []
+    executor.change_state(key, TaskInstanceState.SUCCESS)
+    assert started(executor) == [("small", "shard", -1)]
 
 
 def test_the_scheduler_hands_over_all_that_waits(executor: FairLocalExecutor) -> None:
