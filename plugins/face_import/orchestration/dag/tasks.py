@@ -272,8 +272,8 @@ def finish() -> dict[str, Any]:
     catalogue.tasks.complete(task_id)
     task = catalogue.tasks.peek(task_id)
     if task is None or task.ended:
-        why = f": {task.last_error}" if task and task.last_error else ""
-        raise AirflowFailException(f"task {task_id} is not running{why}")  # skipped, the run would be a success
+        why = task.last_error if task else ""
+        raise AirflowFailException(why or f"task {task_id} is not running")  # skipped, the run would be a success
     if task.state == TaskState.RUNNING:
         _give_up(catalogue, run, TaskFailed(_unfinished(catalogue, task, _states(context["ti"], run))))
     counts = counts_of(catalogue.ledger, task)
