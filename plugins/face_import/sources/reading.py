@@ -12,8 +12,18 @@ from face_import.domain.cells import unguarded
 from face_import.domain.reading import RESULT_COLUMNS, SEPARATORS, Reading, ReadingOptions, own_cells
 from face_import.domain.uri import cleaned, display, looks_like_uri
 from face_import.errors import Ambiguous, SourceError
+from face_import.sources.header_row import (
+    NO_TITLE,
+    Record,
+    are_of_results,
+    captions_of,
+    header_at,
+    results_at,
+    title_of,
+    titles_of,
+)
 from face_import.sources.headers import field_of, find_column
-from face_import.sources.records import is_blank, unwrapped
+from face_import.sources.records import is_blank
 
 SAMPLE_ROWS = 100
 POSITIONAL = {"uri": 0, "tag": 1, "description": 2}
@@ -21,17 +31,9 @@ POSITIONAL = {"uri": 0, "tag": 1, "description": 2}
 PLAIN = Reading(separator=",", columns=POSITIONAL, width=3)
 _SHOWN = 80
 _DECLARATION = re.compile(r'"?sep=(.?)"?[,;|\t]*(?=[\r\n]|\Z)', re.IGNORECASE)
-_HEADER_WITHIN = 10
-"""Records that may be above the rows: a title of the table, a date, groups of columns, and the header."""
 _PATH_PARAMETER = re.compile(r";\w+=")
 """As in `/a;jsessionid=5`: this semicolon separates no cells."""
 _IMAGE_NAME = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|hei[cf]|avif)\Z", re.IGNORECASE)
-_NO_TITLE = re.compile(
-    r"(?i)[a-z]:\\|[\\/~]|www\.|.*(?:://|\.(?:jpe?g|png|webp|gif|bmp|tiff?|hei[cf]|avif)\Z)|(?:n/?a|nan|null|none|nil|\\n|-+|\?+)\Z"
-)
-"""A broken address, or a word for no value: a row rather than a title."""
-
-Record = list[str]
 
 
 def decide(sample: str, options: ReadingOptions) -> Reading:
@@ -55,13 +57,13 @@ def decide(sample: str, options: ReadingOptions) -> Reading:
     records = list(_records(text, separator))
     if not records:
         raise SourceError("the file has no rows")
-    captions = _captions(records, options)
+    captions = captions_of(records, options)
     records = records[captions:]
-    above = _header_at(records, options)
-    titles = [] if above is None else _titles(records[above])
+    above = header_at(records, options)
+    titles = [] if above is None else titles_of(records[above])
     rows = records if above is None else records[above + 1 :]
-    if of_results := _are_of_results(titles):
-        titles = [_title(unguarded(cell)) for cell in records[above or 0][: len(titles) - len(RESULT_COLUMNS)]]
+    if of_results := are_of_results(titles):
+        titles = [title_of(unguarded(cell)) for cell in records[above or 0][: len(titles) - len(RESULT_COLUMNS)]]
         rows = [own_cells(row, len(titles)) for row in rows]
     else:
         _check_for_results(titles)
@@ -144,7 +146,7 @@ class _Table:
         """Reject a file whose uri column has no URI, or whose first record may be a header or a row."""
         if self.has_uris(position):
             cell = first[position] if position < len(first) else ""
-            if not self.titles and cell.strip() and not (_NO_TITLE.match(cell.strip()) or looks_like_uri(cell)):
+            if not self.titles and cell.strip() and not (NO_TITLE.match(cell.strip()) or looks_like_uri(cell)):
                 raise Ambiguous(
                     f"the first row has no URI and no known column name ({_short(cell)})",
                     "if it is a header, say which column is which by title: "
@@ -174,7 +176,7 @@ def _declared(separator: str) -> str:
 def _separator(text: str, options: ReadingOptions) -> str:
     """The separator by which the sample is a table; a comma if it has a single column."""
     tables = {separator: list(_records(text, separator)) for separator in SEPARATORS}
-    results = [separator for separator, records in tables.items() if _results_at(records) is not None]
+    results = [separator for separator, records in tables.items() if results_at(records) is not None]
     named = results or [separator for separator, records in tables.items() if _has_titles(records, options)]
     fitting = named or [separator for separator, records in tables.items() if _has_rows(records)]
     if len(fitting) > 1:
@@ -190,7 +192,7 @@ def _separator(text: str, options: ReadingOptions) -> str:
 
 
 def _has_titles(records: Sequence[Record], options: ReadingOptions) -> bool:
-    at = _header_at(records, options)
+    at = header_at(records, options)
     return at is not None and len(records[at]) > 1
 
 
@@ -240,54 +242,8 @@ def _records(text: str, separator: str) -> Iterator[Record]:
         return
 
 
-def _header_at(records: Sequence[Record], options: ReadingOptions) -> int | None:
-    """Position of the header: above the first address, the record with the most known titles; None without one.
-
-    Below other records, such as the title of a table, it has to name the URIs' column and another one.
-    """
-    if (results := _results_at(records)) is not None:
-        return results
-    found: list[tuple[int, int]] = []
-    for position, record in enumerate(records[:_HEADER_WITHIN]):
-        titles = _titles(record)
-        if any(map(looks_like_uri, titles)):
-            break
-        fields, chosen = {field_of(title) for title in titles} - {""}, _chosen_titles(titles, options)
-        if chosen or (fields if position == 0 else "uri" in fields and len(fields) > 1):
-            found.append((-len(fields) - chosen, position))
-    return min(found)[1] if found else None
-
-
-def _captions(records: Sequence[Record], options: ReadingOptions) -> int:
-    """How many records are captions of the table: text in the first cell alone, above what has several but no URI.
-
-    A known title is none, and nothing is where the client says by numbers that there is no header.
-    """
-    if options.columns and not _by_title(options):
-        return 0
-    for position, record in enumerate(records[:_HEADER_WITHIN]):
-        filled = [bool(cell.strip()) for cell in record]
-        if any(map(looks_like_uri, record)) or not filled[0] or _NO_TITLE.match(record[0].strip()):
-            return 0
-        if sum(filled) > 1:
-            return position
-        if field_of(_title(record[0])) or _chosen_titles(_titles(record), options):
-            return 0
-    return 0
-
-
-def _results_at(records: Sequence[Record]) -> int | None:
-    """Position of the header of results; None without one."""
-    return next((n for n, record in enumerate(records[:_HEADER_WITHIN]) if _are_of_results(_titles(record))), None)
-
-
 _TELLING = {"row", "line", "code", "reason", "message", "face_id"}
 """Titles that no other file has together."""
-
-
-def _are_of_results(titles: Sequence[str]) -> bool:
-    """Whether the last of the titles are those that results add."""
-    return len(titles) > len(RESULT_COLUMNS) and tuple(titles[-len(RESULT_COLUMNS) :]) == RESULT_COLUMNS
 
 
 def _check_for_results(titles: Sequence[str]) -> None:
@@ -301,28 +257,6 @@ def _check_for_results(titles: Sequence[str]) -> None:
             f"these are results of an import, but their columns {ours} are not as they were: put all of them back, "
             "in their order, behind all other columns"
         )
-
-
-def _titles(record: Record) -> list[str]:
-    """The cells of a record as titles, without empty ones at the end."""
-    cells = [_title(cell) for cell in record]
-    while cells and not cells[-1]:
-        cells.pop()
-    return cells
-
-
-def _title(cell: str) -> str:
-    return cleaned(unwrapped(cell))
-
-
-def _chosen_titles(titles: Sequence[str], options: ReadingOptions) -> int:
-    """How many of the titles that the client chose a record has."""
-    return sum(find_column(titles, choice, 0) is not None for choice in _by_title(options))
-
-
-def _by_title(options: ReadingOptions) -> list[str]:
-    """The columns that the client chose by their titles."""
-    return [choice for choice in options.columns.values() if isinstance(choice, str) and not choice.isdecimal()]
 
 
 def _columns(table: _Table, options: ReadingOptions) -> dict[str, int]:
